@@ -1,0 +1,158 @@
+//! Where a report was measured: the fingerprint that decides whether two reports may be compared.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The machine, the emulator and the tools that measured. A field that could not be read is absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// `erlang:system_info(otp_release)`, for example `25`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otp_release: Option<String>,
+    /// `erlang:system_info(version)`, for example `13.1.5`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erts_version: Option<String>,
+    /// `erlang:system_info(emu_flavor)`: `jit` or `emu`; with the build type if that is not `opt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erts_flavor: Option<String>,
+    /// `erlang:system_info(schedulers_online)` of the router's BEAM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedulers_online: Option<u32>,
+    /// Logical processors that the BEAM may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_count: Option<u32>,
+    /// Processor model as the kernel names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_model: Option<String>,
+    /// Physical memory; 1 MB = 1024 × 1024 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_total_mb: Option<u64>,
+    /// Kernel name and release, for example `Linux 6.1.0-18-amd64`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Limits of the control group, where one is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_limits: Option<ContainerLimits>,
+    /// The clock that timed the requests, for example `clock_gettime(CLOCK_MONOTONIC)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_source: Option<String>,
+    /// Version of the recorder NIF.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nif_version: Option<String>,
+    /// Version of the Erlang application `router_bench`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router_bench_version: Option<String>,
+    /// Cargo profile that built the NIF: `release` or `debug`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rust_profile: Option<String>,
+}
+
+/// What a control group allows. A limit that is not set is absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerLimits {
+    /// `cpu.max`: quota and period in microseconds, as the kernel prints them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_max: Option<String>,
+    /// `memory.max` in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_max_bytes: Option<u64>,
+}
+
+/// A part of the fingerprint that a policy may require to be equal.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvironmentField {
+    /// OTP release.
+    OtpRelease,
+    /// ERTS version.
+    ErtsVersion,
+    /// Emulator flavour.
+    ErtsFlavor,
+    /// Schedulers online.
+    SchedulersOnline,
+    /// Processor count.
+    CpuCount,
+    /// Processor model.
+    CpuModel,
+    /// Physical memory.
+    MemoryTotalMb,
+    /// Kernel name and the first two numbers of its release.
+    KernelMajorMinor,
+    /// Clock that timed the requests.
+    ClockSource,
+    /// Version of the recorder NIF.
+    NifVersion,
+    /// Version of `router_bench`.
+    RouterBenchVersion,
+    /// Cargo profile of the NIF.
+    RustProfile,
+}
+
+impl EnvironmentField {
+    /// What must be equal for a direct comparison where the policy does not say.
+    pub const DEFAULT_REQUIRED: [Self; 6] = [
+        Self::OtpRelease,
+        Self::ErtsFlavor,
+        Self::CpuCount,
+        Self::CpuModel,
+        Self::SchedulersOnline,
+        Self::KernelMajorMinor,
+    ];
+
+    /// The key in the files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OtpRelease => "otp_release",
+            Self::ErtsVersion => "erts_version",
+            Self::ErtsFlavor => "erts_flavor",
+            Self::SchedulersOnline => "schedulers_online",
+            Self::CpuCount => "cpu_count",
+            Self::CpuModel => "cpu_model",
+            Self::MemoryTotalMb => "memory_total_mb",
+            Self::KernelMajorMinor => "kernel_major_minor",
+            Self::ClockSource => "clock_source",
+            Self::NifVersion => "nif_version",
+            Self::RouterBenchVersion => "router_bench_version",
+            Self::RustProfile => "rust_profile",
+        }
+    }
+
+    /// This part of a fingerprint, as text for comparison and display.
+    #[must_use]
+    pub fn of(self, environment: &Environment) -> Option<String> {
+        match self {
+            Self::OtpRelease => environment.otp_release.clone(),
+            Self::ErtsVersion => environment.erts_version.clone(),
+            Self::ErtsFlavor => environment.erts_flavor.clone(),
+            Self::SchedulersOnline => environment.schedulers_online.map(|n| n.to_string()),
+            Self::CpuCount => environment.cpu_count.map(|n| n.to_string()),
+            Self::CpuModel => environment.cpu_model.clone(),
+            Self::MemoryTotalMb => environment.memory_total_mb.map(|n| n.to_string()),
+            Self::KernelMajorMinor => environment.kernel.as_deref().map(kernel_major_minor),
+            Self::ClockSource => environment.clock_source.clone(),
+            Self::NifVersion => environment.nif_version.clone(),
+            Self::RouterBenchVersion => environment.router_bench_version.clone(),
+            Self::RustProfile => environment.rust_profile.clone(),
+        }
+    }
+}
+
+/// `Linux 6.1.0-18-amd64` → `Linux 6.1`; a text of another form is kept whole, so that it only
+/// equals itself.
+#[must_use]
+pub fn kernel_major_minor(kernel: &str) -> String {
+    let short = kernel.split_once(' ').and_then(|(name, release)| {
+        let mut numbers = release.splitn(3, '.');
+        let major: u32 = numbers.next()?.parse().ok()?;
+        let minor_text = numbers.next()?;
+        let digits = minor_text.find(|c: char| !c.is_ascii_digit()).unwrap_or(minor_text.len());
+        let minor: u32 = minor_text.get(..digits)?.parse().ok()?;
+        Some(format!("{name} {major}.{minor}"))
+    });
+    short.unwrap_or_else(|| kernel.to_owned())
+}

@@ -1,0 +1,52 @@
+//! The types of every file that crosses a boundary of the CP1 performance freeze: the measured
+//! report (a candidate, and once frozen the baseline), the policy and the verdict.
+//!
+//! Each file has one strict reader ([`read_file`], [`parse`]) and one writer ([`to_json`],
+//! [`write_atomically`]). This crate is the only place where a file's shape is written down in
+//! code; the JSON Schemas in `perf/schemas/` are generated from it.
+//!
+//! # What the reader refuses
+//!
+//! An empty file, a file over its size limit, text that is not UTF-8, a key given twice, an unknown
+//! key, `null`, a string where a number belongs, a negative or non-finite number, a number of
+//! absurd length or magnitude, and every contradiction that a type's [`Document::check`] knows. The
+//! error names the file, the JSON path, the line and the cure.
+//!
+//! # Accuracy
+//!
+//! Figures that are judged are [`Decimal`]s: the numbers that the file says, not their nearest
+//! binary fractions.
+//!
+//! # Panics
+//!
+//! Nothing in this crate panics, whatever the input.
+
+mod decimal;
+mod environment;
+mod metric;
+mod policy;
+mod read;
+mod report;
+mod round;
+mod timestamp;
+mod verdict;
+mod write;
+
+pub use decimal::{Amount, Decimal, NumberError};
+pub use environment::{ContainerLimits, Environment, EnvironmentField, kernel_major_minor};
+pub use metric::{Direction, Metric};
+pub use policy::{Absolute, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion, Relative, Rule};
+pub use read::{Document, Place, ReadError, Segment, Violation, parse, read_file};
+pub use report::{
+    Arrivals, Clock, Diagnostics, Git, Load, Report, Run, RunStatus, SchemaName, SchemaTag,
+};
+pub use round::{
+    Accounting, Counted, EncodedHistogram, HISTOGRAM_ENCODING, LatencyPhase, MemoryFigures,
+    Metrics, Outcomes, Percentiles, Phase, Quantity, Round, Series, ThroughputPhase,
+};
+pub use timestamp::Timestamp;
+pub use verdict::{
+    Comparison, FieldDifference, Input, Inputs, Judgement, Notice, Outcome, Problem, RuleResult,
+    Verdict,
+};
+pub use write::{WriteError, to_json, write_atomically};

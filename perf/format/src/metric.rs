@@ -1,0 +1,93 @@
+//! The six figures of the freeze.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A figure that the freeze knows. The order is the order of every table.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// 95th percentile of the response time in the latency phase, from the intended start.
+    LatencyP95Ms,
+    /// 99th percentile of the response time in the latency phase, from the intended start.
+    LatencyP99Ms,
+    /// Successful requests a second in the throughput phase.
+    Rps,
+    /// Peak of `erlang:memory(total)` in the measured phases; 1 MB = 1024 × 1024 bytes.
+    MemMbTotalErlang,
+    /// Errors that driver or router saw in the measured phases.
+    ErrorsTotal,
+    /// Times that backpressure went from inactive to active in the measured phases.
+    BackpressureActiveTotal,
+}
+
+/// Which way a metric gets worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// A higher figure is worse.
+    LowerIsBetter,
+    /// A lower figure is worse.
+    HigherIsBetter,
+}
+
+impl Metric {
+    /// All six, in table order.
+    pub const ALL: [Self; 6] = [
+        Self::LatencyP95Ms,
+        Self::LatencyP99Ms,
+        Self::Rps,
+        Self::MemMbTotalErlang,
+        Self::ErrorsTotal,
+        Self::BackpressureActiveTotal,
+    ];
+
+    /// The key in the files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LatencyP95Ms => "latency_p95_ms",
+            Self::LatencyP99Ms => "latency_p99_ms",
+            Self::Rps => "rps",
+            Self::MemMbTotalErlang => "mem_mb_total_erlang",
+            Self::ErrorsTotal => "errors_total",
+            Self::BackpressureActiveTotal => "backpressure_active_total",
+        }
+    }
+
+    /// The unit that a table prints behind the figure; empty for a count.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::LatencyP95Ms | Self::LatencyP99Ms => "ms",
+            Self::Rps => "/s",
+            Self::MemMbTotalErlang => "MB",
+            Self::ErrorsTotal | Self::BackpressureActiveTotal => "",
+        }
+    }
+
+    /// Which way this metric gets worse.
+    #[must_use]
+    pub fn direction(self) -> Direction {
+        match self {
+            Self::Rps => Direction::HigherIsBetter,
+            _ => Direction::LowerIsBetter,
+        }
+    }
+
+    /// Whether the figure counts events, so that it is whole and 0 is a real answer. Of the others
+    /// 0 means "not measured": a router takes time, answers requests and uses memory.
+    #[must_use]
+    pub fn is_count(self) -> bool {
+        matches!(self, Self::ErrorsTotal | Self::BackpressureActiveTotal)
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

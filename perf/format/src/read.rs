@@ -1,0 +1,342 @@
+//! The one strict reader.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// A file of the freeze: its name in messages, its size limit, and what must hold between its
+/// fields beyond their types.
+pub trait Document: DeserializeOwned {
+    /// What messages call the file.
+    const KIND: &'static str;
+    /// Largest accepted size.
+    const MAX_BYTES: u64;
+
+    /// Looks for contradictions between fields.
+    ///
+    /// # Errors
+    /// The first contradiction, with its place and cure.
+    fn check(&self) -> Result<(), Violation>;
+}
+
+/// A contradiction inside a document that is well-formed otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Violation {
+    path: Vec<Segment>,
+    problem: String,
+    cure: String,
+}
+
+impl Violation {
+    /// A problem at a place, and what to do about it.
+    pub fn new(
+        path: impl IntoIterator<Item = Segment>,
+        problem: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
+        Self { path: path.into_iter().collect(), problem: problem.into(), cure: cure.into() }
+    }
+}
+
+/// One step of a JSON path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// Into an object.
+    Key(String),
+    /// Into an array.
+    Index(usize),
+}
+
+impl From<&str> for Segment {
+    fn from(key: &str) -> Self {
+        Self::Key(key.to_owned())
+    }
+}
+
+impl From<usize> for Segment {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// Where in a file: JSON path, line and column (both from 1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// For example `rounds[2].metrics.rps`; empty at the top.
+    pub json_path: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.json_path.is_empty() {
+            write!(f, "{}, ", self.json_path)?;
+        }
+        write!(f, "line {} column {}", self.line, self.column)
+    }
+}
+
+/// Why a file was refused. The text may quote the file: escape it before showing it.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file could not be opened or read.
+    #[error("failed to read the {kind} {}: {source}", path.display())]
+    Io {
+        /// What kind of file.
+        kind: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Over the size limit of its kind.
+    #[error("failed to read the {kind} {}: it is larger than {limit} bytes", path.display())]
+    TooLarge {
+        /// What kind of file.
+        kind: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+    /// Nothing but white space.
+    #[error("failed to read the {kind} {}: it is empty", path.display())]
+    Empty {
+        /// What kind of file.
+        kind: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not UTF-8.
+    #[error("failed to read the {kind} {}: byte {offset} is not UTF-8", path.display())]
+    NotUtf8 {
+        /// What kind of file.
+        kind: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Bytes before the first bad one.
+        offset: usize,
+    },
+    /// Not JSON, or not of the document's shape, or contradicting itself.
+    #[error("failed to read the {kind} {}: at {place}: {problem}", path.display())]
+    Content {
+        /// What kind of file.
+        kind: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        place: Box<Place>,
+        /// What is wrong.
+        problem: String,
+        /// What to do about it.
+        cure: String,
+    },
+}
+
+impl ReadError {
+    /// Where in the file, for example `metrics.rps, line 7 column 12`; `None` where the file as a
+    /// whole is refused.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        match self {
+            Self::NotUtf8 { offset, .. } => Some(format!("byte {offset}")),
+            Self::Content { place, .. } => Some(place.to_string()),
+            Self::Io { .. } | Self::TooLarge { .. } | Self::Empty { .. } => None,
+        }
+    }
+
+    /// What is wrong, without the file's name and the place.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        match self {
+            Self::Io { kind, source, .. } => format!("failed to read the {kind}: {source}"),
+            Self::TooLarge { kind, limit, .. } => {
+                format!("the {kind} is larger than {limit} bytes")
+            }
+            Self::Empty { kind, .. } => format!("the {kind} is empty"),
+            Self::NotUtf8 { kind, .. } => format!("the {kind} is not UTF-8"),
+            Self::Content { problem, .. } => problem.clone(),
+        }
+    }
+
+    /// What to do about it, as an imperative.
+    #[must_use]
+    pub fn cure(&self) -> &str {
+        match self {
+            Self::Io { .. } => "check the path and its permissions",
+            Self::TooLarge { .. } => "give the file that the benchmark wrote",
+            Self::Empty { .. } => "measure again; the run that wrote it did not finish",
+            Self::NotUtf8 { .. } => "save the file as UTF-8",
+            Self::Content { cure, .. } => cure,
+        }
+    }
+}
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// [`ReadError`], for anything that the [crate's front page](crate) lists.
+pub fn read_file<T: Document>(path: &Path) -> Result<T, ReadError> {
+    let io_error = |source| ReadError::Io { kind: T::KIND, path: path.to_owned(), source };
+    // Asked before opening: to open a named pipe waits for its writer.
+    if !std::fs::metadata(path).map_err(io_error)?.is_file() {
+        return Err(io_error(io::Error::other("it is not a regular file")));
+    }
+    let file = File::open(path).map_err(io_error)?;
+    let mut bytes = Vec::new();
+    file.take(T::MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io_error)?;
+    parse(path, &bytes)
+}
+
+/// Reads and checks a document that is already in memory; `path` is only for messages.
+///
+/// # Errors
+/// [`ReadError`], for anything that the [crate's front page](crate) lists.
+pub fn parse<T: Document>(path: &Path, bytes: &[u8]) -> Result<T, ReadError> {
+    let kind = T::KIND;
+    let path = path.to_owned();
+    if bytes.len() as u64 > T::MAX_BYTES {
+        return Err(ReadError::TooLarge { kind, path, limit: T::MAX_BYTES });
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => return Err(ReadError::NotUtf8 { kind, path, offset: error.valid_up_to() }),
+    };
+    if text.trim().is_empty() {
+        return Err(ReadError::Empty { kind, path });
+    }
+    let content = |(place, problem, cure)| ReadError::Content {
+        kind,
+        path,
+        place: Box::new(place),
+        problem,
+        cure,
+    };
+    typed::<Strict>(text)
+        .and_then(|Strict| typed::<T>(text))
+        .and_then(|document| match document.check() {
+            Ok(()) => Ok(document),
+            Err(violation) => {
+                let place = locate(text, &violation.path);
+                Err((place, violation.problem, violation.cure))
+            }
+        })
+        .map_err(content)
+}
+
+/// Deserializes with the place of a failure.
+fn typed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, (Place, String, String)> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let result = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        (if path == "." { String::new() } else { path }, error.into_inner())
+    });
+    let result = result.and_then(|value| match deserializer.end() {
+        Ok(()) => Ok(value),
+        Err(error) => Err((String::new(), error)),
+    });
+    result.map_err(|(json_path, error)| {
+        let place = Place { json_path, line: error.line(), column: error.column() };
+        let cure = if error.is_data() {
+            "correct this value, or measure again"
+        } else {
+            "the file is cut short or damaged: restore it, or measure again"
+        };
+        let text = error.to_string();
+        let suffix = format!(" at line {} column {}", place.line, place.column);
+        let problem = text.strip_suffix(&suffix).unwrap_or(&text).to_owned();
+        (place, problem, cure.to_owned())
+    })
+}
+
+/// What typed reading would let through in silence: a key given twice and `null`.
+struct Strict;
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Strict;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Strict, E> {
+        Ok(Strict)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Strict, E> {
+        Ok(Strict)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Strict, E> {
+        Ok(Strict)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Strict, E> {
+        Ok(Strict)
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Strict, E> {
+        Ok(Strict)
+    }
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Strict, E> {
+        Err(E::custom("null is not a figure: a value that was not measured is left out"))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Strict, A::Error> {
+        while let Some(Strict) = items.next_element()? {}
+        Ok(Strict)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Strict, A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if seen.contains(&key) {
+                return Err(A::Error::custom(format!("the key `{key}` is given twice")));
+            }
+            seen.insert(key);
+            let Strict = entries.next_value()?;
+        }
+        Ok(Strict)
+    }
+}
+
+/// The place of a path in a text that was read before; of the innermost part that exists.
+fn locate(text: &str, path: &[Segment]) -> Place {
+    let mut json_path = String::new();
+    let mut found = text;
+    for segment in path {
+        let inner = match segment {
+            Segment::Key(key) => serde_json::from_str::<BTreeMap<String, &RawValue>>(found)
+                .ok()
+                .and_then(|object| object.get(key).copied()),
+            Segment::Index(index) => serde_json::from_str::<Vec<&RawValue>>(found)
+                .ok()
+                .and_then(|array| array.get(*index).copied()),
+        };
+        match segment {
+            Segment::Key(key) if json_path.is_empty() => json_path.push_str(key),
+            Segment::Key(key) => json_path.push_str(&format!(".{key}")),
+            Segment::Index(index) => json_path.push_str(&format!("[{index}]")),
+        }
+        if let Some(inner) = inner {
+            found = inner.get();
+        }
+    }
+    // A raw value borrows from the text it was read from, so the addresses' distance is its offset.
+    let offset = (found.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    let before = text.get(..offset).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.matches('\n').count() + 1;
+    let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+    Place { json_path, line, column }
+}

@@ -1,0 +1,270 @@
+//! The measured report: a candidate, and once frozen the baseline.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::decimal::Amount;
+use crate::environment::Environment;
+use crate::metric::Metric;
+use crate::read::{Document, Segment, Violation};
+use crate::round::{Accounting, EncodedHistogram, Metrics, Round, Series};
+use crate::timestamp::Timestamp;
+
+/// `perf_baseline_<time>.json` and `baseline_cp1.json`.
+///
+/// The minimal form has `timestamp`, `git.commit`, `env`, `metrics` and `run.ct_exit_code`. A figure
+/// that was not measured is absent: never 0, never null.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Name and version of this format.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<SchemaTag>,
+    /// When the run began.
+    pub timestamp: Timestamp,
+    /// What was measured.
+    pub git: Git,
+    /// Where it was measured.
+    pub env: Environment,
+    /// The headline figures; for a time metric the median over rounds, for a count the sum.
+    pub metrics: Metrics,
+    /// How the run went.
+    pub run: Run,
+    /// The plan as run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
+    /// What each finished round measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<Vec<Round>>,
+    /// Every request of every round, by what became of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accounting: Option<Accounting>,
+    /// Figures about the measurement itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<Diagnostics>,
+    /// The distributions behind the percentiles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub histograms: Option<Vec<EncodedHistogram>>,
+    /// What the sampler saw over time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<Vec<Series>>,
+}
+
+/// Name and version of a format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SchemaTag {
+    /// The format's name.
+    pub name: SchemaName,
+    /// The format's version; this crate reads version 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+}
+
+/// The formats that carry a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemaName {
+    /// [`Report`].
+    Cp1Report,
+    /// [`Verdict`](crate::Verdict).
+    Cp1Verdict,
+}
+
+/// The source that was measured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Git {
+    /// Commit, 40 lower-case hexadecimal digits; absent outside a repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9a-f]{40}$"))]
+    pub commit: Option<String>,
+    /// Tree of that commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9a-f]{40}$"))]
+    pub tree: Option<String>,
+    /// Whether the work tree differed from the commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dirty: Option<bool>,
+}
+
+/// How the run went.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Exit code of the test run that measured; absent until it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ct_exit_code: Option<i32>,
+    /// How far the run came; absent means complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<RunStatus>,
+    /// Why a run is not complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// A fault that was planted on purpose, for example `delay_us=200`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planted_fault: Option<String>,
+    /// Wall time of all rounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+}
+
+/// How far a run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Every round was measured.
+    Complete,
+    /// Every round was measured, but one has too few samples above a gated percentile.
+    InsufficientSamples,
+    /// A round ended early; `reason` says why.
+    Failed,
+    /// The run was still going on when this was written: what is read later was killed.
+    Unfinished,
+}
+
+/// The plan as run. Two reports compare only where what shapes the load is equal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// The adapter module.
+    pub adapter: String,
+    /// Rounds planned, each in a fresh BEAM.
+    pub rounds: u32,
+    /// Discarded load before the measured phases of a round.
+    pub warmup_ms: u64,
+    /// Length of the closed-loop phase.
+    pub throughput_ms: u64,
+    /// Length of the open-loop phase.
+    pub latency_ms: u64,
+    /// Arrival rate of the open-loop phase.
+    pub rate_per_second: u64,
+    /// How the open loop's arrivals are spaced.
+    pub arrivals: Arrivals,
+    /// Workers of the closed loop.
+    pub concurrency: u32,
+    /// Workers of the open loop.
+    pub latency_workers: u32,
+    /// Most open-loop requests in flight; an arrival beyond is skipped and counted.
+    pub max_in_flight: u32,
+    /// Patience for requests in flight at the end of a phase.
+    pub drain_timeout_ms: u64,
+    /// Cadence of the sampler.
+    pub sample_interval_ms: u64,
+    /// Time allowed for the whole run.
+    pub timeout_ms: u64,
+    /// Seed of every random choice of the load.
+    pub seed: u64,
+}
+
+impl Load {
+    /// What shapes the load, as name and text: two reports with different shapes measured different
+    /// things.
+    #[must_use]
+    pub fn shape(&self) -> [(&'static str, String); 6] {
+        let arrivals = match self.arrivals {
+            Arrivals::Constant => "constant",
+        };
+        [
+            ("load.adapter", self.adapter.clone()),
+            ("load.rate_per_second", self.rate_per_second.to_string()),
+            ("load.arrivals", arrivals.to_owned()),
+            ("load.concurrency", self.concurrency.to_string()),
+            ("load.latency_workers", self.latency_workers.to_string()),
+            ("load.max_in_flight", self.max_in_flight.to_string()),
+        ]
+    }
+}
+
+/// How arrivals are spaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrivals {
+    /// One every 1/rate seconds.
+    Constant,
+}
+
+/// Figures about the measurement itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Diagnostics {
+    /// The clock that timed the requests.
+    pub clock: Clock,
+    /// Standard deviation over rounds in percent of the mean, from 2 rounds on.
+    pub spread_pct: BTreeMap<Metric, Amount>,
+}
+
+/// A clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Clock {
+    /// Which.
+    pub source: String,
+    /// Its resolution as it declares it.
+    pub resolution_ns: u64,
+    /// Mean cost of a reading, measured when the recorder was loaded.
+    pub read_cost_ns: Amount,
+}
+
+impl Document for Report {
+    const KIND: &'static str = "report";
+    const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+    fn check(&self) -> Result<(), Violation> {
+        self.check_schema()?;
+        self.check_git()?;
+        self.metrics.check(&["metrics".into()])?;
+        if let Some(accounting) = &self.accounting {
+            accounting.check(&["accounting".into()])?;
+        }
+        for (index, round) in self.rounds.iter().flatten().enumerate() {
+            let at = [Segment::from("rounds"), index.into()];
+            let within = |key| [at.as_slice(), &[Segment::from(key)]].concat();
+            round.metrics.check(&within("metrics"))?;
+            round.accounting.check(&within("accounting"))?;
+            if round.round as usize != index + 1 {
+                let problem = format!("this is round {} by its place", index + 1);
+                return Err(Violation::new(within("round"), problem, "measure again"));
+            }
+        }
+        for (index, series) in self.series.iter().flatten().enumerate() {
+            if series.time_ms.len() != series.values.len() {
+                let at = [Segment::from("series"), index.into()];
+                let problem = "`time_ms` and `values` differ in length";
+                return Err(Violation::new(at, problem, "measure again"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn check_schema(&self) -> Result<(), Violation> {
+        match self.schema {
+            None | Some(SchemaTag { name: SchemaName::Cp1Report, version: 1 }) => Ok(()),
+            Some(_) => Err(Violation::new(
+                ["schema".into()],
+                "this is not a cp1_report of version 1",
+                "use the gate of the version that wrote the file",
+            )),
+        }
+    }
+
+    fn check_git(&self) -> Result<(), Violation> {
+        for (key, hash) in [("commit", &self.git.commit), ("tree", &self.git.tree)] {
+            let is_hash = |text: &String| {
+                text.len() == 40 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            };
+            if !hash.as_ref().is_none_or(is_hash) {
+                return Err(Violation::new(
+                    ["git".into(), key.into()],
+                    "expected 40 lower-case hexadecimal digits",
+                    "give the full hash, as `git rev-parse` prints it",
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! What one round measured: its figures, its requests, its distributions.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::decimal::Amount;
+use crate::metric::Metric;
+use crate::read::{Segment, Violation};
+
+/// How [`EncodedHistogram::data`] is encoded: HdrHistogram's V2 format, compressed, in base64.
+pub const HISTOGRAM_ENCODING: &str = "hdrhistogram-v2-deflate-base64";
+
+/// One fresh BEAM, warmed up, measured, stopped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Round {
+    /// Which round, from 1.
+    pub round: u32,
+    /// The round's own figures.
+    pub metrics: Metrics,
+    /// Every request of the measured phases, by what became of it.
+    pub accounting: Accounting,
+    /// The closed-loop phase.
+    pub throughput: ThroughputPhase,
+    /// The open-loop phase.
+    pub latency: LatencyPhase,
+    /// `erlang:memory(total)` in the measured phases.
+    pub memory: MemoryFigures,
+    /// Errors in the measured phases.
+    pub errors: Counted,
+    /// Backpressure activations in the measured phases; only the router can see them.
+    pub backpressure: Counted,
+}
+
+/// The requests of both measured phases.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Accounting {
+    /// Closed loop.
+    pub throughput: Outcomes,
+    /// Open loop.
+    pub latency: Outcomes,
+}
+
+/// What became of the requests of a phase: `offered` is the sum of all others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Outcomes {
+    /// Requests that the plan called for.
+    pub offered: u64,
+    /// Answered with success.
+    pub ok: u64,
+    /// Answered with an error, or ended in an exception.
+    pub error: u64,
+    /// Not answered in time.
+    pub timeout: u64,
+    /// Refused by the router.
+    pub rejected: u64,
+    /// Not sent: the cap of requests in flight was reached.
+    pub skipped: u64,
+}
+
+impl Outcomes {
+    /// Sum of what became of the requests; `None` on overflow.
+    #[must_use]
+    pub fn accounted(&self) -> Option<u64> {
+        [self.error, self.timeout, self.rejected, self.skipped]
+            .into_iter()
+            .try_fold(self.ok, u64::checked_add)
+    }
+}
+
+/// Figures of the closed-loop phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ThroughputPhase {
+    /// From the release of the workers to the last answer.
+    pub duration_ns: u64,
+    /// Time from actual start to answer, of the successful requests.
+    pub service_time: Percentiles,
+}
+
+/// Figures of the open-loop phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LatencyPhase {
+    /// From the first intended start to the last answer.
+    pub duration_ns: u64,
+    /// Time from intended start to answer, of the successful requests: what is gated.
+    pub response_time: Percentiles,
+    /// Time from actual start to answer, of the successful requests.
+    pub service_time: Percentiles,
+    /// Time from intended to actual start, of every request sent.
+    pub send_lag: Percentiles,
+}
+
+/// A distribution of times. With no sample there are no percentiles.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Percentiles {
+    /// Samples.
+    pub count: u64,
+    /// Samples beyond the histogram's range, recorded as its highest value.
+    pub clamped: u64,
+    /// Readings that ended before they began: never recorded.
+    pub time_went_backwards: u64,
+    /// Smallest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_ns: Option<u64>,
+    /// Arithmetic mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_ns: Option<u64>,
+    /// Median.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_ns: Option<u64>,
+    /// 90th percentile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p90_ns: Option<u64>,
+    /// 95th percentile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p95_ns: Option<u64>,
+    /// 99th percentile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_ns: Option<u64>,
+    /// 99.9th percentile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p999_ns: Option<u64>,
+    /// Largest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ns: Option<u64>,
+}
+
+/// `erlang:memory(total)`, sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryFigures {
+    /// Samples taken.
+    pub samples: u64,
+    /// Smallest.
+    pub min_bytes: u64,
+    /// Largest: the round's figure.
+    pub peak_bytes: u64,
+    /// Last.
+    pub end_bytes: u64,
+}
+
+/// Events, by who saw them. Whoever cannot count is absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    /// Seen by the driver: errors and timeouts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<u64>,
+    /// Seen by the router: the difference of its own counter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router: Option<u64>,
+}
+
+/// Figures by name. An absent one was not measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Metrics(pub BTreeMap<Metric, Amount>);
+
+/// A distribution, mergeable by every HdrHistogram tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EncodedHistogram {
+    /// Which round, from 1.
+    pub round: u32,
+    /// Which phase.
+    pub phase: Phase,
+    /// Which quantity.
+    pub quantity: Quantity,
+    /// Unit of the recorded values: always `ns`.
+    #[schemars(regex(pattern = "^ns$"))]
+    pub unit: String,
+    /// Always [`HISTOGRAM_ENCODING`].
+    #[schemars(regex(pattern = "^hdrhistogram-v2-deflate-base64$"))]
+    pub encoding: String,
+    /// The histogram.
+    pub data: String,
+}
+
+/// A measured phase.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Closed loop.
+    Throughput,
+    /// Open loop.
+    Latency,
+}
+
+/// A recorded time.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// From intended start to answer.
+    ResponseTime,
+    /// From actual start to answer.
+    ServiceTime,
+    /// From intended to actual start.
+    SendLag,
+}
+
+/// A quantity over the time of a round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// Which round, from 1.
+    pub round: u32,
+    /// What was sampled, for example `memory_total`.
+    pub name: String,
+    /// Unit of the values, for example `byte`.
+    pub unit: String,
+    /// When, from the start of the first measured phase.
+    pub time_ms: Vec<u64>,
+    /// The value at that time.
+    pub values: Vec<u64>,
+}
+
+impl Metrics {
+    /// One figure; `None` where it was not measured.
+    #[must_use]
+    pub fn get(&self, metric: Metric) -> Option<&Amount> {
+        self.0.get(&metric)
+    }
+
+    pub(crate) fn check(&self, path: &[Segment]) -> Result<(), Violation> {
+        for (metric, value) in &self.0 {
+            let at = || path.iter().cloned().chain([Segment::from(metric.name())]);
+            if metric.is_count() && !value.is_integer() {
+                let problem = format!("{value} is not a count");
+                return Err(Violation::new(at(), problem, "give a whole number, or measure again"));
+            }
+            if !metric.is_count() && value.is_zero() {
+                return Err(Violation::new(
+                    at(),
+                    "a figure of exactly 0 was not measured",
+                    "measure again; leave out what was not measured",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Accounting {
+    pub(crate) fn check(&self, path: &[Segment]) -> Result<(), Violation> {
+        for (key, outcomes) in [("throughput", &self.throughput), ("latency", &self.latency)] {
+            if outcomes.accounted() != Some(outcomes.offered) {
+                return Err(Violation::new(
+                    path.iter().cloned().chain([key.into()]),
+                    "offered is not ok + error + timeout + rejected + skipped",
+                    "measure again: requests were lost or counted twice",
+                ));
+            }
+        }
+        Ok(())
+    }
+}

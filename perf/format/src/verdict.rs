@@ -1,0 +1,212 @@
+//! The verdict: everything that a report about a judgement says. Renderers see only this.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::decimal::{Amount, Decimal};
+use crate::metric::Metric;
+use crate::read::{Document, Violation};
+use crate::report::SchemaTag;
+
+/// `perf_verdict_<time>.json`. Texts may quote the judged files: a renderer escapes them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verdict {
+    /// Name and version of this format.
+    pub schema: SchemaTag,
+    /// The answer.
+    pub outcome: Outcome,
+    /// The exit code that says the same.
+    pub exit_code: u8,
+    /// The answer in a sentence.
+    pub summary: String,
+    /// The judged files.
+    pub inputs: Inputs,
+    /// Whether the two reports may be compared.
+    pub comparison: Comparison,
+    /// Every rule of the policy, in table order; empty where nothing could be judged.
+    pub rules: Vec<RuleResult>,
+    /// Why nothing, or not everything, could be judged.
+    pub problems: Vec<Problem>,
+    /// What a reader should know besides.
+    pub notices: Vec<Notice>,
+}
+
+/// The answer. The order is not a ranking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Outcome {
+    /// Every rule holds.
+    Pass,
+    /// At least one rule is violated.
+    Regression,
+    /// A file is missing, malformed or incomplete: nothing can be judged.
+    Invalid,
+    /// Too noisy or too few samples.
+    Inconclusive,
+    /// The reports were measured under different conditions.
+    Incomparable,
+}
+
+impl Outcome {
+    /// The process exit code.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Regression => 1,
+            Self::Invalid => 2,
+            Self::Inconclusive => 3,
+            Self::Incomparable => 4,
+        }
+    }
+
+    /// The word that tables print.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Regression => "REGRESSION",
+            Self::Invalid => "INVALID",
+            Self::Inconclusive => "INCONCLUSIVE",
+            Self::Incomparable => "INCOMPARABLE",
+        }
+    }
+}
+
+/// The judged files.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Inputs {
+    /// The frozen report.
+    pub baseline: Input,
+    /// The report under judgement.
+    pub candidate: Input,
+    /// The policy.
+    pub policy: Input,
+}
+
+/// A judged file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Its path as resolved.
+    pub path: String,
+    /// When it was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
+    /// The commit that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Rounds measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<u64>,
+}
+
+/// Whether the two reports may be compared.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// Required fields that differ.
+    pub differences: Vec<FieldDifference>,
+    /// Required fields that neither report has.
+    pub unverified: Vec<String>,
+}
+
+/// A field that differs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FieldDifference {
+    /// Which.
+    pub field: String,
+    /// The baseline's; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    /// The candidate's; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<String>,
+}
+
+/// What came of one rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleResult {
+    /// The metric.
+    pub metric: Metric,
+    /// The frozen figure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Amount>,
+    /// The figure under judgement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Amount>,
+    /// Change in percent of the baseline, rounded to 2 places; absent where the baseline is 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change_pct: Option<Decimal>,
+    /// The limits in words, for example `at most +15 %`.
+    pub limit: String,
+    /// What came of it.
+    pub judgement: Judgement,
+    /// Why, where it is not simply that the rule holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<String>,
+}
+
+/// What came of one rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Judgement {
+    /// Every limit of the rule holds.
+    Holds,
+    /// A limit is violated.
+    Violated,
+    /// The figures do not say.
+    NotJudged,
+}
+
+impl Judgement {
+    /// The word that tables print.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Holds => "ok",
+            Self::Violated => "VIOLATED",
+            Self::NotJudged => "not judged",
+        }
+    }
+}
+
+/// Something that keeps a file from being judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Problem {
+    /// The file.
+    pub file: String,
+    /// Where in the file; absent where the file as a whole is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub cure: String,
+}
+
+/// Something that a reader should know besides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Notice(pub String);
+
+impl Document for Verdict {
+    const KIND: &'static str = "verdict";
+    const MAX_BYTES: u64 = 1024 * 1024;
+
+    fn check(&self) -> Result<(), Violation> {
+        if self.exit_code == self.outcome.exit_code() {
+            return Ok(());
+        }
+        Err(Violation::new(
+            ["exit_code".into()],
+            format!("{} exits with {}", self.outcome.word(), self.outcome.exit_code()),
+            "judge again",
+        ))
+    }
+}

@@ -1,0 +1,49 @@
+//! The JSON Schemas in `perf/schemas/` are the types' own, and the contract's files fit them.
+//!
+//! After a change of a type: `UPDATE_SCHEMAS=1 cargo test -p cp1_format --test schemas`.
+
+use std::path::{Path, PathBuf};
+
+use cp1_format::{Policy, Report, Verdict, read_file, to_json};
+
+fn perf(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
+}
+
+#[test]
+fn schemas_do_not_drift_from_the_types() {
+    let schemas = [
+        ("report", schemars::schema_for!(Report)),
+        ("policy", schemars::schema_for!(Policy)),
+        ("verdict", schemars::schema_for!(Verdict)),
+    ];
+    for (name, schema) in schemas {
+        let path = perf(&format!("schemas/{name}.schema.json"));
+        let generated = to_json(&schema).unwrap();
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            std::fs::write(&path, &generated).unwrap();
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == generated,
+            "{} is not what the types say; run: \
+             UPDATE_SCHEMAS=1 cargo test -p cp1_format --test schemas",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn the_frozen_files_fit_reader_and_schema() {
+    let validator = |name: &str| {
+        let text = std::fs::read_to_string(perf(&format!("schemas/{name}.schema.json"))).unwrap();
+        jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
+    };
+    let json = |relative: &str| -> serde_json::Value {
+        serde_json::from_str(&std::fs::read_to_string(perf(relative)).unwrap()).unwrap()
+    };
+    read_file::<Report>(&perf("baseline_cp1.json")).unwrap();
+    read_file::<Policy>(&perf("policy_cp1.json")).unwrap();
+    validator("report").validate(&json("baseline_cp1.json")).unwrap();
+    validator("policy").validate(&json("policy_cp1.json")).unwrap();
+}
