@@ -1,0 +1,191 @@
+//! The calls around a measurement.
+
+use std::path::Path;
+
+use cp1_format::{Report, parse, to_json, write_atomically};
+use latency_recorder::{ClockInfo, InFlight, PacerHandle, PacerPlan, Recorder, Schedule, Snapshot};
+use rustler::{
+    Atom, Encoder, Env, Error, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc, Term,
+};
+
+use crate::handle::Handle;
+use crate::json::value_of;
+
+mod atoms {
+    rustler::atoms! {
+        ok, error, arrival, pacer_finished,
+        count, clamped, time_went_backwards, min_ns, mean_ns, max_ns,
+        p50_ns, p90_ns, p95_ns, p99_ns, p999_ns, encoded,
+        offered, skipped, version, profile, source, resolution_ns, read_cost_ns,
+    }
+}
+
+/// `recorder_new(Threads) -> Recorder`. Dirty because it touches 216 KiB for each thread.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn recorder_new(threads: u16) -> NifResult<Handle<'static, Recorder>> {
+    match threads {
+        0..=1024 => Ok(Handle::new(Recorder::new(threads.into()))),
+        _ => Err(Error::BadArg),
+    }
+}
+
+/// `recorder_snapshot(Recorder) -> map()`. Dirty because it walks all counters and compresses.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn recorder_snapshot<'a>(env: Env<'a>, recorder: Handle<'a, Recorder>) -> NifResult<Term<'a>> {
+    let snapshot = recorder.snapshot();
+    let mut pairs = figures(&snapshot);
+    let encoded =
+        snapshot.encode_v2().map_err(|error| Error::RaiseTerm(Box::new(error.to_string())))?;
+    let mut terms: Vec<_> = pairs.drain(..).map(|(key, ns)| (key, ns.encode(env))).collect();
+    terms.push((atoms::encoded(), encoded.encode(env)));
+    Term::map_from_pairs(env, &terms)
+}
+
+/// `recorder_quantiles(Recorder, [Quantile]) -> [Ns]`, `[]` without a sample. Dirty because it walks
+/// all counters.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn recorder_quantiles(recorder: Handle<'_, Recorder>, quantiles: Vec<f64>) -> NifResult<Vec<u64>> {
+    if quantiles.iter().all(|quantile| (0.0..=1.0).contains(quantile)) {
+        Ok(recorder.snapshot().quantiles_ns(&quantiles).unwrap_or_default())
+    } else {
+        Err(Error::BadArg)
+    }
+}
+
+fn figures(snapshot: &Snapshot) -> Vec<(Atom, u64)> {
+    let mut pairs = vec![
+        (atoms::count(), snapshot.count()),
+        (atoms::clamped(), snapshot.clamped),
+        (atoms::time_went_backwards(), snapshot.time_went_backwards),
+    ];
+    let names =
+        [atoms::p50_ns(), atoms::p90_ns(), atoms::p95_ns(), atoms::p99_ns(), atoms::p999_ns()];
+    let quantiles = snapshot.quantiles_ns(&[0.5, 0.9, 0.95, 0.99, 0.999]);
+    pairs.extend(names.into_iter().zip(quantiles.unwrap_or_default()));
+    pairs.extend(snapshot.min_ns().map(|ns| (atoms::min_ns(), ns)));
+    pairs.extend(snapshot.mean_ns().map(|ns| (atoms::mean_ns(), ns)));
+    pairs.extend(snapshot.max_ns().map(|ns| (atoms::max_ns(), ns)));
+    pairs
+}
+
+/// `in_flight_new(Workers) -> InFlight`. Dirty because it allocates 128 bytes for each worker.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn in_flight_new(workers: u32) -> NifResult<Handle<'static, InFlight>> {
+    match workers {
+        1..=100_000 => Ok(Handle::new(InFlight::new(workers as usize))),
+        _ => Err(Error::BadArg),
+    }
+}
+
+/// A pacer as Erlang holds it; ends when its owner or its last term goes.
+pub(crate) struct Pacer(PacerHandle);
+
+impl Resource for Pacer {
+    const IMPLEMENTS_DOWN: bool = true;
+
+    fn down<'a>(&'a self, _: Env<'a>, _: LocalPid, _: Monitor) {
+        self.0.stop();
+    }
+}
+
+/// `pacer_start(InFlight, [Worker], {StartNs, Rate}, Arrivals, Limit) -> Pacer`: sends `{arrival,
+/// IntendedNs}` to the workers in turn and `pacer_finished` to the caller at last. Dirty because it
+/// starts a thread.
+#[rustler::nif(schedule = "DirtyIo")]
+fn pacer_start<'a>(
+    env: Env<'a>,
+    in_flight: Handle<'a, InFlight>,
+    workers: Vec<LocalPid>,
+    (start_ns, rate_per_second): (u64, u64),
+    arrivals: u64,
+    in_flight_per_worker: u32,
+) -> NifResult<ResourceArc<Pacer>> {
+    let schedule = Schedule::constant(start_ns, rate_per_second).map_err(|_| Error::BadArg)?;
+    let owner = env.pid();
+    let plan = PacerPlan { schedule, arrivals, in_flight_per_worker };
+    let announce = announcer(workers);
+    let finish = move || {
+        // An owner that is gone has no use for the message.
+        let _ = OwnedEnv::new().send_and_clear(&owner, |_| atoms::pacer_finished());
+    };
+    let handle = PacerHandle::start(plan, in_flight.share(), announce, finish)
+        .map_err(|error| Error::RaiseTerm(Box::new(error.to_string())))?;
+    let pacer = ResourceArc::new(Pacer(handle));
+    if pacer.monitor(Some(env), &owner).is_none() {
+        return Err(Error::BadArg);
+    }
+    Ok(pacer)
+}
+
+fn announcer(workers: Vec<LocalPid>) -> impl FnMut(usize, u64) -> bool + Send + 'static {
+    let mut message = OwnedEnv::new();
+    move |worker, intended_ns| {
+        workers.get(worker).is_some_and(|pid| {
+            message.send_and_clear(pid, |_| (atoms::arrival(), intended_ns)).is_ok()
+        })
+    }
+}
+
+/// `pacer_stop(Pacer) -> ok`. Normal scheduler: one store; `pacer_finished` follows.
+#[rustler::nif]
+fn pacer_stop(pacer: ResourceArc<Pacer>) -> Atom {
+    pacer.0.stop();
+    atoms::ok()
+}
+
+/// `pacer_counts(Pacer) -> #{offered, skipped}`. Normal scheduler: two loads.
+#[rustler::nif]
+fn pacer_counts<'a>(env: Env<'a>, pacer: ResourceArc<Pacer>) -> NifResult<Term<'a>> {
+    let counts = pacer.0.counts();
+    let pairs = [(atoms::offered(), counts.offered), (atoms::skipped(), counts.skipped)];
+    Term::map_from_pairs(env, &pairs)
+}
+
+/// `report_encode(map()) -> {ok, Json} | {error, Message}`. Dirty because a report is long.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn report_encode<'a>(env: Env<'a>, report: Term<'a>) -> NifResult<Term<'a>> {
+    let value = value_of(report).filter(|value| value.is_object()).ok_or(Error::BadArg)?;
+    Ok(answer(env, encode(&value)))
+}
+
+/// `report_write(Path, map()) -> {ok, Json} | {error, Message}`. Dirty because it writes a file.
+#[rustler::nif(schedule = "DirtyIo")]
+fn report_write<'a>(env: Env<'a>, path: &str, report: Term<'a>) -> NifResult<Term<'a>> {
+    let value = value_of(report).filter(|value| value.is_object()).ok_or(Error::BadArg)?;
+    let written = encode(&value).and_then(|json| {
+        let result = write_atomically(Path::new(path), json.as_bytes());
+        result.map(|()| json).map_err(|error| error.to_string())
+    });
+    Ok(answer(env, written))
+}
+
+/// Through the same strict reader that the gate uses: what it would refuse is never written.
+fn encode(value: &serde_json::Value) -> Result<String, String> {
+    let report: Report = parse(Path::new("about to be written"), value.to_string().as_bytes())
+        .map_err(|error| error.to_string())?;
+    to_json(&report).map_err(|error| error.to_string())
+}
+
+fn answer(env: Env<'_>, result: Result<String, String>) -> Term<'_> {
+    match result {
+        Ok(text) => (atoms::ok(), text).encode(env),
+        Err(message) => (atoms::error(), message).encode(env),
+    }
+}
+
+/// `info() -> map()`: versions and the clock. Dirty because it reads the clock thousands of times.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn info(env: Env<'_>) -> NifResult<Term<'_>> {
+    let clock = ClockInfo::measure();
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    Term::map_from_pairs(
+        env,
+        &[
+            (atoms::version(), env!("CARGO_PKG_VERSION").encode(env)),
+            (atoms::profile(), profile.encode(env)),
+            (atoms::source(), clock.source.encode(env)),
+            (atoms::resolution_ns(), clock.resolution_ns.encode(env)),
+            (atoms::read_cost_ns(), clock.read_cost_ns.encode(env)),
+        ],
+    )
+}

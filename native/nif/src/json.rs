@@ -1,0 +1,54 @@
+//! Erlang terms as JSON values.
+
+use rustler::types::map::MapIterator;
+use rustler::{Term, TermType};
+use serde_json::{Map, Number, Value};
+
+/// Deepest accepted nesting; a report has 6 levels. Bounds the stack of a dirty scheduler.
+const DEPTH_MAX: u32 = 16;
+
+/// Maps become objects (keys: atoms or binaries), proper lists arrays, binaries and atoms strings,
+/// `true` and `false` booleans, integers of 64 bits and floats numbers. `None` for anything else.
+pub(crate) fn value_of(term: Term<'_>) -> Option<Value> {
+    within(term, DEPTH_MAX)
+}
+
+fn within(term: Term<'_>, depth: u32) -> Option<Value> {
+    let depth = depth.checked_sub(1)?;
+    match term.get_type() {
+        TermType::Map => {
+            let entry = |(key, value)| Some((text_of(key)?, within(value, depth)?));
+            let entries = MapIterator::new(term)?.map(entry).collect::<Option<Map<_, _>>>();
+            entries.map(Value::Object)
+        }
+        TermType::List => {
+            // Refuses an improper list before anything walks it.
+            term.list_length().ok()?;
+            let items: Vec<Term<'_>> = term.decode().ok()?;
+            items
+                .into_iter()
+                .map(|item| within(item, depth))
+                .collect::<Option<_>>()
+                .map(Value::Array)
+        }
+        TermType::Integer => {
+            let unsigned = || term.decode::<u64>().map(Number::from);
+            term.decode::<i64>().map(Number::from).or_else(|_| unsigned()).ok().map(Value::Number)
+        }
+        TermType::Float => Number::from_f64(term.decode().ok()?).map(Value::Number),
+        TermType::Atom => match term.decode::<bool>() {
+            Ok(boolean) => Some(Value::Bool(boolean)),
+            Err(_) => text_of(term).map(Value::String),
+        },
+        TermType::Binary => text_of(term).map(Value::String),
+        _ => None,
+    }
+}
+
+fn text_of(term: Term<'_>) -> Option<String> {
+    match term.get_type() {
+        TermType::Atom => term.atom_to_string().ok(),
+        TermType::Binary => term.decode().ok(),
+        _ => None,
+    }
+}

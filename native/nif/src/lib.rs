@@ -1,0 +1,22 @@
+//! The Erlang face of `latency_recorder` and `cp1_format`: decode, call, encode.
+//!
+//! Loaded by the Erlang module `router_bench_nif`, whose documentation has the contract of each
+//! function. Wrong terms answer `badarg`. Functions on a normal scheduler take well under a
+//! microsecond; what allocates, walks counters, compresses or writes runs on a dirty one.
+//!
+//! * [`handle`]: how Rust values become Erlang terms and are found again at the cost of a pointer;
+//! * [`hot`]: the calls that stand inside a measurement;
+//! * [`cold`]: everything else.
+
+mod cold;
+mod handle;
+mod hot;
+mod json;
+
+use rustler::{Env, Term};
+
+fn load(env: Env<'_>, _info: Term<'_>) -> bool {
+    handle::register(env) && env.register::<cold::Pacer>().is_ok()
+}
+
+rustler::init!("router_bench_nif", load = load);

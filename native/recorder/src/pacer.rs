@@ -1,0 +1,233 @@
+//! Paces an open loop: a thread that announces arrivals at their intended times.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::thread;
+
+use crate::clock::now_ns;
+
+/// Longest sleep in one piece, so that a stop is heard soon whatever the rate.
+const NAP_MAX_NS: u64 = 20_000_000;
+
+/// When arrivals are intended: one every 1/rate seconds from a start, computed from the start each
+/// time, so that nothing adds up and nothing drifts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    start_ns: u64,
+    rate_per_second: u64,
+}
+
+/// Why there is no such schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScheduleError;
+
+impl std::fmt::Display for ScheduleError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the rate must be from 1 to 1,000,000 a second")
+    }
+}
+
+impl std::error::Error for ScheduleError {}
+
+impl Schedule {
+    /// Arrivals from `start_ns` (of [`now_ns`]) on.
+    ///
+    /// # Errors
+    /// [`ScheduleError`] for a rate of 0 or above 1,000,000 a second.
+    pub fn constant(start_ns: u64, rate_per_second: u64) -> Result<Self, ScheduleError> {
+        match rate_per_second {
+            1..=1_000_000 => Ok(Self { start_ns, rate_per_second }),
+            _ => Err(ScheduleError),
+        }
+    }
+
+    /// The intended start of arrival `index`, from 0.
+    #[must_use]
+    pub fn intended_ns(&self, index: u64) -> u64 {
+        let offset = u128::from(index) * 1_000_000_000 / u128::from(self.rate_per_second);
+        self.start_ns.saturating_add(u64::try_from(offset).unwrap_or(u64::MAX))
+    }
+}
+
+/// What a pacer does.
+#[derive(Debug, Clone, Copy)]
+pub struct PacerPlan {
+    /// When.
+    pub schedule: Schedule,
+    /// How many arrivals.
+    pub arrivals: u64,
+    /// Most requests that a worker may have before it; an arrival beyond is skipped.
+    pub in_flight_per_worker: u32,
+}
+
+/// Requests before each worker, kept by pacer and workers together.
+pub struct InFlight {
+    workers: Box<[Padded]>,
+}
+
+#[repr(align(128))]
+struct Padded(AtomicU32);
+
+impl InFlight {
+    /// For that many workers, none of which has a request.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        Self { workers: (0..workers).map(|_| Padded(AtomicU32::new(0))).collect() }
+    }
+
+    /// Takes a place before a worker, if there are fewer than `limit` taken.
+    fn enter(&self, worker: usize, limit: u32) -> bool {
+        self.workers.get(worker).is_some_and(|Padded(count)| {
+            // Relaxed: the message that announces the request orders it; this only counts.
+            let before = count.fetch_add(1, Ordering::Relaxed);
+            if before >= limit {
+                count.fetch_sub(1, Ordering::Relaxed);
+            }
+            before < limit
+        })
+    }
+
+    /// Gives a worker's place back; whether there was such a worker with a place taken.
+    pub fn leave(&self, worker: usize) -> bool {
+        self.workers.get(worker).is_some_and(|Padded(count)| {
+            let less = |count: u32| count.checked_sub(1);
+            count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+        })
+    }
+}
+
+/// What a pacer did so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PacerCounts {
+    /// Arrivals announced or skipped.
+    pub offered: u64,
+    /// Arrivals not announced, because their worker had its limit of requests.
+    pub skipped: u64,
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    offered: AtomicU64,
+    skipped: AtomicU64,
+}
+
+/// A running or finished pacer. Dropping it ends its thread within some 20 ms.
+pub struct PacerHandle {
+    shared: Arc<Shared>,
+}
+
+impl PacerHandle {
+    /// Starts the thread. Arrival `n` goes to worker `n % workers` through `announce(worker,
+    /// intended_ns)`, which answers whether the worker is still there; the first that is not ends
+    /// the pacer. `finish` runs last, in any case.
+    ///
+    /// # Errors
+    /// The operating system's, where it gives no thread.
+    pub fn start(
+        plan: PacerPlan,
+        in_flight: Arc<InFlight>,
+        mut announce: impl FnMut(usize, u64) -> bool + Send + 'static,
+        finish: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let thread_shared = Arc::clone(&shared);
+        thread::Builder::new().name("router_bench_pacer".into()).spawn(move || {
+            tighten_timer();
+            run(plan, &in_flight, &thread_shared, &mut announce);
+            finish();
+        })?;
+        Ok(Self { shared })
+    }
+
+    /// Asks the thread to end; it does within some 20 ms, with the arrivals announced so far.
+    pub fn stop(&self) {
+        // Release/Acquire pair with the load in `run` is not needed: the flag publishes no data.
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// What was announced so far; final once `finish` has run.
+    #[must_use]
+    pub fn counts(&self) -> PacerCounts {
+        PacerCounts {
+            offered: self.shared.offered.load(Ordering::Acquire),
+            skipped: self.shared.skipped.load(Ordering::Acquire),
+        }
+    }
+}
+
+impl Drop for PacerHandle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn run(
+    plan: PacerPlan,
+    in_flight: &InFlight,
+    shared: &Shared,
+    announce: &mut impl FnMut(usize, u64) -> bool,
+) {
+    let workers = in_flight.workers.len().max(1) as u64;
+    for index in 0..plan.arrivals {
+        let intended_ns = plan.schedule.intended_ns(index);
+        if !sleep_until(intended_ns, &shared.stop) {
+            return;
+        }
+        let worker = (index % workers) as usize;
+        // Release: pairs with the Acquire in `counts`, after `finish` has told a reader to look.
+        if !in_flight.enter(worker, plan.in_flight_per_worker) {
+            shared.skipped.fetch_add(1, Ordering::Release);
+        } else if !announce(worker, intended_ns) {
+            return;
+        }
+        shared.offered.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Sleeps until a time of [`now_ns`]; whether the pacer goes on.
+fn sleep_until(deadline_ns: u64, stop: &AtomicBool) -> bool {
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        let now = now_ns();
+        if now >= deadline_ns {
+            return true;
+        }
+        sleep_to(deadline_ns.min(now + NAP_MAX_NS));
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn sleep_to(deadline_ns: u64) {
+    let deadline = libc::timespec {
+        tv_sec: (deadline_ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (deadline_ns % 1_000_000_000) as libc::c_long,
+    };
+    // SAFETY: `deadline` is a valid timespec; no remaining time is asked for. An interruption only
+    // makes the caller's loop look again.
+    unsafe {
+        libc::clock_nanosleep(
+            libc::CLOCK_MONOTONIC,
+            libc::TIMER_ABSTIME,
+            &raw const deadline,
+            std::ptr::null_mut(),
+        )
+    };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sleep_to(deadline_ns: u64) {
+    thread::sleep(std::time::Duration::from_nanos(deadline_ns.saturating_sub(now_ns())));
+}
+
+/// Linux may wake a thread up to 50 µs late to save power; ask for 1 ns instead.
+fn tighten_timer() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: sets a property of this thread only; a failure leaves the default slack.
+    unsafe {
+        libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64, 0_u64, 0_u64, 0_u64)
+    };
+}

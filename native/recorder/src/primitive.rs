@@ -1,0 +1,6 @@
+//! The seam through which loom takes the place of the standard library in its tests.
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};

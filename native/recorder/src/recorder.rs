@@ -1,0 +1,85 @@
+//! Many threads, one distribution.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::shard::{Ownership, Shard};
+use crate::snapshot::Snapshot;
+
+/// Keeps each shard's header on cache lines of its own; 128 because processors fetch lines in pairs.
+#[repr(align(128))]
+struct Padded(Shard);
+
+/// Records times from any thread.
+pub struct Recorder {
+    owned: Box<[Padded]>,
+    shared: Padded,
+}
+
+impl Recorder {
+    /// A recorder with a shard for each of the first `threads` threads that ever record in this
+    /// process (0 to 1024; more are taken as 1024), and one that all others share.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        let owned = (0..threads.min(1024)).map(|_| Padded(Shard::new())).collect();
+        Self { owned, shared: Padded(Shard::new()) }
+    }
+
+    /// Records a time. Never blocks, never allocates, whatever the value.
+    #[inline]
+    pub fn record(&self, ns: u64) {
+        let (shard, ownership) = self.shard();
+        shard.record(ns, ownership);
+    }
+
+    /// Records the time between two readings of one clock, and gives it; 0 where time went
+    /// backwards, which is counted instead.
+    #[inline]
+    pub fn record_between(&self, start_ns: u64, end_ns: u64) -> u64 {
+        let (shard, ownership) = self.shard();
+        if let Some(elapsed) = end_ns.checked_sub(start_ns) {
+            shard.record(elapsed, ownership);
+            elapsed
+        } else {
+            shard.record_backwards(ownership);
+            0
+        }
+    }
+
+    /// Adds up what was recorded so far, by all threads.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::empty();
+        for Padded(shard) in self.owned.iter().chain([&self.shared]) {
+            shard.add_to(&mut snapshot);
+        }
+        snapshot
+    }
+
+    #[inline]
+    fn shard(&self) -> (&Shard, Ownership) {
+        // A thread's slot is unique in the process, so a shard found by it has no other writer.
+        match self.owned.get(thread_slot()) {
+            Some(Padded(shard)) => (shard, Ownership::Exclusive),
+            None => (&self.shared.0, Ownership::Shared),
+        }
+    }
+}
+
+/// This thread's number, in the order in which threads first recorded; never given twice.
+#[inline]
+fn thread_slot() -> usize {
+    const UNSET: usize = usize::MAX;
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        // Constant and without a destructor: an access is a plain load.
+        static SLOT: Cell<usize> = const { Cell::new(UNSET) };
+    }
+    SLOT.with(|slot| {
+        if slot.get() == UNSET {
+            // Relaxed: only uniqueness matters.
+            slot.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        slot.get()
+    })
+}

@@ -1,0 +1,103 @@
+//! What was recorded so far.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+
+use crate::layout::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, lowest_of};
+
+/// Why a snapshot could not be encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodeError(String);
+
+impl std::fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "failed to encode the histogram: {}", self.0)
+    }
+}
+
+impl std::error::Error for EncodeError {}
+
+/// A distribution of times, detached from the threads that record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    pub(crate) cells: Box<[u64]>,
+    pub(crate) sum_ns: u64,
+    pub(crate) min_ns: u64,
+    pub(crate) max_ns: u64,
+    /// Times beyond the range, recorded as its end.
+    pub clamped: u64,
+    /// Times that ended before they began: not recorded.
+    pub time_went_backwards: u64,
+}
+
+impl Snapshot {
+    /// Nothing recorded.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            cells: vec![0; CELLS].into_boxed_slice(),
+            sum_ns: 0,
+            min_ns: u64::MAX,
+            max_ns: 0,
+            clamped: 0,
+            time_went_backwards: 0,
+        }
+    }
+
+    /// Times recorded.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.cells.iter().sum()
+    }
+
+    /// Smallest time; `None` without a sample.
+    #[must_use]
+    pub fn min_ns(&self) -> Option<u64> {
+        (self.count() > 0).then_some(self.min_ns)
+    }
+
+    /// Largest time, beyond the range too; `None` without a sample.
+    #[must_use]
+    pub fn max_ns(&self) -> Option<u64> {
+        (self.count() > 0).then_some(self.max_ns)
+    }
+
+    /// Arithmetic mean, rounded down; `None` without a sample.
+    #[must_use]
+    pub fn mean_ns(&self) -> Option<u64> {
+        self.sum_ns.checked_div(self.count())
+    }
+
+    /// For each quantile (from 0 to 1), the smallest time that at least that share of the samples is
+    /// not above, to 3 significant digits; `None` without a sample.
+    #[must_use]
+    pub fn quantiles_ns(&self, quantiles: &[f64]) -> Option<Vec<u64>> {
+        let (lowest, highest) = (self.min_ns()?.min(HIGHEST_NS), self.max_ns()?);
+        let histogram = self.histogram()?;
+        let at = |quantile: &f64| histogram.value_at_quantile(*quantile).clamp(lowest, highest);
+        Some(quantiles.iter().map(at).collect())
+    }
+
+    /// The distribution in HdrHistogram's V2 format, compressed, in base64.
+    ///
+    /// # Errors
+    /// [`EncodeError`], which only memory exhaustion can cause.
+    pub fn encode_v2(&self) -> Result<String, EncodeError> {
+        let histogram = self.histogram().ok_or_else(|| EncodeError("range".into()))?;
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new()
+            .serialize(&histogram, &mut bytes)
+            .map_err(|error| EncodeError(error.to_string()))?;
+        Ok(STANDARD.encode(bytes))
+    }
+
+    fn histogram(&self) -> Option<Histogram<u64>> {
+        let mut histogram = Histogram::new_with_bounds(1, HIGHEST_NS, SIGNIFICANT_DIGITS).ok()?;
+        for (cell, count) in self.cells.iter().enumerate().filter(|(_, count)| **count > 0) {
+            histogram.saturating_record_n(lowest_of(cell), *count);
+        }
+        Some(histogram)
+    }
+}
