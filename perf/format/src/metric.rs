@@ -3,12 +3,11 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A figure that the freeze knows. The order is the order of every table.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// 95th percentile of the response time in the latency phase, from the intended start.
@@ -83,6 +82,17 @@ impl Metric {
     #[must_use]
     pub fn is_count(self) -> bool {
         matches!(self, Self::ErrorsTotal | Self::BackpressureActiveTotal)
+    }
+}
+
+// Read as text: of a key that is read as a derived enum, a refusal's JSON path would not know the name.
+impl<'de> Deserialize<'de> for Metric {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::ALL.into_iter().find(|metric| metric.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            D::Error::custom(format!("unknown metric `{name}`, expected one of {known}"))
+        })
     }
 }
 

@@ -173,7 +173,7 @@ impl ReadError {
     pub fn cure(&self) -> &str {
         match self {
             Self::Io { .. } => "check the path and its permissions",
-            Self::TooLarge { .. } => "give the file that the benchmark wrote",
+            Self::TooLarge { .. } => "check that this is the file that is meant",
             Self::Empty { .. } => "measure again; the run that wrote it did not finish",
             Self::NotUtf8 { .. } => "save the file as UTF-8",
             Self::Content { cure, .. } => cure,

@@ -1,0 +1,284 @@
+//! What is written is read again as the same; what cannot be written leaves the old file alone.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+use std::path::Path;
+
+use cp1_format::{
+    Absolute, Accounting, Amount, Counted, EncodedHistogram, Environment, EnvironmentField,
+    EnvironmentPolicy, GatePolicy, Git, HISTOGRAM_ENCODING, LatencyPhase, MemoryFigures, Metric,
+    Metrics, Outcomes, Percentiles, Phase, Policy, PolicyVersion, Quantity, Relative, Report,
+    Round, Rule, Run, RunStatus, SchemaName, SchemaTag, Series, ThroughputPhase, Timestamp, parse,
+    read_file, to_json, write_atomically,
+};
+use proptest::collection::{btree_map, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+fn amount() -> impl Strategy<Value = Amount> {
+    "(0|[1-9][0-9]{0,9})(\\.[0-9]{1,9})?".prop_map(|text| Amount::parse(&text).unwrap())
+}
+
+fn metrics() -> impl Strategy<Value = Metrics> {
+    btree_map(select(&Metric::ALL[..]), (amount(), any::<u64>()), 0..6).prop_map(|figures| {
+        let figure = |(metric, (amount, count)): (Metric, (Amount, u64))| {
+            let is_figure = !metric.is_count() && !amount.is_zero();
+            (metric, if is_figure { amount } else { Amount::from(count.max(1)) })
+        };
+        Metrics(figures.into_iter().map(figure).collect())
+    })
+}
+
+fn outcomes() -> impl Strategy<Value = Outcomes> {
+    let n = || 0..u64::MAX / 5;
+    (n(), n(), n(), n(), n()).prop_map(|(ok, error, timeout, rejected, skipped)| {
+        let offered = ok + error + timeout + rejected + skipped;
+        Outcomes { offered, ok, error, timeout, rejected, skipped }
+    })
+}
+
+fn accounting() -> impl Strategy<Value = Accounting> {
+    (outcomes(), outcomes()).prop_map(|(throughput, latency)| Accounting { throughput, latency })
+}
+
+fn percentiles() -> impl Strategy<Value = Percentiles> {
+    let n = || any::<u64>();
+    (n(), n(), of(n()), of(n()), of(n())).prop_map(|(count, clamped, min_ns, p95_ns, max_ns)| {
+        Percentiles { count, clamped, min_ns, p95_ns, max_ns, ..Percentiles::default() }
+    })
+}
+
+fn round() -> impl Strategy<Value = Round> {
+    let counted = (of(any::<u64>()), of(any::<u64>()))
+        .prop_map(|(driver, router)| Counted { driver, router });
+    (metrics(), accounting(), percentiles(), percentiles(), any::<u64>(), counted).prop_map(
+        |(metrics, accounting, one, other, n, counted)| Round {
+            round: 0,
+            metrics,
+            accounting,
+            throughput: ThroughputPhase { duration_ns: n, service_time: one.clone() },
+            latency: LatencyPhase {
+                duration_ns: n,
+                response_time: one.clone(),
+                service_time: other,
+                send_lag: one,
+            },
+            memory: MemoryFigures { samples: n, min_bytes: n, peak_bytes: n, end_bytes: n },
+            errors: counted,
+            backpressure: Counted { driver: None, router: counted.router },
+        },
+    )
+}
+
+fn rounds() -> impl Strategy<Value = Vec<Round>> {
+    vec(round(), 0..4).prop_map(|mut rounds| {
+        for (number, round) in (1..).zip(&mut rounds) {
+            round.round = number;
+        }
+        rounds
+    })
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "[ -~]{0,30}",
+        Just("\u{1b}[31m\u{202e}\u{7f}\u{1f980}".to_owned())
+    ]
+}
+
+fn environment() -> impl Strategy<Value = Environment> {
+    (of(text()), of(text()), of(any::<u32>()), of(any::<u64>())).prop_map(
+        |(otp_release, cpu_model, cpu_count, memory_total_mb)| Environment {
+            otp_release,
+            cpu_model,
+            cpu_count,
+            memory_total_mb,
+            ..Environment::default()
+        },
+    )
+}
+
+fn run() -> impl Strategy<Value = Run> {
+    let statuses = [
+        RunStatus::Complete,
+        RunStatus::InsufficientSamples,
+        RunStatus::Failed,
+        RunStatus::Unfinished,
+    ];
+    (of(any::<i32>()), of(select(statuses.to_vec())), of(text()), of(text())).prop_map(
+        |(ct_exit_code, status, reason, planted_fault)| Run {
+            ct_exit_code,
+            status,
+            reason,
+            planted_fault,
+            duration_ms: None,
+        },
+    )
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    let parts = (metrics(), environment(), run(), of(rounds()), of(accounting()), text());
+    (parts, of("[0-9a-f]{40}"), of(any::<bool>())).prop_map(|(parts, commit, dirty)| {
+        let (metrics, env, run, rounds, accounting, text) = parts;
+        Report {
+            schema: dirty.map(|_| SchemaTag { name: SchemaName::Cp1Report, version: 1 }),
+            timestamp: Timestamp::parse("2026-01-31T12:00:00.25Z").unwrap(),
+            git: Git { tree: commit.clone(), commit, dirty },
+            env,
+            metrics,
+            run,
+            load: None,
+            rounds,
+            accounting,
+            diagnostics: None,
+            histograms: Some(vec![EncodedHistogram {
+                round: 1,
+                phase: Phase::Latency,
+                quantity: Quantity::SendLag,
+                unit: "ns".to_owned(),
+                encoding: HISTOGRAM_ENCODING.to_owned(),
+                data: text.clone(),
+            }]),
+            series: Some(vec![Series {
+                round: 1,
+                name: text.clone(),
+                unit: text,
+                time_ms: vec![1, 2],
+                values: vec![u64::MAX, 0],
+            }]),
+        }
+    })
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let below_100 = (0..10_000u32).prop_map(|n| Amount::parse(&format!("{n}e-2")).unwrap());
+    let relative = (amount(), of(below_100)).prop_map(|(increase, max_pct_decrease)| Relative {
+        max_pct_increase: Some(increase),
+        max_pct_decrease,
+    });
+    let absolute = (amount(), of(amount()), of(amount())).prop_map(|(equals, max, min)| Absolute {
+        equals: Some(equals),
+        max,
+        min,
+    });
+    let rule = (of(relative), absolute, of(text())).prop_map(|(relative, absolute, reason)| Rule {
+        absolute: Some(absolute),
+        relative,
+        reason,
+    });
+    let rules = btree_map(select(&Metric::ALL[..]), rule, 1..6);
+    (rules, any::<bool>(), any::<bool>()).prop_map(|(rules, zero, all)| Policy {
+        version: PolicyVersion::Cp1,
+        rules,
+        gate: GatePolicy {
+            require_candidate_ct_exit_code_zero: zero,
+            require_all_metrics_present: all,
+        },
+        environment: EnvironmentPolicy { require: EnvironmentField::DEFAULT_REQUIRED.to_vec() },
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_report_is_read_as_it_was_written(report in report()) {
+        let json = to_json(&report).unwrap();
+        let read: Report = parse(Path::new("r"), json.as_bytes()).unwrap();
+        prop_assert_eq!(&to_json(&read).unwrap(), &json, "spellings too");
+        prop_assert_eq!(read, report);
+    }
+
+    #[test]
+    fn a_policy_is_read_as_it_was_written(policy in policy()) {
+        let json = to_json(&policy).unwrap();
+        let read: Policy = parse(Path::new("p"), json.as_bytes()).unwrap();
+        prop_assert_eq!(&to_json(&read).unwrap(), &json, "spellings too");
+        prop_assert_eq!(read, policy);
+    }
+
+    #[test]
+    fn json_is_plain_ascii_whatever_it_says(text in any::<String>()) {
+        let json = to_json(&text).unwrap();
+        prop_assert!(json.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')), "{json:?}");
+        prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+    }
+}
+
+#[test]
+fn what_a_terminal_could_obey_stands_as_an_escape() {
+    let json = to_json(&"\u{1b}]0;x\u{7}\u{7f}\u{9b}\u{202e}\u{1f980}").unwrap();
+    assert_eq!(json, "\"\\u001b]0;x\\u0007\\u007f\\u009b\\u202e\\ud83e\\udd80\"\n");
+}
+
+#[test]
+fn what_json_cannot_say_is_an_error_and_no_null() {
+    let unequal = std::collections::BTreeMap::from([(vec![1], 2)]);
+    assert!(to_json(&unequal).is_err());
+}
+
+#[test]
+fn an_absent_figure_is_absent_and_not_null() {
+    let minimal = r#"{"timestamp": "2026-01-31T12:00:00Z", "git": {}, "env": {}, "metrics": {},
+        "run": {}}"#;
+    let report: Report = parse(Path::new("r"), minimal.as_bytes()).unwrap();
+    assert!(!to_json(&report).unwrap().contains("null"));
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn writing_makes_the_directory_and_replaces_the_file() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a/b/file.json");
+    write_atomically(&path, b"one").unwrap();
+    write_atomically(&path, b"two").unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"two");
+    assert_eq!(names(&root.path().join("a/b")), ["file.json"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_written_file_may_be_read_by_others() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file.json");
+    write_atomically(&path, b"{}").unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o444, 0o444);
+}
+
+#[test]
+fn a_failed_write_leaves_what_was_there_and_nothing_partial() {
+    let root = tempfile::tempdir().unwrap();
+    // A directory that is not empty stands where the file should be: the last step fails.
+    let target = root.path().join("target");
+    std::fs::create_dir(&target).unwrap();
+    std::fs::write(target.join("old"), "old").unwrap();
+    let error = write_atomically(&target, b"new").unwrap_err();
+    assert!(error.to_string().contains("check the directory"), "{error}");
+    assert_eq!(names(root.path()), ["target"]);
+    assert_eq!(std::fs::read(target.join("old")).unwrap(), b"old");
+    // A file stands where the directory should be: the first step fails.
+    let blocker = target.join("old");
+    assert!(write_atomically(&blocker.join("file.json"), b"new").is_err());
+    assert_eq!(std::fs::read(blocker).unwrap(), b"old");
+}
+
+#[test]
+fn the_policy_of_the_freeze_is_read_and_keeps_its_limits() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy_cp1.json");
+    let policy: Policy = read_file(&path).unwrap();
+    assert_eq!(policy.rules.len(), Metric::ALL.len());
+    assert_eq!(policy.gate, GatePolicy::default());
+    assert_eq!(policy.environment, EnvironmentPolicy::default());
+}
