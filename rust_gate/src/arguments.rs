@@ -1,0 +1,98 @@
+//! The command line, as typed.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ColorChoice, Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  PASS          every rule holds
+  1  REGRESSION    at least one rule is violated
+  2  INVALID       a file is missing, malformed or incomplete; wrong usage; a failed write
+  3  INCONCLUSIVE  too few samples to say
+  4  INCOMPARABLE  the reports were measured under different conditions";
+
+/// The command line of `perf-gate`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "perf-gate",
+    version,
+    about = "Judges a measured report against the frozen CP1 baseline and policy",
+    after_help = EXIT_CODES,
+    color = ColorChoice::Never,
+    // A width of its own, so that the help does not depend on the terminal.
+    term_width = 100
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Judge a report and say PASS, REGRESSION, INVALID, INCONCLUSIVE or INCOMPARABLE
+    #[command(after_help = EXIT_CODES)]
+    Check(Check),
+    /// Write the exit code of the test run that measured into the report it left
+    Seal(Seal),
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The frozen report
+    #[arg(long, value_name = "FILE")]
+    pub baseline: PathBuf,
+    /// How far each figure may move
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// The report to judge: a path or a glob, may be repeated; of several matches the newest by its
+    /// own timestamp is judged
+    #[arg(long, value_name = "FILE", required = true)]
+    pub candidate: Vec<PathBuf>,
+    /// Write perf_gate_*.log, perf_summary_*.md and perf_verdict_*.json into this directory
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+    /// Names the artifacts; without it the candidate's timestamp does
+    #[arg(long, value_name = "TEXT")]
+    pub label: Option<Label>,
+}
+
+/// Arguments of `seal`.
+#[derive(Debug, Args)]
+pub struct Seal {
+    /// The report that the test run left
+    #[arg(long, value_name = "FILE")]
+    pub report: PathBuf,
+    /// The exit code of the test run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=255))]
+    pub ct_exit_code: i32,
+}
+
+/// A part of a file's name: 1 to 64 of letters, digits, `.`, `_`, `-`, without a leading dot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label(String);
+
+impl Label {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Label {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        let fits =
+            (1..=64).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(allowed);
+        fits.then(|| Self(text.to_owned())).ok_or(
+            "give 1 to 64 characters out of letters, digits, `.`, `_` and `-`, and no leading dot",
+        )
+    }
+}

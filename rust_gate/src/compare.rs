@@ -1,0 +1,184 @@
+//! Two reports and a policy: every finding that the verdict rests on. Pure.
+
+use std::collections::BTreeMap;
+
+use cp1_format::{Comparison, FieldDifference, Metric, Notice, Policy, Problem, Report};
+
+use crate::rules::{self, Breach, Ruling};
+use crate::{consistency, samples, validity};
+
+/// A report and the path that messages name.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// The path.
+    pub path: &'a str,
+    /// What the file says.
+    pub document: &'a Report,
+}
+
+/// Everything that was found. What outranks what is decided in [`crate::verdict`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Findings {
+    /// Every rule of the policy, in table order.
+    pub rulings: Vec<Ruling>,
+    /// Whether the reports were measured under the same conditions.
+    pub comparison: Comparison,
+    /// Why a report cannot be judged, or judged against.
+    pub invalid: Vec<Problem>,
+    /// The candidate's planted fault: it may fail, but never pass.
+    pub planted_fault: Option<Problem>,
+    /// Why the figures do not suffice for a pass.
+    pub doubts: Vec<Problem>,
+    /// What a reader should know besides.
+    pub notices: Vec<Notice>,
+}
+
+impl Findings {
+    /// Whether a rule is violated by a limit of this kind.
+    #[must_use]
+    pub fn has(&self, breach: Breach) -> bool {
+        self.rulings.iter().any(|ruling| ruling.breach == Some(breach))
+    }
+}
+
+/// Looks at everything; stops at nothing.
+#[must_use]
+pub fn compare(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Findings {
+    let mut invalid = validity::of_candidate(candidate.path, candidate.document, policy);
+    invalid.extend(validity::of_baseline(baseline.path, baseline.document, policy));
+    for report in [candidate, baseline] {
+        // What a run that ended early leaves need not add up, and is refused already.
+        if !validity::ended_early(report.document) {
+            invalid.extend(consistency::check(report.path, report.document));
+        }
+    }
+    let shortages = shortages(baseline, candidate, policy);
+    let rulings =
+        rules::judge(policy, &baseline.document.metrics, &candidate.document.metrics, |metric| {
+            shortages.get(&metric).map(|problem| problem.message.clone())
+        });
+    let mut doubts: Vec<_> = shortages.into_values().collect();
+    doubts.extend(skipped_arrivals(candidate));
+    let comparison = comparison(baseline.document, candidate.document, policy);
+    let mut notices = notices(baseline, candidate, policy);
+    if !comparison.differences.is_empty() {
+        notices.push(Notice(
+            "figures compare only under equal conditions: measure where the baseline was measured, \
+             or freeze a baseline measured here"
+                .to_owned(),
+        ));
+    }
+    Findings {
+        rulings,
+        comparison,
+        invalid,
+        planted_fault: validity::planted_fault(candidate.path, candidate.document),
+        doubts,
+        notices,
+    }
+}
+
+/// Of each metric that a rule judges, why it has too few samples to be judged.
+fn shortages(
+    baseline: Named<'_>,
+    candidate: Named<'_>,
+    policy: &Policy,
+) -> BTreeMap<Metric, Problem> {
+    let shortage =
+        |report: Named<'_>, metric| samples::shortage(report.path, report.document, metric);
+    let of_rule = |(&metric, rule)| {
+        let of_baseline = || shortage(baseline, metric).filter(|_| rules::is_relative(rule));
+        Some((metric, shortage(candidate, metric).or_else(of_baseline)?))
+    };
+    policy.rules.iter().filter_map(of_rule).collect()
+}
+
+/// Arrivals of the open loop that were never sent; with rounds their sum counts, so that leaving
+/// out the total hides nothing.
+fn skipped(report: &Report) -> u64 {
+    let total = report.accounting.map_or(0, |accounting| accounting.latency.skipped);
+    let of_rounds = report.rounds.iter().flatten().map(|round| round.accounting.latency.skipped);
+    of_rounds.fold(0, u64::saturating_add).max(total)
+}
+
+fn skipped_arrivals(candidate: Named<'_>) -> Option<Problem> {
+    let skipped = skipped(candidate.document);
+    (skipped > 0).then(|| Problem {
+        file: candidate.path.to_owned(),
+        place: Some("accounting.latency.skipped".to_owned()),
+        message: format!(
+            "{skipped} arrivals were not sent because too many requests were in flight; they would \
+             have waited longest, so the percentiles are too low"
+        ),
+        cure:
+            "measure again; if it stays so, the router does not keep up with load.rate_per_second"
+                .to_owned(),
+    })
+}
+
+fn comparison(baseline: &Report, candidate: &Report, policy: &Policy) -> Comparison {
+    let mut comparison = Comparison::default();
+    let mut compare = |field: &str, baseline: Option<String>, candidate: Option<String>| {
+        if baseline.is_none() && candidate.is_none() {
+            comparison.unverified.push(field.to_owned());
+        } else if baseline != candidate {
+            let field = field.to_owned();
+            comparison.differences.push(FieldDifference { field, baseline, candidate });
+        }
+    };
+    for field in &policy.environment.require {
+        compare(field.name(), field.of(&baseline.env), field.of(&candidate.env));
+    }
+    if let (Some(baseline), Some(candidate)) = (&baseline.load, &candidate.load) {
+        for ((field, baseline), (_, candidate)) in
+            baseline.shape().into_iter().zip(candidate.shape())
+        {
+            compare(field, Some(baseline), Some(candidate));
+        }
+    }
+    comparison
+}
+
+fn notices(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let mut say = |text: String| notices.push(Notice(text));
+    if let Some(fault) = &candidate.document.run.planted_fault {
+        say(format!("THE CANDIDATE WAS MEASURED WITH A PLANTED FAULT: {fault}"));
+    }
+    for (name, report) in [("baseline", baseline.document), ("candidate", candidate.document)] {
+        if report.git.dirty == Some(true) {
+            say(format!("the {name} was measured with changes that its commit does not have"));
+        }
+    }
+    if candidate.document.rounds.is_none() {
+        say("the candidate has no rounds: it is judged on its figures alone, and no error rate can \
+             be given"
+            .to_owned());
+    }
+    if skipped(baseline.document) > 0 {
+        say("the baseline skipped arrivals, so its percentiles are too low".to_owned());
+    }
+    match (&baseline.document.load, &candidate.document.load) {
+        (Some(_), None) => {
+            say("the candidate does not say under which load it was measured".into())
+        }
+        (None, Some(_)) => say("the baseline does not say under which load it was measured".into()),
+        _ => {}
+    }
+    if policy.environment.require.is_empty() {
+        say("the policy requires no part of the environment to be equal".to_owned());
+    }
+    for metric in candidate.document.metrics.0.keys() {
+        if !policy.rules.contains_key(metric) {
+            say(format!("{metric} is measured, but no rule judges it"));
+        }
+    }
+    for (&metric, rule) in &policy.rules {
+        let (from, to) =
+            (baseline.document.metrics.get(metric), candidate.document.metrics.get(metric));
+        if let Some(percent) = rules::stale_by_pct(metric, rule, from, to) {
+            say(format!("{metric} improved by {percent} %: consider moving the baseline"));
+        }
+    }
+    notices
+}

@@ -1,0 +1,63 @@
+//! Text out of files is data: nothing in it may steer a terminal, a Markdown page or a reader's eye.
+
+/// Longest shown text, in characters after escaping; the rest is an ellipsis.
+const SHOWN_MAX_CHARS: usize = 300;
+
+/// For a terminal or a log: control, bidirectional and invisible characters stand as `\u{..}`, and
+/// a long text ends in an ellipsis.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    shown(text, is_harmless)
+}
+
+/// For Markdown: a code span that cannot be broken out of, in a table cell neither. Inside a code
+/// span nothing is markup, a mention or a link.
+#[must_use]
+pub fn code(text: &str) -> String {
+    // A table splits its cells before it finds code spans; the other two are for renderers that
+    // treat HTML and escapes before anything else.
+    let text = shown(text, |c| is_harmless(c) && !matches!(c, '|' | '<' | '\\'));
+    if text.trim().is_empty() {
+        return "`(empty)`".to_owned();
+    }
+    // A code span ends at the first run of as many backticks as began it.
+    let longest_run = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest_run + 1);
+    let padding = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
+    format!("{fence}{padding}{text}{padding}{fence}")
+}
+
+fn shown(text: &str, is_kept: impl Fn(char) -> bool) -> String {
+    let mut shown = String::new();
+    let mut length = 0;
+    for character in text.chars() {
+        let piece = if is_kept(character) {
+            character.to_string()
+        } else {
+            format!("\\u{{{:x}}}", u32::from(character))
+        };
+        length += piece.chars().count();
+        if length > SHOWN_MAX_CHARS {
+            shown.push('…');
+            break;
+        }
+        shown.push_str(&piece);
+    }
+    shown
+}
+
+/// Whether a character shows as itself and does nothing else.
+fn is_harmless(character: char) -> bool {
+    !character.is_control()
+        && !matches!(character,
+            // Soft hyphen, joiners and fillers: invisible.
+            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}'
+            | '\u{ffa0}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200d}'
+            | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+            // Bidirectional marks, embeddings, overrides and isolates.
+            | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            // Line and paragraph separator; interlinear annotation.
+            | '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}')
+}

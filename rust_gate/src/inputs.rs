@@ -1,0 +1,175 @@
+//! From paths as typed to documents. Everything is read before anything is judged, and every file
+//! that cannot be read is reported, not only the first.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cp1_format::{Document, Notice, Policy, Problem, ReadError, Report, read_file};
+use glob::MatchOptions;
+
+/// The files of a check, as far as they could be read.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The frozen report.
+    pub baseline: Source<Report>,
+    /// The report under judgement.
+    pub candidate: Source<Report>,
+    /// The policy.
+    pub policy: Source<Policy>,
+    /// Why a document is missing; empty where all three are there.
+    pub problems: Vec<Problem>,
+    /// How the candidate was chosen.
+    pub notices: Vec<Notice>,
+}
+
+/// A file and what it says.
+#[derive(Debug)]
+pub struct Source<T> {
+    /// Its path as resolved, or as typed where it could not be.
+    pub path: String,
+    /// What it says; `None` where it could not be read.
+    pub document: Option<T>,
+}
+
+/// Reads baseline and policy, and of the candidates the newest.
+#[must_use]
+pub fn read(baseline: &Path, policy: &Path, candidates: &[PathBuf]) -> Inputs {
+    let mut problems = Vec::new();
+    let mut notices = Vec::new();
+    let baseline_source = read_one(baseline, &mut problems);
+    let policy = read_one(policy, &mut problems);
+    let matches = resolve(candidates, &mut problems);
+    if let Ok(real) = baseline.canonicalize()
+        && let Some(path) = matches.get(&real)
+    {
+        problems.push(Problem {
+            file: shown(path),
+            place: None,
+            message: "this file is the baseline and a candidate, so it would always pass".into(),
+            cure: "give the report of a new run as candidate".into(),
+        });
+    }
+    let candidate = newest(candidates, matches, &mut problems, &mut notices);
+    Inputs { baseline: baseline_source, candidate, policy, problems, notices }
+}
+
+fn read_one<T: Document>(path: &Path, problems: &mut Vec<Problem>) -> Source<T> {
+    let document = read_file(path).map_err(|error| problems.push(refusal(path, &error))).ok();
+    Source { path: shown(path), document }
+}
+
+fn refusal(path: &Path, error: &ReadError) -> Problem {
+    Problem {
+        file: shown(path),
+        place: error.place(),
+        message: error.problem(),
+        cure: error.cure().to_owned(),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// The files that the candidate arguments name, by real path, so that one file counts once.
+fn resolve(patterns: &[PathBuf], problems: &mut Vec<Problem>) -> BTreeMap<PathBuf, PathBuf> {
+    let mut files = BTreeMap::new();
+    let mut add = |path: PathBuf| {
+        files.entry(path.canonicalize().unwrap_or_else(|_| path.clone())).or_insert(path);
+    };
+    for pattern in patterns {
+        let problem = |message: String, cure: &str| Problem {
+            file: shown(pattern),
+            place: None,
+            message,
+            cure: cure.into(),
+        };
+        let as_glob = pattern.to_str().filter(|text| text.contains(['*', '?', '[']));
+        let Some(as_glob) = as_glob.filter(|_| pattern.symlink_metadata().is_err()) else {
+            add(pattern.clone());
+            continue;
+        };
+        // What is still being written has a name with a leading dot; `*` must not find it.
+        let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+        let entries = match glob::glob_with(as_glob, options) {
+            Ok(entries) => entries,
+            Err(error) => {
+                problems.push(problem(
+                    format!("the pattern is malformed: {}", error.msg),
+                    "correct the pattern, or give a path",
+                ));
+                continue;
+            }
+        };
+        let mut matched = false;
+        for entry in entries {
+            matched = true;
+            match entry {
+                Ok(path) => add(path),
+                Err(error) => problems.push(problem(
+                    format!("failed to search {}: {}", error.path().display(), error.error()),
+                    "check the permissions",
+                )),
+            }
+        }
+        if !matched {
+            problems.push(problem(
+                "no file matches".into(),
+                "measure first, with scripts/bench_router.sh, or correct the pattern",
+            ));
+        }
+    }
+    files
+}
+
+/// Reads every match and keeps the newest. One that cannot be read might be the newest, so then
+/// nothing is kept.
+fn newest(
+    patterns: &[PathBuf],
+    matches: BTreeMap<PathBuf, PathBuf>,
+    problems: &mut Vec<Problem>,
+    notices: &mut Vec<Notice>,
+) -> Source<Report> {
+    let mut paths: Vec<PathBuf> = matches.into_values().collect();
+    paths.sort();
+    let count = paths.len();
+    let mut newest: Option<(PathBuf, Report)> = None;
+    let mut equally_new = 1;
+    let mut refused = false;
+    for path in paths {
+        match read_file::<Report>(&path) {
+            Ok(report) => {
+                // Paths ascend: of equally new reports the greater path comes later and stays.
+                match newest.as_ref().map(|(_, best)| report.timestamp.cmp(&best.timestamp)) {
+                    Some(Ordering::Less) => continue,
+                    Some(Ordering::Equal) => equally_new += 1,
+                    Some(Ordering::Greater) | None => equally_new = 1,
+                }
+                newest = Some((path, report));
+            }
+            Err(error) => {
+                problems.push(refusal(&path, &error));
+                refused = true;
+            }
+        }
+    }
+    let Some((path, report)) = newest.filter(|_| !refused) else {
+        let typed: Vec<_> = patterns.iter().map(|pattern| shown(pattern)).collect();
+        return Source { path: typed.join(", "), document: None };
+    };
+    if count > 1 {
+        notices.push(Notice(format!(
+            "{count} reports match; judged is the newest by its own timestamp, {}",
+            path.display()
+        )));
+    }
+    if equally_new > 1 {
+        notices.push(Notice(format!(
+            "{equally_new} reports carry the newest timestamp {}; of these the greatest path is \
+             judged",
+            report.timestamp
+        )));
+    }
+    Source { path: shown(&path), document: Some(report) }
+}

@@ -1,0 +1,82 @@
+//! Judges a measured report (the candidate) against the frozen one (the baseline) and the policy.
+//!
+//! Data flows one way: [`arguments`] → [`inputs`] (all read before any judging) → [`compare`]
+//! (pure: [`validity`], [`consistency`], [`samples`], [`rules`]) → [`verdict`] (pure) → [`render`]
+//! (pure) → [`artifacts`] → the exit code, decided in `main.rs`.
+//!
+//! # Determinism
+//!
+//! No clock and no environment variable is read, and nothing is iterated in hash order: the same
+//! files give the same bytes.
+//!
+//! # Accuracy
+//!
+//! Limits are inclusive and judged in the decimal numbers that the files say, by multiplication
+//! only. A division happens for the displayed change in percent and nowhere else.
+//!
+//! # Panics
+//!
+//! Nothing here panics, whatever the files hold.
+
+pub mod arguments;
+pub mod artifacts;
+pub mod compare;
+pub mod consistency;
+pub mod escape;
+pub mod histograms;
+pub mod inputs;
+pub mod render;
+pub mod rules;
+pub mod samples;
+pub mod seal;
+pub mod validity;
+pub mod verdict;
+
+use std::path::Path;
+
+use cp1_format::{Verdict, WriteError};
+
+use crate::arguments::Check;
+use crate::artifacts::Stamp;
+
+/// Everything that a check answers, before a byte of it is written.
+#[derive(Debug)]
+pub struct Checked {
+    /// The answer and its reasons.
+    pub verdict: Verdict,
+    /// What names this check's artifacts.
+    pub stamp: Stamp,
+    /// The verdict for terminal and log.
+    pub text: String,
+    /// The verdict for a merge request.
+    pub markdown: String,
+    /// The verdict for machines.
+    pub json: String,
+}
+
+/// Reads the files and judges.
+///
+/// # Errors
+/// [`WriteError::Encode`] where the verdict has no JSON form.
+pub fn check(arguments: &Check) -> Result<Checked, WriteError> {
+    let inputs = inputs::read(&arguments.baseline, &arguments.policy, &arguments.candidate);
+    let stamp = Stamp::new(arguments.label.as_ref(), inputs.candidate.document.as_ref());
+    let verdict = verdict::decide(inputs);
+    Ok(Checked {
+        text: render::terminal::render(&verdict),
+        markdown: render::markdown::render(&verdict),
+        json: cp1_format::to_json(&verdict)?,
+        verdict,
+        stamp,
+    })
+}
+
+impl Checked {
+    /// Writes the artifacts, all that can be written.
+    ///
+    /// # Errors
+    /// One for each artifact that could not be written.
+    pub fn write_artifacts(&self, directory: &Path) -> Result<(), Vec<WriteError>> {
+        artifacts::write(directory, &self.stamp, &self.text, &self.markdown, &self.json)
+    }
+}

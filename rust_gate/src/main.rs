@@ -1,0 +1,81 @@
+//! `perf-gate`: see the library. Here stand only the streams and the exit code.
+
+use std::io::{self, Write as _};
+use std::panic;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use cp1_format::Outcome;
+use perf_gate::arguments::{Arguments, Check, Command};
+use perf_gate::escape::plain;
+use perf_gate::seal::seal;
+
+/// What came of the command, as far as the exit code needs it.
+enum Ending {
+    /// A report was judged; `complete` says that text and artifacts were written.
+    Judged { outcome: Outcome, complete: bool },
+    /// The report is sealed.
+    Sealed,
+    /// Nothing was done.
+    Failed,
+}
+
+fn main() -> ExitCode {
+    panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        complain(&format!("internal error at {place}; this is a bug of perf-gate"));
+    }));
+    let ending = panic::catch_unwind(run).unwrap_or(Ending::Failed);
+    ExitCode::from(exit_code(&ending))
+}
+
+/// The one place where the exit code is decided: a verdict worse than PASS outranks a failed write.
+fn exit_code(ending: &Ending) -> u8 {
+    match ending {
+        Ending::Judged { outcome: Outcome::Pass, complete: false } | Ending::Failed => 2,
+        Ending::Judged { outcome, .. } => outcome.exit_code(),
+        Ending::Sealed => 0,
+    }
+}
+
+fn run() -> Ending {
+    // Help exits with 0, wrong usage with 2: clap's own codes.
+    match Arguments::parse().command {
+        Command::Check(arguments) => check(&arguments),
+        Command::Seal(arguments) => match seal(&arguments) {
+            Ok(()) => Ending::Sealed,
+            Err(error) => {
+                complain(&error.to_string());
+                Ending::Failed
+            }
+        },
+    }
+}
+
+fn check(arguments: &Check) -> Ending {
+    let checked = match perf_gate::check(arguments) {
+        Ok(checked) => checked,
+        Err(error) => {
+            complain(&error.to_string());
+            return Ending::Failed;
+        }
+    };
+    let mut complete = true;
+    let mut stdout = io::stdout().lock();
+    if let Err(error) = stdout.write_all(checked.text.as_bytes()).and_then(|()| stdout.flush()) {
+        complain(&format!("failed to print the verdict: {error}"));
+        complete = false;
+    }
+    if let Some(directory) = &arguments.artifacts
+        && let Err(errors) = checked.write_artifacts(directory)
+    {
+        errors.iter().for_each(|error| complain(&error.to_string()));
+        complete = false;
+    }
+    Ending::Judged { outcome: checked.verdict.outcome, complete }
+}
+
+/// One line on standard error. Where that is closed there is nobody left to tell.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "perf-gate: {}", plain(text));
+}

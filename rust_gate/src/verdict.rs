@@ -1,0 +1,174 @@
+//! From findings to the one answer. Pure.
+//!
+//! # What outranks what
+//!
+//! 1. INVALID: a file could not be read, is incomplete, contradicts itself, or is no sound baseline.
+//! 2. REGRESSION by an absolute limit: it needs no baseline, so no environment excuses it.
+//! 3. INCOMPARABLE: environment or load differ, so a relative limit says nothing, either way.
+//! 4. REGRESSION by a relative limit. A planted fault does not hide it: such a run is meant to fail.
+//! 5. INVALID by a planted fault: what would pass was not the router itself.
+//! 6. INCONCLUSIVE: too few samples, or arrivals that were skipped.
+//! 7. PASS.
+
+use cp1_format::{
+    Comparison, FieldDifference, Input, Judgement, Notice, Outcome, Problem, Report, RuleResult,
+    SchemaName, SchemaTag, Verdict,
+};
+
+use crate::compare::{Findings, Named, compare};
+use crate::inputs::{Inputs, Source};
+use crate::rules::Breach;
+
+/// Longest text taken over from a file, in characters; the verdict stays readable by machines with
+/// limits of their own.
+const TEXT_MAX_CHARS: usize = 1000;
+
+/// Judges what was read.
+#[must_use]
+pub fn decide(inputs: Inputs) -> Verdict {
+    let Inputs { baseline, candidate, policy, problems, notices } = inputs;
+    let judged = cp1_format::Inputs {
+        baseline: input(&baseline),
+        candidate: input(&candidate),
+        policy: Input { path: clip(policy.path), ..Input::default() },
+    };
+    let findings = match (&baseline.document, &candidate.document, &policy.document) {
+        (Some(frozen), Some(measured), Some(policy)) if problems.is_empty() => compare(
+            Named { path: &baseline.path, document: frozen },
+            Named { path: &candidate.path, document: measured },
+            policy,
+        ),
+        _ => unread(problems),
+    };
+    verdict(judged, findings, notices)
+}
+
+fn input(source: &Source<Report>) -> Input {
+    let report = source.document.as_ref();
+    Input {
+        path: clip(source.path.clone()),
+        timestamp: report.map(|report| report.timestamp.to_string()),
+        commit: report.and_then(|report| report.git.commit.clone()),
+        rounds: report.and_then(|report| report.rounds.as_ref()).map(|rounds| rounds.len() as u64),
+    }
+}
+
+/// The findings where a file is missing: only that.
+fn unread(problems: Vec<Problem>) -> Findings {
+    Findings {
+        rulings: Vec::new(),
+        comparison: Comparison::default(),
+        invalid: problems,
+        planted_fault: None,
+        doubts: Vec::new(),
+        notices: Vec::new(),
+    }
+}
+
+/// The one place where the outcome is decided; the order is the one of the module's page.
+fn outcome(findings: &Findings) -> Outcome {
+    if !findings.invalid.is_empty() {
+        Outcome::Invalid
+    } else if findings.has(Breach::Absolute) {
+        Outcome::Regression
+    } else if !findings.comparison.differences.is_empty() {
+        Outcome::Incomparable
+    } else if findings.has(Breach::Relative) {
+        Outcome::Regression
+    } else if findings.planted_fault.is_some() {
+        Outcome::Invalid
+    } else if !findings.doubts.is_empty() {
+        Outcome::Inconclusive
+    } else {
+        Outcome::Pass
+    }
+}
+
+fn verdict(inputs: cp1_format::Inputs, findings: Findings, notices: Vec<Notice>) -> Verdict {
+    let outcome = outcome(&findings);
+    let Findings { rulings, comparison, invalid, planted_fault, doubts, notices: further } =
+        findings;
+    // A planted fault is a problem only where it decides; else the notice says it.
+    let planted_fault = planted_fault.filter(|_| outcome == Outcome::Invalid);
+    let problems: Vec<_> =
+        invalid.into_iter().chain(planted_fault).chain(doubts).map(clip_problem).collect();
+    let rules: Vec<_> = rulings.into_iter().map(|ruling| ruling.result).collect();
+    let comparison = Comparison {
+        differences: comparison.differences.into_iter().map(clip_difference).collect(),
+        unverified: comparison.unverified,
+    };
+    Verdict {
+        schema: SchemaTag { name: SchemaName::Cp1Verdict, version: 1 },
+        outcome,
+        exit_code: outcome.exit_code(),
+        summary: summary(outcome, &rules, &comparison, &problems),
+        inputs,
+        comparison,
+        rules,
+        problems,
+        notices: notices.into_iter().chain(further).map(|n| Notice(clip(n.0))).collect(),
+    }
+}
+
+fn summary(
+    outcome: Outcome,
+    rules: &[RuleResult],
+    comparison: &Comparison,
+    problems: &[Problem],
+) -> String {
+    let named = |judgement: Judgement| {
+        let names: Vec<_> = rules
+            .iter()
+            .filter(|rule| rule.judgement == judgement)
+            .map(|rule| rule.metric.name())
+            .collect();
+        (names.len(), names.join(", "))
+    };
+    let of_rules = plural(rules.len(), "rule");
+    match outcome {
+        Outcome::Pass if rules.len() == 1 => "the only rule holds".to_owned(),
+        Outcome::Pass => format!("all {of_rules} hold"),
+        Outcome::Regression => {
+            let (count, names) = named(Judgement::Violated);
+            format!("{count} of {of_rules} violated: {names}")
+        }
+        Outcome::Invalid => format!("{}, so nothing is judged", plural(problems.len(), "problem")),
+        Outcome::Inconclusive => match named(Judgement::NotJudged) {
+            (0, _) => "every rule holds, but arrivals were skipped".to_owned(),
+            (count, names) => format!("{count} of {of_rules} could not be judged: {names}"),
+        },
+        Outcome::Incomparable => {
+            let fields: Vec<_> =
+                comparison.differences.iter().map(|difference| difference.field.as_str()).collect();
+            format!("the reports were measured under different conditions: {}", fields.join(", "))
+        }
+    }
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+fn clip(text: String) -> String {
+    match text.char_indices().nth(TEXT_MAX_CHARS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+fn clip_problem(problem: Problem) -> Problem {
+    Problem {
+        file: clip(problem.file),
+        place: problem.place.map(clip),
+        message: clip(problem.message),
+        cure: clip(problem.cure),
+    }
+}
+
+fn clip_difference(difference: FieldDifference) -> FieldDifference {
+    FieldDifference {
+        field: difference.field,
+        baseline: difference.baseline.map(clip),
+        candidate: difference.candidate.map(clip),
+    }
+}

@@ -1,0 +1,262 @@
+//! Reports, policies and a room to judge them in.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub(crate) const ENV: &str = r#"{"otp_release": "25", "erts_flavor": "jit", "schedulers_online": 2,
+    "cpu_count": 2, "cpu_model": "Xeon", "kernel": "Linux 6.1.0-18-amd64"}"#;
+
+/// The smallest report that passes.
+pub(crate) fn minimal() -> Value {
+    json!({
+        "timestamp": "2026-01-31T12:00:00Z",
+        "git": {"commit": "0123456789abcdef0123456789abcdef01234567"},
+        "env": serde_json::from_str::<Value>(ENV).unwrap(),
+        "metrics": {"latency_p95_ms": 0.41, "latency_p99_ms": 0.92, "rps": 51200.0,
+            "mem_mb_total_erlang": 31.5, "errors_total": 0, "backpressure_active_total": 0},
+        "run": {"ct_exit_code": 0}
+    })
+}
+
+/// A report as the benchmark writes it: 3 rounds with their histograms.
+pub(crate) fn full() -> Value {
+    full_of(3, 25_000)
+}
+
+/// A full report whose rounds have `samples` response times each.
+pub(crate) fn full_of(rounds: u64, samples: u64) -> Value {
+    let mut report = minimal();
+    let measured: Vec<_> = (1..=rounds).map(|number| round(number, samples)).collect();
+    let median = |metric: &str| {
+        let mut figures: Vec<_> =
+            measured.iter().map(|(round, _)| round["metrics"][metric].as_f64().unwrap()).collect();
+        figures.sort_by(f64::total_cmp);
+        let middle = figures.len() / 2;
+        if figures.len() % 2 == 1 {
+            figures[middle]
+        } else {
+            (figures[middle - 1] + figures[middle]) / 2.0
+        }
+    };
+    for metric in ["latency_p95_ms", "latency_p99_ms", "rps", "mem_mb_total_erlang"] {
+        report["metrics"][metric] = json!(median(metric));
+    }
+    report["schema"] = json!({"name": "cp1_report", "version": 1});
+    report["run"] = json!({"ct_exit_code": 0, "status": "complete", "duration_ms": 90_000});
+    report["load"] = json!({
+        "adapter": "ref_router_adapter", "rounds": rounds, "warmup_ms": 2000,
+        "throughput_ms": 1000, "latency_ms": 5000, "rate_per_second": 5000,
+        "arrivals": "constant", "concurrency": 8, "latency_workers": 16, "max_in_flight": 1024,
+        "drain_timeout_ms": 1000, "sample_interval_ms": 100, "timeout_ms": 900_000, "seed": 1
+    });
+    report["accounting"] = json!({
+        "throughput": outcomes(rounds * 50_000), "latency": outcomes(rounds * samples)
+    });
+    let (rounds, histograms): (Vec<_>, Vec<_>) = measured.into_iter().unzip();
+    report["rounds"] = Value::from(rounds);
+    report["histograms"] = Value::from(histograms);
+    report
+}
+
+fn outcomes(ok: u64) -> Value {
+    json!({"offered": ok, "ok": ok, "error": 0, "timeout": 0, "rejected": 0, "skipped": 0})
+}
+
+fn round(number: u64, samples: u64) -> (Value, Value) {
+    let mut times = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+    for sample in 0..samples {
+        times.record(200_000 + sample * 500_000 / samples + number * 1000).unwrap();
+    }
+    let (p95, p99) = (times.value_at_quantile(0.95), times.value_at_quantile(0.99));
+    let duration_ns = 976_562_500 + number * 1_000_003;
+    let peak_bytes = 33_030_144 + number * 4096;
+    let count = |count: u64| json!({"count": count, "clamped": 0, "time_went_backwards": 0});
+    let mut response_time = count(samples);
+    response_time["p95_ns"] = json!(p95);
+    response_time["p99_ns"] = json!(p99);
+    let round = json!({
+        "round": number,
+        "metrics": {
+            "latency_p95_ms": p95 as f64 / 1e6, "latency_p99_ms": p99 as f64 / 1e6,
+            "rps": 50_000.0 / (duration_ns as f64 / 1e9),
+            "mem_mb_total_erlang": peak_bytes as f64 / 1_048_576.0,
+            "errors_total": 0, "backpressure_active_total": 0
+        },
+        "accounting": {"throughput": outcomes(50_000), "latency": outcomes(samples)},
+        "throughput": {"duration_ns": duration_ns, "service_time": count(50_000)},
+        "latency": {
+            "duration_ns": 5_000_000_000u64, "response_time": response_time,
+            "service_time": count(samples), "send_lag": count(samples)
+        },
+        "memory": {"samples": 60, "min_bytes": 30_000_000, "peak_bytes": peak_bytes,
+            "end_bytes": 31_000_000},
+        "errors": {"driver": 0, "router": 0},
+        "backpressure": {"router": 0}
+    });
+    let histogram = json!({
+        "round": number, "phase": "latency", "quantity": "response_time", "unit": "ns",
+        "encoding": "hdrhistogram-v2-deflate-base64", "data": encode(&times)
+    });
+    (round, histogram)
+}
+
+pub(crate) fn encode(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(histogram, &mut bytes).unwrap();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// The policy of the freeze.
+pub(crate) fn policy() -> Value {
+    json!({
+        "version": "cp1",
+        "rules": {
+            "latency_p95_ms": {"relative": {"max_pct_increase": 15}},
+            "latency_p99_ms": {"relative": {"max_pct_increase": 20}},
+            "rps": {"relative": {"max_pct_decrease": 10}},
+            "mem_mb_total_erlang": {"relative": {"max_pct_increase": 15}},
+            "errors_total": {"absolute": {"equals": 0}},
+            "backpressure_active_total": {"absolute": {"equals": 0}}
+        },
+        "gate": {"require_candidate_ct_exit_code_zero": true, "require_all_metrics_present": true}
+    })
+}
+
+/// Sets the value at a dotted path, where numbers are indexes.
+pub(crate) fn set(document: &mut Value, path: &str, value: Value) {
+    let (parent, key) = parent_of(document, path);
+    match parent {
+        Value::Array(items) => items[key.parse::<usize>().unwrap()] = value,
+        _ => parent[key] = value,
+    }
+}
+
+/// Removes the key at a dotted path.
+pub(crate) fn remove(document: &mut Value, path: &str) {
+    let (parent, key) = parent_of(document, path);
+    parent.as_object_mut().unwrap().remove(key).unwrap();
+}
+
+fn parent_of<'a, 'p>(document: &'a mut Value, path: &'p str) -> (&'a mut Value, &'p str) {
+    let (parents, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let pointer: String =
+        parents.split('.').filter(|key| !key.is_empty()).map(|key| format!("/{key}")).collect();
+    (document.pointer_mut(&pointer).unwrap(), key)
+}
+
+/// A directory with `baseline.json`, `policy.json` and `candidate.json` that pass.
+pub(crate) struct Room {
+    directory: TempDir,
+}
+
+/// What the gate answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Room {
+    pub(crate) fn new() -> Self {
+        Self::with(&minimal())
+    }
+
+    /// Baseline and candidate are this report; the candidate is an hour younger.
+    pub(crate) fn with(report: &Value) -> Self {
+        let room = Self { directory: TempDir::new().unwrap() };
+        let mut candidate = report.clone();
+        candidate["timestamp"] = json!("2026-01-31T13:00:00Z");
+        room.json("baseline.json", report);
+        room.json("policy.json", &policy());
+        room.json("candidate.json", &candidate);
+        room
+    }
+
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn bytes(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    pub(crate) fn json(&self, name: &str, value: &Value) {
+        self.bytes(name, serde_json::to_string_pretty(value).unwrap());
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Changes one of the JSON files.
+    pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut value = serde_json::from_str(&self.text(name)).unwrap();
+        change(&mut value);
+        self.json(name, &value);
+    }
+
+    /// Changes one value of a JSON file.
+    pub(crate) fn set(&self, name: &str, path: &str, value: Value) {
+        self.change(name, |document| set(document, path, value));
+    }
+
+    /// Replaces text in a file, which must be there.
+    pub(crate) fn replace(&self, name: &str, from: &str, to: &str) {
+        let text = self.text(name);
+        assert!(text.contains(from), "{name} has no {from}");
+        self.bytes(name, text.replacen(from, to, 1));
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
+        let output = assert_cmd::cargo::cargo_bin_cmd!("perf-gate")
+            .current_dir(self.directory.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let answer = Answer {
+            code: output.status.code().expect("the gate is never killed by a signal"),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        assert!(!answer.stderr.contains("panicked"), "{answer:?}");
+        assert!(!answer.stderr.contains("internal error"), "{answer:?}");
+        answer
+    }
+
+    pub(crate) fn check_with(&self, further: &[&str]) -> Answer {
+        let usual = ["check", "--baseline", "baseline.json", "--policy", "policy.json"];
+        self.run(&[usual.as_slice(), further].concat())
+    }
+
+    pub(crate) fn check(&self) -> Answer {
+        self.check_with(&["--candidate", "candidate.json"])
+    }
+}
+
+impl Answer {
+    /// The gate answered so and said all of this.
+    #[track_caller]
+    pub(crate) fn is(&self, code: i32, said: &[&str]) {
+        let words = ["PASS", "REGRESSION", "INVALID", "INCONCLUSIVE", "INCOMPARABLE"];
+        let verdict = format!("\nVERDICT: {} (exit {code}): ", words[code as usize]);
+        assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
+        assert!(self.stdout.contains(&verdict), "{}", self.stdout);
+        for text in said {
+            assert!(self.stdout.contains(text), "`{text}` is not in:\n{}", self.stdout);
+        }
+    }
+
+    /// The gate refused to judge and named file, problem and cure.
+    #[track_caller]
+    pub(crate) fn is_invalid(&self, said: &[&str]) {
+        self.is(2, said);
+        assert!(self.stdout.contains("\n    cure: "), "no cure in:\n{}", self.stdout);
+    }
+}

@@ -1,0 +1,265 @@
+//! A report that contradicts itself was edited, or written by a broken benchmark: never a pass.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod common;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use common::{Room, encode, full, full_of, minimal, remove, set};
+use hdrhistogram::Histogram;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+#[track_caller]
+fn refused(change: impl Fn(&mut Value), said: &[&str]) {
+    for file in ["candidate.json", "baseline.json"] {
+        let room = Room::with(&full());
+        room.change(file, &change);
+        room.check().is_invalid(&[&[file], said].concat());
+    }
+}
+
+#[test]
+fn a_headline_that_its_rounds_do_not_give_is_refused() {
+    for (metric, figure, said) in [
+        ("latency_p95_ms", json!(0.676), "0.676 is not the median over the rounds"),
+        ("rps", json!(51200), "51200 is not the median over the rounds"),
+        ("mem_mb_total_erlang", json!(31.4), "31.4 is not the median over the rounds"),
+        ("errors_total", json!(1), "1 is not the sum over the rounds"),
+        ("backpressure_active_total", json!(1), "1 is not the sum over the rounds"),
+    ] {
+        let place = format!("metrics.{metric}");
+        refused(|report| set(report, &place, figure.clone()), &[&place, said]);
+    }
+}
+
+#[test]
+fn the_median_of_an_even_number_of_rounds_is_the_mean_of_the_middle_two() {
+    for rounds in [1, 2, 4, 5] {
+        Room::with(&full_of(rounds, 20_000)).check().is(0, &[]);
+    }
+    let room = Room::with(&full_of(2, 20_000));
+    let of_one = serde_json::from_str::<Value>(&room.text("candidate.json")).unwrap()["rounds"][0]
+        ["metrics"]["latency_p95_ms"]
+        .clone();
+    room.set("candidate.json", "metrics.latency_p95_ms", of_one);
+    room.check().is_invalid(&["metrics.latency_p95_ms"]);
+}
+
+#[test]
+fn a_rounds_figure_that_its_measurements_do_not_give_is_refused() {
+    for (path, value) in [
+        ("rounds.0.metrics.latency_p95_ms", json!(0.6)),
+        ("rounds.0.metrics.latency_p99_ms", json!(0.6)),
+        ("rounds.2.metrics.rps", json!(51000)),
+        ("rounds.2.metrics.mem_mb_total_erlang", json!(31.4)),
+        ("rounds.1.metrics.errors_total", json!(1)),
+        ("rounds.1.metrics.backpressure_active_total", json!(1)),
+        ("rounds.1.latency.response_time.count", json!(24_999)),
+        ("rounds.1.throughput.service_time.count", json!(49_999)),
+    ] {
+        let place = path.replacen(".0.", "[0].", 1).replacen(".1.", "[1].", 1);
+        let place = place.replacen(".2.", "[2].", 1);
+        refused(|report| set(report, path, value.clone()), &[&place]);
+    }
+}
+
+#[test]
+fn errors_that_only_the_router_saw_count() {
+    refused(
+        |report| set(report, "rounds.0.errors.router", json!(4)),
+        &["rounds[0].metrics.errors_total", "0 is not the 4 that driver or router saw"],
+    );
+}
+
+#[test]
+fn a_counter_that_the_router_cannot_read_gives_no_figure() {
+    refused(
+        |report| remove(report, "rounds.0.errors.router"),
+        &["rounds[0].metrics.errors_total", "no figure"],
+    );
+    refused(
+        |report| remove(report, "rounds.0.backpressure.router"),
+        &["rounds[0].metrics.backpressure_active_total", "no figure"],
+    );
+    refused(
+        |report| remove(report, "rounds.0.metrics.errors_total"),
+        &["metrics.errors_total", "a round did not measure this figure"],
+    );
+    refused(
+        |report| remove(report, "rounds.0.latency.response_time.p99_ns"),
+        &["rounds[0].metrics.latency_p99_ms", "no such percentile"],
+    );
+}
+
+#[test]
+fn a_round_that_is_left_out_is_missed() {
+    refused(
+        |report| {
+            report["rounds"].as_array_mut().unwrap().pop();
+        },
+        &["rounds", "3 rounds were planned, 2 are here", "accounting"],
+    );
+    refused(|report| set(report, "rounds", json!([])), &["there is no round"]);
+}
+
+#[test]
+fn the_accounting_is_the_sum_of_the_rounds() {
+    refused(
+        |report| {
+            set(report, "accounting.latency.timeout", json!(1));
+            set(report, "accounting.latency.offered", json!(75_001));
+        },
+        &["accounting", "not the sum"],
+    );
+}
+
+#[test]
+fn of_thousands_of_contradictions_the_first_are_listed() {
+    let room = Room::with(&full());
+    room.change("candidate.json", |report| {
+        let mut round = report["rounds"][0].clone();
+        round["metrics"]["rps"] = json!(1);
+        let rounds = (1..=1000).map(|number| {
+            round["round"] = json!(number);
+            round.clone()
+        });
+        report["rounds"] = rounds.collect();
+    });
+    let answer = room.check();
+    answer.is_invalid(&["more contradictions are not listed"]);
+    assert!(answer.stdout.len() < 10_000);
+}
+
+fn changed_histogram(report: &mut Value, histogram: &Histogram<u64>) {
+    set(report, "histograms.1.data", json!(encode(histogram)));
+}
+
+#[test]
+fn a_percentile_that_its_histogram_does_not_give_is_refused() {
+    let mut other = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+    other.record_n(900_000, 25_000).unwrap();
+    refused(|report| changed_histogram(report, &other), &["histograms[1]", "p95_ns is 900"]);
+    other.record(1).unwrap();
+    refused(|report| changed_histogram(report, &other), &["histograms[1]", "25001 samples"]);
+}
+
+#[test]
+fn every_round_has_its_response_times_once() {
+    refused(
+        |report| {
+            report["histograms"].as_array_mut().unwrap().pop();
+        },
+        &["histograms", "response times of round 3 are missing"],
+    );
+    refused(|report| set(report, "histograms.1.round", json!(1)), &["given twice"]);
+    for (path, value) in [
+        ("histograms.2.round", json!(0)),
+        ("histograms.2.round", json!(4_000_000_000u32)),
+        ("histograms.2.phase", json!("throughput")),
+        ("histograms.2.unit", json!("ms")),
+        ("histograms.2.encoding", json!("zstd")),
+    ] {
+        refused(|report| set(report, path, value.clone()), &["histograms[2]"]);
+    }
+    let room = Room::new();
+    room.set("candidate.json", "histograms", full()["histograms"].clone());
+    room.check().is_invalid(&["histograms[0]", "no such quantity in a round 1"]);
+}
+
+/// A compressed V2 histogram with a header and payload of choice.
+fn forged(header: [u32; 10], payload: &[u8]) -> String {
+    use std::io::Write as _;
+    let mut plain: Vec<u8> = header.iter().flat_map(|word| word.to_be_bytes()).collect();
+    plain.extend(payload);
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&plain).unwrap();
+    let compressed = encoder.finish().unwrap();
+    let mut bytes = 0x1c84_9314u32.to_be_bytes().to_vec();
+    bytes.extend((compressed.len() as u32).to_be_bytes());
+    bytes.extend(compressed);
+    STANDARD.encode(bytes)
+}
+
+/// 1 ns to 60 s with 3 digits and a ratio of 1.0, as the benchmark writes it.
+const fn header(payload_bytes: u32) -> [u32; 10] {
+    [0x1c84_9313, payload_bytes, 0, 3, 0, 1, 13, 0xf847_5800, 0x3ff0_0000, 0]
+}
+
+#[test]
+fn a_histogram_that_would_crash_or_exhaust_the_decoder_is_refused() {
+    let with = |place: usize, word: u32| {
+        let mut words = header(1);
+        words[place] = word;
+        forged(words, &[2])
+    };
+    for data in [
+        String::new(),
+        "!".into(),
+        "AAAA".into(),
+        STANDARD.encode(b"\x1c\x84\x93\x14\xff\xff\xff\xff"),
+        forged(header(u32::MAX), &[2]),
+        forged(header(0), &[2]),
+        // The one number that the decoder cannot negate.
+        forged(header(9), &[0xff; 9]),
+        forged(header(18), &[0xff; 18]),
+        // A zero run and a count beyond the end.
+        forged(header(9), &[0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+        forged(header(10), &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]),
+        // Two counts whose sum is beyond 64 bits.
+        forged(header(27), &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f].repeat(3)),
+        forged(header(2 << 20), &vec![2; 2 << 20]),
+        with(0, 1),
+        with(2, 1),
+        with(3, 5),
+        with(3, u32::MAX),
+        with(4, u32::MAX),
+        with(5, 0),
+        with(6, u32::MAX),
+        with(8, 0x7ff8_0000),
+    ] {
+        refused(|report| set(report, "histograms.1.data", json!(data)), &["histograms[1]"]);
+    }
+}
+
+#[test]
+fn a_sum_of_counts_beyond_64_bits_is_refused_even_if_the_round_says_the_same() {
+    let largest = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    let room = Room::with(&full_of(1, 20_000));
+    room.change("candidate.json", |report| {
+        set(report, "histograms.0.data", json!(forged(header(27), &largest.repeat(3))));
+        for path in ["accounting.latency", "rounds.0.accounting.latency"] {
+            set(report, &format!("{path}.ok"), json!(u64::MAX));
+            set(report, &format!("{path}.offered"), json!(u64::MAX));
+        }
+        set(report, "rounds.0.latency.response_time.count", json!(u64::MAX));
+    });
+    room.check().is_invalid(&["1 problem,", "histograms[0]"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_payload_panics(payload in prop::collection::vec(any::<u8>(), 0..64), ones in 0..30usize) {
+        let mut payload = payload;
+        payload.splice(0..0, std::iter::repeat_n(0xff, ones));
+        let data = forged(header(payload.len() as u32), &payload);
+        let mut report = full_of(1, 100);
+        set(&mut report, "histograms.0.data", json!(data));
+        let bytes = serde_json::to_vec(&report).unwrap();
+        let report = cp1_format::parse(std::path::Path::new("r"), &bytes).unwrap();
+        prop_assert_eq!(perf_gate::consistency::check("r", &report).len(), 1);
+    }
+}
+
+#[test]
+fn a_minimal_report_has_nothing_to_contradict() {
+    Room::with(&minimal()).check().is(0, &[]);
+}
