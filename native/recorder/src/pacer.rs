@@ -88,6 +88,12 @@ impl InFlight {
         })
     }
 
+    /// Places taken, before all workers together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.workers.iter().map(|Padded(count)| u64::from(count.load(Ordering::Relaxed))).sum()
+    }
+
     /// Gives a worker's place back; whether there was such a worker with a place taken.
     pub fn leave(&self, worker: usize) -> bool {
         self.workers.get(worker).is_some_and(|Padded(count)| {

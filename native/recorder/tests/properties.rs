@@ -173,6 +173,7 @@ fn a_place_given_back_is_used_again_and_none_can_be_given_back_twice() {
     let in_flight = InFlight::new(1);
     assert!(!in_flight.leave(0));
     assert!(!in_flight.leave(1));
+    assert_eq!(in_flight.total(), 0);
     let announced = Arc::new(AtomicU64::new(0));
     let shared = Arc::new(in_flight);
     let (counter, worker) = (Arc::clone(&announced), Arc::clone(&shared));
