@@ -1,0 +1,37 @@
+%% @doc The contract between the benchmark and a router: one module that knows both.
+%%
+%% The benchmark calls `init/1' once in a fresh BEAM, hands the state to every worker (it is copied:
+%% keep it small), and calls `request/2' and `route/2' from many processes at once. A request is built
+%% before its time starts, so that building it is not measured.
+-module(router_bench_adapter).
+
+-export_type([options/0, state/0, request/0, result/0, counters/0]).
+
+%% `adapter_options' of the run, with `fault' where one was planted.
+-type options() :: #{fault => router_bench_fault:fault(), atom() => term()}.
+-type state() :: term().
+-type request() :: term().
+%% `error': the router failed at the request. `rejected': it refused the request to protect itself.
+-type result() :: ok | {ok, term()} | {error, term()} | {rejected, term()}.
+%% Counters of the router itself, since it started. One that the router does not have is left out:
+%% then the metric is not measured, and the gate does not pass.
+-type counters() :: #{errors_total => non_neg_integer(),
+                      backpressure_active_total => non_neg_integer()}.
+
+%% Starts the router.
+-callback init(options()) -> {ok, state()} | {error, Reason :: term()}.
+%% Builds request `N' (from 0).
+-callback request(N :: non_neg_integer(), state()) -> request().
+%% Routes one request and answers when it is done.
+-callback route(request(), state()) -> result().
+%% Reads the router's counters. Called many times a second while the load runs.
+-callback counters(state()) -> counters().
+%% Stops the router.
+-callback terminate(state()) -> term().
+
+%% Registered names that must live as long as a round; the end of one ends the round.
+-callback processes(state()) -> [atom()].
+%% Faults that this adapter can plant; none without this callback.
+-callback faults() -> [router_bench_fault:name()].
+
+-optional_callbacks([processes/1, faults/0]).

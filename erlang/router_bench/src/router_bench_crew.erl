@@ -1,0 +1,85 @@
+%% @doc The workers of a phase: started together, watched, and gone at its end whatever happens.
+%%
+%% The owner traps exits and watches the router's processes with monitors by name; whoever dies first
+%% ends the phase.
+-module(router_bench_crew).
+
+-export([start/2, tell/2, pids/1, await/3, gather/3, disband/1]).
+
+-export_type([crew/0, death/0]).
+
+-opaque crew() :: #{pid() => reference()}.
+-type death() :: {worker_died, Reason :: term()} | {router_died, Name :: atom(), Reason :: term()}.
+
+%% @doc Starts workers number 0 to `Size - 1', each running `Work(Number)'.
+-spec start(pos_integer(), fun((non_neg_integer()) -> term())) -> crew().
+start(Size, Work) ->
+    maps:from_list([spawn_opt(fun() -> Work(Number) end, [link, monitor])
+                    || Number <- lists:seq(0, Size - 1)]).
+
+%% @doc Sends a message to every worker.
+-spec tell(crew(), term()) -> ok.
+tell(Crew, Message) ->
+    lists:foreach(fun(Pid) -> Pid ! Message end, maps:keys(Crew)).
+
+%% @doc The workers, in an order that does not change.
+-spec pids(crew()) -> [pid()].
+pids(Crew) ->
+    lists:sort(maps:keys(Crew)).
+
+%% @doc Waits for a message to the owner while everybody lives.
+-spec await(crew(), Message :: term(), TimeoutMs :: timeout()) ->
+          ok | {error, death() | {no_answer, term()}}.
+await(Crew, Message, TimeoutMs) ->
+    receive
+        Message -> ok;
+        {'DOWN', Monitor, process, Who, Reason} ->
+            case death(Crew, Monitor, Who, Reason) of
+                none -> await(Crew, Message, TimeoutMs);
+                Death -> {error, Death}
+            end
+    after TimeoutMs -> {error, {no_answer, Message}}
+    end.
+
+%% @doc Collects `{Tag, Pid, Value}' from every worker and ends them all. Who has not answered after
+%% `TimeoutMs' is killed and counted as abandoned.
+-spec gather(crew(), Tag :: atom(), TimeoutMs :: non_neg_integer()) ->
+          {ok, [Value :: term()], Abandoned :: non_neg_integer()} | {error, death()}.
+gather(Crew, Tag, TimeoutMs) ->
+    DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
+    Result = gather(Crew, Tag, DeadlineMs, Crew, []),
+    disband(Crew),
+    Result.
+
+gather(_Crew, _Tag, _DeadlineMs, Waiting, Values) when map_size(Waiting) =:= 0 ->
+    {ok, Values, 0};
+gather(Crew, Tag, DeadlineMs, Waiting, Values) ->
+    LeftMs = max(0, DeadlineMs - erlang:monotonic_time(millisecond)),
+    receive
+        {Tag, Pid, Value} when is_map_key(Pid, Waiting) ->
+            gather(Crew, Tag, DeadlineMs, maps:remove(Pid, Waiting), [Value | Values]);
+        {'DOWN', Monitor, process, Who, Reason} ->
+            % A worker's last message comes before its end, so one that still owes it has died.
+            case is_pid(Who) andalso not is_map_key(Who, Waiting) of
+                true -> gather(Crew, Tag, DeadlineMs, Waiting, Values);
+                false -> {error, death(Crew, Monitor, Who, Reason)}
+            end
+    after LeftMs -> {ok, Values, map_size(Waiting)}
+    end.
+
+death(Crew, Monitor, Pid, Reason) when is_pid(Pid) ->
+    case Crew of
+        #{Pid := Monitor} -> {worker_died, Reason};
+        #{} -> none
+    end;
+death(_Crew, _Monitor, {Name, _Node}, Reason) ->
+    {router_died, Name, Reason}.
+
+%% @doc Kills whoever is left, and waits for the end of each.
+-spec disband(crew()) -> ok.
+disband(Crew) ->
+    maps:foreach(fun(Pid, _) -> exit(Pid, kill) end, Crew),
+    maps:foreach(fun(Pid, Monitor) ->
+                         receive {'EXIT', Pid, _} -> ok end,
+                         erlang:demonitor(Monitor, [flush])
+                 end, Crew).

@@ -1,0 +1,150 @@
+%% @doc What was measured, where, and with what: the fingerprint of a report.
+%%
+%% What cannot be read is left out, never guessed.
+-module(router_bench_env).
+
+-export([vm/0, clock/0, git/1]).
+
+-export_type([vm/0, clock/0, git/0]).
+
+-type vm() :: #{atom() => binary() | non_neg_integer() | map()}.
+-type clock() :: #{source := binary(), resolution_ns := non_neg_integer(),
+                   read_cost_ns := float()}.
+-type git() :: #{commit => binary(), tree => binary(), dirty => boolean()}.
+
+-define(GIT_TIMEOUT_MS, 10000).
+
+%% @doc The emulator and the machine that this code runs on.
+-spec vm() -> vm().
+vm() ->
+    #{version := NifVersion, profile := Profile, source := Source} = router_bench_nif:info(),
+    present(#{otp_release => list_to_binary(erlang:system_info(otp_release)),
+              erts_version => list_to_binary(erlang:system_info(version)),
+              erts_flavor => flavor(),
+              schedulers_online => erlang:system_info(schedulers_online),
+              cpu_count => cpu_count(),
+              cpu_model => line_value("/proc/cpuinfo", <<"model name">>),
+              memory_total_mb => memory_total_mb(),
+              kernel => kernel(),
+              container_limits => container_limits(),
+              clock_source => Source,
+              nif_version => NifVersion,
+              router_bench_version => application_version(),
+              rust_profile => Profile}).
+
+present(Map) ->
+    maps:filter(fun(_, Value) -> Value =/= unknown end, Map).
+
+flavor() ->
+    Flavor = atom_to_binary(erlang:system_info(emu_flavor)),
+    case erlang:system_info(emu_type) of
+        opt -> Flavor;
+        Type -> <<Flavor/binary, "-", (atom_to_binary(Type))/binary>>
+    end.
+
+cpu_count() ->
+    case erlang:system_info(logical_processors_available) of
+        unknown -> erlang:system_info(logical_processors_online);
+        Count -> Count
+    end.
+
+memory_total_mb() ->
+    case string:split(value_or_empty(line_value("/proc/meminfo", <<"MemTotal">>)), " ") of
+        [KiB, <<"kB">>] -> binary_to_integer(KiB) div 1024;
+        _ -> unknown
+    end.
+
+kernel() ->
+    case file:read_file("/proc/sys/kernel/osrelease") of
+        {ok, Release} -> <<"Linux ", (string:trim(Release))/binary>>;
+        {error, _} -> unknown
+    end.
+
+container_limits() ->
+    Group = case file:read_file("/proc/self/cgroup") of
+                {ok, <<"0::", Path/binary>>} -> string:trim(Path);
+                _ -> <<"/">>
+            end,
+    Dir = filename:join("/sys/fs/cgroup", string:trim(Group, leading, "/")),
+    CpuMax = case trimmed_file(filename:join(Dir, "cpu.max")) of
+                 <<"max", _/binary>> -> unknown;
+                 Text -> Text
+             end,
+    MemoryMax = try binary_to_integer(value_or_empty(trimmed_file(filename:join(Dir, "memory.max"))))
+                catch error:badarg -> unknown
+                end,
+    case present(#{cpu_max => CpuMax, memory_max_bytes => MemoryMax}) of
+        Limits when map_size(Limits) > 0 -> Limits;
+        _ -> unknown
+    end.
+
+application_version() ->
+    _ = application:load(router_bench),
+    case application:get_key(router_bench, vsn) of
+        {ok, Version} -> list_to_binary(Version);
+        undefined -> unknown
+    end.
+
+%% The value of the first line of the form `Key : Value'.
+line_value(File, Key) ->
+    case file:read_file(File) of
+        {ok, Text} ->
+            Lines = [string:split(Line, ":") || Line <- binary:split(Text, <<"\n">>, [global])],
+            case [Value || [Name, Value] <- Lines, string:trim(Name) =:= Key] of
+                [Value | _] -> string:trim(Value);
+                [] -> unknown
+            end;
+        {error, _} ->
+            unknown
+    end.
+
+trimmed_file(File) ->
+    case file:read_file(File) of
+        {ok, Text} -> string:trim(Text);
+        {error, _} -> unknown
+    end.
+
+value_or_empty(unknown) -> <<>>;
+value_or_empty(Value) -> Value.
+
+%% @doc The clock that times requests.
+-spec clock() -> clock().
+clock() ->
+    maps:with([source, resolution_ns, read_cost_ns], router_bench_nif:info()).
+
+%% @doc Commit and tree of the repository that a directory is in, and whether the work tree differs;
+%% empty outside a repository.
+-spec git(file:filename_all()) -> git().
+git(Dir) ->
+    Run = fun(Arguments) -> run_git(Dir, Arguments) end,
+    case {Run(["rev-parse", "HEAD"]), Run(["rev-parse", "HEAD^{tree}"])} of
+        {{ok, Commit}, {ok, Tree}} ->
+            case Run(["status", "--porcelain"]) of
+                {ok, Changes} -> #{commit => Commit, tree => Tree, dirty => Changes =/= <<>>};
+                error -> #{commit => Commit, tree => Tree}
+            end;
+        _ ->
+            #{}
+    end.
+
+run_git(Dir, Arguments) ->
+    case os:find_executable("git") of
+        false ->
+            error;
+        Git ->
+            % No optional locks: looking at the state must not disturb another git.
+            All = ["--no-optional-locks", "-C", Dir | Arguments],
+            Port = open_port({spawn_executable, Git},
+                             [{args, All}, binary, exit_status, stderr_to_stdout, hide]),
+            collect(Port, <<>>)
+    end.
+
+collect(Port, Output) ->
+    receive
+        {Port, {data, Data}} -> collect(Port, <<Output/binary, Data/binary>>);
+        {Port, {exit_status, 0}} -> {ok, string:trim(Output)};
+        {Port, {exit_status, _}} -> error
+    after ?GIT_TIMEOUT_MS ->
+            port_close(Port),
+            error
+    end.

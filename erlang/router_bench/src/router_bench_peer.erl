@@ -1,0 +1,82 @@
+%% @doc Runs a round in a fresh BEAM, and leaves none behind.
+%%
+%% The peer talks over its standard input and output: it has no node name, so it opens no port on the
+%% network and needs no epmd. It halts when its input closes, so it does not outlive this VM either.
+-module(router_bench_peer).
+
+-export([round/2]).
+
+%% A BEAM boots in well under a second; a loaded machine may take some.
+-define(BOOT_TIMEOUT_MS, 30000).
+%% For the peer's operating system process to go, once asked and once killed.
+-define(EXIT_TIMEOUT_MS, 5000).
+-define(POLL_MS, 10).
+
+%% @doc Starts a peer, runs a round in it until a deadline of `erlang:monotonic_time(millisecond)', and
+%% sees it go.
+-spec round(router_bench_plan:plan(), DeadlineMs :: integer()) ->
+          {ok, router_bench_round:result()} | {error, Reason :: term()}.
+round(Plan, DeadlineMs) ->
+    case start() of
+        {ok, Peer, OsPid} ->
+            try call(Peer, Plan, DeadlineMs)
+            after stop(Peer, OsPid)
+            end;
+        {error, Reason} ->
+            {error, {peer_not_started, Reason}}
+    end.
+
+start() ->
+    Options = #{connection => standard_io,
+                exec => filename:join([code:root_dir(), "bin", "erl"]),
+                args => ["-boot", "no_dot_erlang", "-kernel", "logger_level", "warning"
+                         | code_paths()],
+                % What the caller's shell exports must not shape the measured VM.
+                env => [{"ERL_FLAGS", ""}, {"ERL_AFLAGS", ""}, {"ERL_ZFLAGS", ""}, {"ERL_LIBS", ""}],
+                wait_boot => ?BOOT_TIMEOUT_MS},
+    try peer:start_link(Options) of
+        {ok, Peer} -> {ok, Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS)};
+        {ok, Peer, _Node} -> {ok, Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS)};
+        {error, Reason} -> {error, Reason}
+    catch
+        _:Reason -> {error, Reason}
+    end.
+
+%% The code of this VM that is not OTP's own. Archives are left out: those are a build tool's.
+code_paths() ->
+    Root = code:lib_dir(),
+    lists:append([["-pa", filename:absname(Path)]
+                  || Path <- lists:reverse(code:get_path()), Path =/= ".",
+                     not lists:prefix(Root, Path), filelib:is_dir(Path)]).
+
+call(Peer, Plan, DeadlineMs) ->
+    LeftMs = max(1, DeadlineMs - erlang:monotonic_time(millisecond)),
+    try
+        peer:call(Peer, router_bench_round, run, [Plan], LeftMs)
+    catch
+        exit:{timeout, _} -> {error, timeout};
+        exit:timeout -> {error, timeout};
+        exit:{Reason, _Call} -> {error, {peer_died, Reason}};
+        Class:Reason -> {error, {peer_died, Class, Reason}}
+    end.
+
+stop(Peer, OsPid) ->
+    try peer:stop(Peer)
+    catch _:_ -> ok % it is gone already, or it hangs: seen to below
+    end,
+    case wait_for_exit(OsPid, ?EXIT_TIMEOUT_MS) of
+        ok ->
+            ok;
+        timeout ->
+            _ = os:cmd("kill -KILL " ++ OsPid),
+            wait_for_exit(OsPid, ?EXIT_TIMEOUT_MS)
+    end.
+
+wait_for_exit(OsPid, LeftMs) ->
+    case {os:cmd("kill -0 " ++ OsPid ++ " 2>/dev/null && echo alive"), LeftMs > 0} of
+        {"", _} -> ok;
+        {_, false} -> timeout;
+        {_, true} ->
+            timer:sleep(?POLL_MS),
+            wait_for_exit(OsPid, LeftMs - ?POLL_MS)
+    end.

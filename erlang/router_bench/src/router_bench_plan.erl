@@ -1,0 +1,167 @@
+%% @doc What a run does, validated once. Everything after this trusts it.
+-module(router_bench_plan).
+
+-export([defaults/0, smoke/0, new/1, message/1]).
+
+-export_type([plan/0, options/0, reason/0]).
+
+-type plan() ::
+    #{adapter := module(),
+      adapter_options := map(),          % handed to the adapter's init/1
+      rounds := pos_integer(),           % each in a fresh BEAM
+      warmup_ms := pos_integer(),        % discarded load before the measured phases
+      throughput_ms := pos_integer(),    % length of the closed loop
+      latency_ms := pos_integer(),       % length of the open loop
+      rate_per_second := pos_integer(),  % arrivals of the open loop
+      concurrency := pos_integer(),      % workers of the closed loop
+      latency_workers := pos_integer(),  % workers of the open loop
+      max_in_flight := pos_integer(),    % open-loop requests; arrivals beyond are skipped
+      drain_timeout_ms := pos_integer(), % patience for requests at the end of a phase
+      sample_interval_ms := pos_integer(),
+      timeout_ms := pos_integer(),       % for the whole run
+      seed := non_neg_integer(),
+      fault := none | router_bench_fault:fault(),
+      report_file := none | file:filename_all(), % kept up to date while the run goes on
+      quiet := boolean()}.               % no progress and no table on the console
+%% A plan with anything but `adapter' left out. `fault' may also be text, such as `"delay_us=200"'.
+-type options() :: #{adapter := module(), atom() => term()}.
+-type reason() :: {unknown_option, term()}
+                | {missing_option, atom()}
+                | {bad_option, atom(), term(), Expected :: string()}
+                | {adapter, module(), Problem :: string()}.
+
+%% @doc The values of a full run; `adapter' has none.
+-spec defaults() -> #{atom() => term()}.
+defaults() ->
+    #{adapter_options => #{},
+      rounds => 10,
+      warmup_ms => 1000,
+      throughput_ms => 2000,
+      latency_ms => 5000,
+      rate_per_second => 5000,
+      concurrency => 16,
+      latency_workers => 64,
+      max_in_flight => 1024,
+      drain_timeout_ms => 5000,
+      sample_interval_ms => 50,
+      timeout_ms => 900000,
+      seed => 1,
+      fault => none,
+      report_file => none,
+      quiet => false}.
+
+%% @doc What a smoke run has different: as few rounds as give a median.
+-spec smoke() -> #{atom() => term()}.
+smoke() ->
+    #{rounds => 3}.
+
+%% @doc Makes a plan of options.
+-spec new(options()) -> {ok, plan()} | {error, reason()}.
+new(Options) ->
+    Known = [adapter | maps:keys(defaults())],
+    case {maps:keys(Options) -- Known, Options} of
+        {[Unknown | _], _} ->
+            {error, {unknown_option, Unknown}};
+        {[], #{adapter := _}} ->
+            Plan = maps:merge(defaults(), Options),
+            check(lists:sort(Known), Plan);
+        {[], #{}} ->
+            {error, {missing_option, adapter}}
+    end.
+
+check([], Plan) ->
+    check_adapter(Plan);
+check([Key | Rest], Plan) ->
+    #{Key := Value} = Plan,
+    case checked(Key, Value) of
+        {ok, Checked} -> check(Rest, Plan#{Key := Checked});
+        {error, Expected} -> {error, {bad_option, Key, Value, Expected}}
+    end.
+
+checked(Key, Value) ->
+    case {domain(Key), Value} of
+        {{Min, Max}, _} when is_integer(Value), Value >= Min, Value =< Max -> {ok, Value};
+        {{Min, Max}, _} ->
+            {error, lists:flatten(io_lib:format("a whole number from ~b to ~b", [Min, Max]))};
+        {module, _} when is_atom(Value), Value =/= undefined -> {ok, Value};
+        {module, _} -> {error, "a module name"};
+        {map, _} when is_map(Value) -> {ok, Value};
+        {map, _} -> {error, "a map"};
+        {boolean, _} when is_boolean(Value) -> {ok, Value};
+        {boolean, _} -> {error, "true or false"};
+        {file, none} -> {ok, none};
+        {file, _} when is_binary(Value); is_list(Value) -> {ok, Value};
+        {file, _} -> {error, "none or a file name"};
+        {fault, none} -> {ok, none};
+        {fault, {_, _}} -> checked_fault(router_bench_fault:text(Value));
+        {fault, _} when is_binary(Value); is_list(Value) -> checked_fault(Value);
+        {fault, _} -> checked_fault(<<>>)
+    end.
+
+checked_fault(Text) ->
+    case router_bench_fault:parse(Text) of
+        {ok, Fault} -> {ok, Fault};
+        {error, Message} -> {error, binary_to_list(Message)}
+    end.
+
+domain(adapter) -> module;
+domain(adapter_options) -> map;
+domain(rounds) -> {1, 1000};
+domain(warmup_ms) -> {10, 600000};
+domain(throughput_ms) -> {10, 600000};
+domain(latency_ms) -> {10, 600000};
+domain(rate_per_second) -> {1, 1000000};
+domain(concurrency) -> {1, 10000};
+domain(latency_workers) -> {1, 10000};
+domain(max_in_flight) -> {1, 1000000};
+domain(drain_timeout_ms) -> {1, 600000};
+domain(sample_interval_ms) -> {10, 60000};
+domain(timeout_ms) -> {1000, 86400000};
+domain(seed) -> {0, 1 bsl 53};
+domain(fault) -> fault;
+domain(report_file) -> file;
+domain(quiet) -> boolean.
+
+check_adapter(#{adapter := Adapter, fault := Fault, latency_workers := Workers,
+                max_in_flight := MaxInFlight} = Plan) ->
+    Required = [{init, 1}, {request, 2}, {route, 2}, {counters, 1}, {terminate, 1}],
+    case code:ensure_loaded(Adapter) of
+        {error, Reason} ->
+            {error, {adapter, Adapter, lists:flatten(io_lib:format("not loaded: ~p", [Reason]))}};
+        {module, Adapter} ->
+            Missing = [Callback || {Name, Arity} = Callback <- Required,
+                                   not erlang:function_exported(Adapter, Name, Arity)],
+            case {Missing, can_plant(Adapter, Fault)} of
+                {[{Name, Arity} | _], _} ->
+                    Text = io_lib:format("does not export ~s/~b", [Name, Arity]),
+                    {error, {adapter, Adapter, lists:flatten(Text)}};
+                {[], false} ->
+                    {error, {bad_option, fault, router_bench_fault:text(Fault),
+                             "a fault that the adapter's faults/0 names"}};
+                {[], true} when MaxInFlight < Workers ->
+                    {error, {bad_option, max_in_flight, MaxInFlight,
+                             "at least one for each of latency_workers"}};
+                {[], true} ->
+                    {ok, Plan}
+            end
+    end.
+
+can_plant(_Adapter, none) ->
+    true;
+can_plant(Adapter, {Name, _}) ->
+    erlang:function_exported(Adapter, faults, 0) andalso lists:member(Name, Adapter:faults()).
+
+%% @doc A reason in words.
+-spec message(reason()) -> string().
+message(Reason) ->
+    lists:flatten(words(Reason)).
+
+words({unknown_option, Key}) ->
+    Known = lists:join(" ", [atom_to_list(K) || K <- [adapter | maps:keys(defaults())]]),
+    io_lib:format("unknown option ~0p; the options are: ~s", [Key, Known]);
+words({missing_option, Key}) ->
+    io_lib:format("option ~s is missing", [Key]);
+words({bad_option, Key, Value, Expected}) ->
+    io_lib:format("option ~s is ~0tp; expected ~ts", [Key, Value, Expected]);
+words({adapter, Module, Problem}) ->
+    io_lib:format("adapter ~s ~ts", [Module, Problem]).

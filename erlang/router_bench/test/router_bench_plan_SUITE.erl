@@ -1,0 +1,109 @@
+-module(router_bench_plan_SUITE).
+
+-export([all/0, init_per_testcase/2, end_per_testcase/2]).
+-export([an_unknown_option_is_named/1, a_bad_value_is_named_with_what_was_expected/1,
+         an_adapter_without_a_callback_is_refused/1,
+         a_fault_that_the_adapter_cannot_plant_is_refused/1, defaults_make_a_plan/1,
+         a_fault_reads_back_as_it_was_written/1,
+         a_setting_that_is_no_number_or_out_of_range_is_named/1,
+         settings_reach_the_options_and_an_empty_one_is_unset/1,
+         a_merge_request_is_a_smoke_run_unless_it_says_otherwise/1]).
+
+-define(VARIABLES, ["PERF_MODE", "PERF_ROUNDS", "PERF_WARMUP_MS", "PERF_THROUGHPUT_MS",
+                    "PERF_LATENCY_MS", "PERF_RATE", "PERF_CONCURRENCY", "PERF_TIMEOUT_SECONDS",
+                    "PERF_FAULT", "PERF_ADAPTER", "CI_PIPELINE_SOURCE", "GITHUB_EVENT_NAME"]).
+
+all() ->
+    [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info].
+
+init_per_testcase(_Case, Config) ->
+    Saved = [{Name, os:getenv(Name)} || Name <- ?VARIABLES],
+    lists:foreach(fun os:unsetenv/1, ?VARIABLES),
+    [{saved, Saved} | Config].
+
+end_per_testcase(_Case, Config) ->
+    [case Value of
+         false -> os:unsetenv(Name);
+         _ -> os:putenv(Name, Value)
+     end || {Name, Value} <- proplists:get_value(saved, Config)].
+
+new(Options) ->
+    router_bench_plan:new(maps:merge(#{adapter => toy_adapter}, Options)).
+
+an_unknown_option_is_named(_Config) ->
+    {error, {unknown_option, round} = Reason} = new(#{round => 3}),
+    {match, _} = re:run(router_bench_plan:message(Reason), "unknown option round.*rounds"),
+    {error, {unknown_option, "rounds"}} = new(#{"rounds" => 3}),
+    {error, {missing_option, adapter}} = router_bench_plan:new(#{}).
+
+a_bad_value_is_named_with_what_was_expected(_Config) ->
+    [begin
+         {error, {bad_option, Key, Value, _} = Reason} = new(#{Key => Value}),
+         {match, _} = re:run(router_bench_plan:message(Reason), atom_to_list(Key))
+     end || {Key, Value} <- [{rounds, 0}, {rounds, 1.0}, {rounds, "3"}, {rounds, 1001},
+                             {warmup_ms, -1}, {rate_per_second, 0}, {rate_per_second, 1000001},
+                             {concurrency, 10001}, {seed, -1}, {seed, 1 bsl 80},
+                             {timeout_ms, infinity}, {quiet, yes}, {report_file, 5},
+                             {adapter_options, []}, {fault, nonsense}, {fault, "delay_us=-1"},
+                             {fault, {1}}, {adapter, "toy"}, {max_in_flight, 63}]].
+
+an_adapter_without_a_callback_is_refused(_Config) ->
+    {error, {adapter, no_such_adapter, _}} = new(#{adapter => no_such_adapter}),
+    {error, {adapter, lists, "does not export init/1"}} = new(#{adapter => lists}).
+
+a_fault_that_the_adapter_cannot_plant_is_refused(_Config) ->
+    {ok, #{fault := {delay_us, 5}}} = new(#{fault => "delay_us=5"}),
+    {error, {bad_option, fault, <<"delay_us=5">>, _}} =
+        new(#{adapter => plain_adapter, fault => "delay_us=5"}),
+    {ok, _} = new(#{adapter => plain_adapter}).
+
+defaults_make_a_plan(_Config) ->
+    {ok, Plan} = new(#{}),
+    Known = lists:sort([adapter | maps:keys(router_bench_plan:defaults())]),
+    Known = lists:sort(maps:keys(Plan)),
+    {ok, #{rounds := 3}} = new(router_bench_plan:smoke()).
+
+a_fault_reads_back_as_it_was_written(_Config) ->
+    [{ok, Fault} = router_bench_fault:parse(router_bench_fault:text(Fault))
+     || Fault <- [{delay_us, 200}, {error_ratio, 0.25}, {error_ratio, 1}, {leak_bytes, 64},
+                  {backpressure, 1}, {crash_after, 10}]],
+    [{error, _} = router_bench_fault:parse(Text)
+     || Text <- ["", "delay_us", "delay_us=", "delay_us=1.5", "delay_us=0", "delay_us=1x",
+                 "error_ratio=0", "error_ratio=2", "error_ratio=nan", "backpressure=2",
+                 "backpressure=0", "nonsense=1", "delay_us=1=2", "crash_after=-5"]].
+
+a_setting_that_is_no_number_or_out_of_range_is_named(_Config) ->
+    [begin
+         true = os:putenv(Name, Value),
+         {error, Message} = router_bench_settings:options(),
+         {match, _} = re:run(Message, Name),
+         true = os:unsetenv(Name)
+     end || {Name, Value} <- [{"PERF_ROUNDS", "0"}, {"PERF_ROUNDS", "ten"}, {"PERF_ROUNDS", "3.5"},
+                              {"PERF_RATE", "-1"}, {"PERF_RATE", "1e3"}, {"PERF_CONCURRENCY", "0"},
+                              {"PERF_WARMUP_MS", "5"}, {"PERF_LATENCY_MS", "99999999"},
+                              {"PERF_THROUGHPUT_MS", " 5"}, {"PERF_TIMEOUT_SECONDS", "9"},
+                              {"PERF_MODE", "quick"}, {"PERF_FAULT", "delay=5"},
+                              {"PERF_ADAPTER", "Not an atom"}, {"PERF_ADAPTER", "../x"}]].
+
+settings_reach_the_options_and_an_empty_one_is_unset(_Config) ->
+    [os:putenv(Name, Value) || {Name, Value} <- [{"PERF_ROUNDS", "7"}, {"PERF_RATE", "123"},
+                                                 {"PERF_LATENCY_MS", ""}, {"PERF_MODE", "smoke"},
+                                                 {"PERF_TIMEOUT_SECONDS", "100"},
+                                                 {"PERF_FAULT", "delay_us=3"}]],
+    {ok, Options} = router_bench_settings:options(),
+    #{rounds := 7, rate_per_second := 123, timeout_ms := 95000, fault := {delay_us, 3},
+      adapter := ref_router_adapter} = Options,
+    false = is_map_key(latency_ms, Options).
+
+a_merge_request_is_a_smoke_run_unless_it_says_otherwise(_Config) ->
+    {ok, Gate} = router_bench_settings:options(),
+    false = is_map_key(rounds, Gate),
+    [begin
+         true = os:putenv(Name, Value),
+         {ok, #{rounds := 3}} = router_bench_settings:options(),
+         true = os:putenv("PERF_MODE", "gate"),
+         {ok, Full} = router_bench_settings:options(),
+         false = is_map_key(rounds, Full),
+         [true = os:unsetenv(N) || N <- [Name, "PERF_MODE"]]
+     end || {Name, Value} <- [{"CI_PIPELINE_SOURCE", "merge_request_event"},
+                              {"GITHUB_EVENT_NAME", "pull_request"}]].

@@ -1,0 +1,175 @@
+-module(router_bench_run_SUITE).
+
+-export([all/0, suite/0]).
+-export([every_request_is_accounted_for/1,
+         a_counter_that_the_adapter_cannot_read_is_absent_not_zero/1,
+         an_error_is_no_success_and_no_latency_sample/1,
+         what_the_router_rejects_is_no_error/1,
+         the_report_says_that_samples_are_too_few/1,
+         a_planted_fault_is_in_the_report/1,
+         a_planted_leak_grows_the_memory_and_a_planted_activation_is_counted/1,
+         whoever_dies_ends_the_round_with_a_reason_and_a_report/1,
+         a_worker_that_hangs_is_a_timeout_and_not_lost/1,
+         an_adapter_that_does_not_start_is_a_failed_run/1,
+         a_run_out_of_time_is_a_failed_run/1,
+         a_run_that_is_killed_leaves_an_unfinished_report_and_no_process/1,
+         a_report_that_cannot_be_written_ends_the_run_before_it_begins/1]).
+
+suite() ->
+    [{timetrap, {minutes, 3}}].
+
+all() ->
+    [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info].
+
+%% A round of half a second.
+options(More) ->
+    maps:merge(#{adapter => toy_adapter, rounds => 1, warmup_ms => 20, throughput_ms => 100,
+                 latency_ms => 200, rate_per_second => 2000, drain_timeout_ms => 300,
+                 quiet => true}, More).
+
+run(More) ->
+    Result = router_bench:run(options(More)),
+    nothing_is_left(),
+    Result.
+
+toy(More) ->
+    run(#{adapter_options => More}).
+
+nothing_is_left() ->
+    [] = peers().
+
+%% The command lines of the peers that this VM has started. Linux lists children by thread.
+peers() ->
+    [Command || Command <- descendants(os:getpid()),
+                re:run(Command, "-user\\x00peer\\x00") =/= nomatch].
+
+descendants(Pid) ->
+    Files = filelib:wildcard("/proc/" ++ Pid ++ "/task/*/children"),
+    Children = string:lexemes(lists:append([content(File) || File <- Files]), " \n"),
+    [content("/proc/" ++ Child ++ "/cmdline") || Child <- Children]
+        ++ lists:append([descendants(Child) || Child <- Children]).
+
+%% A process may end while it is looked at.
+content(File) ->
+    case file:read_file(File) of
+        {ok, Content} -> binary_to_list(Content);
+        {error, _} -> ""
+    end.
+
+every_request_is_accounted_for(_Config) ->
+    {ok, #{accounting := #{throughput := Closed, latency := Open}, rounds := Rounds}} =
+        run(#{rounds => 2}),
+    2 = length(Rounds),
+    #{offered := Offered, ok := Offered, error := 0, timeout := 0, rejected := 0, skipped := 0} =
+        Closed,
+    #{offered := 800, ok := 800, error := 0, timeout := 0, rejected := 0, skipped := 0} = Open,
+    [#{latency := #{response_time := #{count := 400}, send_lag := #{count := 400},
+                    service_time := #{count := 400}}} = _Round || _Round <- Rounds].
+
+a_counter_that_the_adapter_cannot_read_is_absent_not_zero(_Config) ->
+    {ok, #{metrics := Metrics}} = toy(#{hidden_counters => [errors_total]}),
+    false = is_map_key(errors_total, Metrics),
+    #{backpressure_active_total := 0} = Metrics,
+    {ok, #{metrics := Other}} = toy(#{hidden_counters => [backpressure_active_total]}),
+    false = is_map_key(backpressure_active_total, Other).
+
+an_error_is_no_success_and_no_latency_sample(_Config) ->
+    [begin
+         {ok, #{metrics := Metrics, accounting := Accounting, rounds := [Round]}} =
+             toy(#{answer => Answer}),
+         #{throughput := #{offered := Closed, ok := 0, Outcome := Closed},
+           latency := #{offered := 400, ok := 0, Outcome := 400}} = Accounting,
+         [backpressure_active_total, errors_total, mem_mb_total_erlang] =
+             lists:sort(maps:keys(Metrics)),
+         Errors = Closed + 400,
+         #{errors_total := Errors} = Metrics,
+         #{latency := #{response_time := #{count := 0}, send_lag := #{count := 400}}} = Round
+     end || {Answer, Outcome} <- [{{error, planned}, error}, {{error, timeout}, timeout}]].
+
+what_the_router_rejects_is_no_error(_Config) ->
+    {ok, #{metrics := #{errors_total := 0} = Metrics, accounting := #{latency := Open}}} =
+        toy(#{answer => {rejected, planned}}),
+    false = is_map_key(rps, Metrics),
+    #{offered := 400, rejected := 400, ok := 0} = Open.
+
+the_report_says_that_samples_are_too_few(_Config) ->
+    {ok, #{run := #{status := insufficient_samples, reason := Reason}}} = run(#{}),
+    {match, _} = re:run(Reason, "400 successful requests").
+
+a_planted_fault_is_in_the_report(_Config) ->
+    {ok, #{run := #{planted_fault := <<"delay_us=3">>}}} = run(#{fault => "delay_us=3"}),
+    {ok, #{run := Run}} = run(#{}),
+    false = is_map_key(planted_fault, Run).
+
+a_planted_leak_grows_the_memory_and_a_planted_activation_is_counted(_Config) ->
+    {ok, #{metrics := #{mem_mb_total_erlang := Plain, backpressure_active_total := 0}}} = run(#{}),
+    {ok, #{metrics := #{mem_mb_total_erlang := Leaking, errors_total := 0}}} =
+        run(#{fault => "leak_bytes=10000"}),
+    true = Leaking > 2 * Plain,
+    {ok, #{metrics := #{backpressure_active_total := Activations, errors_total := 0}}} =
+        run(#{fault => "backpressure=1"}),
+    true = Activations > 0,
+    {ok, #{metrics := #{errors_total := Errors, backpressure_active_total := 0}}} =
+        run(#{fault => "error_ratio=0.1"}),
+    true = Errors > 0.
+
+whoever_dies_ends_the_round_with_a_reason_and_a_report(Config) ->
+    [begin
+         File = filename:join(proplists:get_value(priv_dir, Config), Name ++ ".json"),
+         {error, {failed, Reason, Report}} = run(More#{report_file => File}),
+         {match, _} = re:run(Reason, Expected),
+         #{run := #{status := failed}, metrics := Metrics} = Report,
+         0 = map_size(Metrics),
+         {ok, Json} = file:read_file(File),
+         {match, _} = re:run(Json, "\"status\": \"failed\"")
+     end || {Name, More, Expected} <-
+                [{"worker", mishap(worker_dies), "worker_died,killed"},
+                 {"adapter", mishap(bad_return), "bad_return,{toy_adapter,route,2},surprise"},
+                 {"router", #{fault => "crash_after=100"}, "router_died,toy_router,killed"},
+                 {"halt", mishap(halts), "peer_died"},
+                 {"kill", mishap(os_kill), "peer_died"}]].
+
+mishap(What) ->
+    #{adapter_options => #{mishap => What, on => 100}}.
+
+a_worker_that_hangs_is_a_timeout_and_not_lost(_Config) ->
+    % Enough requests that the one which hangs is past the warm-up.
+    {ok, #{accounting := #{throughput := Closed, latency := Open}, metrics := Metrics}} =
+        run(#{adapter_options => #{mishap => worker_hangs, on => 1}, warmup_ms => 10}),
+    {ok, Report} = run(#{adapter => hanging_adapter}),
+    #{accounting := #{throughput := #{timeout := 16, ok := 0, offered := 16},
+                      latency := #{timeout := 400, ok := 0, offered := 400}},
+      metrics := #{errors_total := 416}} = Report,
+    0 = maps:get(timeout, Closed) + maps:get(timeout, Open) + maps:get(errors_total, Metrics).
+
+an_adapter_that_does_not_start_is_a_failed_run(_Config) ->
+    {error, {failed, Reason, _}} = toy(#{init => {error, planned}}),
+    {match, _} = re:run(Reason, "adapter_failed,init,planned"),
+    {error, {failed, Crash, _}} = toy(#{init => crash}),
+    {match, _} = re:run(Crash, "adapter_failed,error,planned").
+
+a_run_out_of_time_is_a_failed_run(_Config) ->
+    {error, {failed, Reason, #{rounds := []}}} = run(#{timeout_ms => 1000, latency_ms => 60000}),
+    {match, _} = re:run(Reason, "timeout").
+
+a_run_that_is_killed_leaves_an_unfinished_report_and_no_process(Config) ->
+    File = filename:join(proplists:get_value(priv_dir, Config), "killed.json"),
+    {Runner, Monitor} = spawn_monitor(fun() ->
+        router_bench:run(options(#{report_file => File, latency_ms => 60000}))
+    end),
+    ok = wait_until(fun() -> filelib:is_file(File) andalso peers() =/= [] end, 1000),
+    exit(Runner, kill),
+    receive {'DOWN', Monitor, process, Runner, killed} -> ok end,
+    ok = wait_until(fun() -> peers() =:= [] end, 1000),
+    {ok, Json} = file:read_file(File),
+    {match, _} = re:run(Json, "\"status\": \"unfinished\"").
+
+wait_until(Condition, Tries) ->
+    case Condition() of
+        true -> ok;
+        false when Tries > 0 -> timer:sleep(10), wait_until(Condition, Tries - 1);
+        false -> timeout
+    end.
+
+a_report_that_cannot_be_written_ends_the_run_before_it_begins(_Config) ->
+    {error, {not_written, _}} = run(#{report_file => "/proc/none/report.json"}).

@@ -1,0 +1,64 @@
+%% A router of a few counters and no process, with every misbehaviour that a test may ask for.
+-module(toy_adapter).
+-behaviour(router_bench_adapter).
+
+-export([init/1, request/2, route/2, counters/1, terminate/1, processes/1, faults/0]).
+
+init(#{init := {error, _} = Error}) ->
+    Error;
+init(#{init := crash}) ->
+    error(planned);
+init(Options) ->
+    Owner = self(),
+    Router = spawn(fun() ->
+                           register(toy_router, self()),
+                           Owner ! {self(), registered},
+                           receive stop -> ok end
+                   end),
+    receive {Router, registered} -> ok end,
+    Counters = counters:new(2, []),
+    Planted = router_bench_fault:plant(maps:get(fault, Options, none),
+                                       #{backpressure => fun() -> counters:add(Counters, 2, 1) end,
+                                         crash => fun() -> exit(Router, kill) end}),
+    {ok, #{counters => Counters, planted => Planted, requests => atomics:new(1, []),
+           mishap => maps:get(mishap, Options, none), on => maps:get(on, Options, 0),
+           answer => maps:get(answer, Options, ok),
+           hidden => maps:get(hidden_counters, Options, [])}}.
+
+request(N, _State) ->
+    N.
+
+route(_N, #{planted := Planted} = State) ->
+    router_bench_fault:route(Planted, fun() -> answer(State) end).
+
+answer(#{mishap := none, answer := Answer}) ->
+    Answer;
+answer(#{mishap := Mishap, on := On, requests := Requests, answer := Answer}) ->
+    case atomics:add_get(Requests, 1, 1) of
+        On -> happen(Mishap);
+        _ -> Answer
+    end.
+
+happen(worker_dies) -> exit(self(), kill);
+happen(worker_hangs) -> receive never -> ok end;
+happen(bad_return) -> surprise;
+happen(raises) -> error(planned);
+happen(throws) -> throw(planned);
+happen(halts) -> erlang:halt(3, [{flush, false}]);
+happen(os_kill) -> os:cmd("kill -KILL " ++ os:getpid()).
+
+counters(#{counters := Counters, hidden := Hidden}) ->
+    maps:without(Hidden, #{errors_total => counters:get(Counters, 1),
+                           backpressure_active_total => counters:get(Counters, 2)}).
+
+terminate(_State) ->
+    case whereis(toy_router) of
+        undefined -> ok;
+        Router -> Router ! stop
+    end.
+
+processes(_State) ->
+    [toy_router].
+
+faults() ->
+    [delay_us, error_ratio, leak_bytes, backpressure, crash_after].
