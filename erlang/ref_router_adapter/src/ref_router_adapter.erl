@@ -1,0 +1,76 @@
+%% @doc Measures the reference router: requests of four tenants with ten thousand sessions.
+-module(ref_router_adapter).
+-behaviour(router_bench_adapter).
+
+-export([init/1, request/2, route/2, counters/1, terminate/1, processes/1, faults/0]).
+
+-define(SESSIONS, 10000).
+%% Callers at which backpressure begins while it is planted as a fault: few, so that reaching them is
+%% quick.
+-define(PLANTED_WATERMARK, 256).
+%% A prime, so that the sessions come in no order that the router could profit from.
+-define(STRIDE, 7919).
+
+%% @doc Starts the router with its default configuration.
+-spec init(router_bench_adapter:options()) -> {ok, map()} | {error, term()}.
+init(Options) ->
+    Fault = maps:get(fault, Options, none),
+    case application:ensure_all_started(ref_router) of
+        {ok, _Started} ->
+            case configure(Fault) of
+                ok -> {ok, #{planted => router_bench_fault:plant(Fault, actions())}};
+                {error, Reason} -> {error, Reason}
+            end;
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+configure({backpressure, _}) ->
+    ref_router:configure(#{intake => #{high_watermark => ?PLANTED_WATERMARK,
+                                       low_watermark => ?PLANTED_WATERMARK div 2}});
+configure(_Fault) ->
+    ok.
+
+actions() ->
+    #{backpressure => fun() ->
+                              Held = ref_router_intake:hold(?PLANTED_WATERMARK),
+                              ref_router_intake:release(Held)
+                      end,
+      crash => fun() -> exit(whereis(ref_router_sup), kill) end}.
+
+%% @doc A message of one of the tenants in one of the sessions.
+-spec request(non_neg_integer(), map()) -> ref_router:message().
+request(N, _State) ->
+    #{tenant => tenant(N band 3),
+      session => integer_to_binary(N * ?STRIDE rem ?SESSIONS),
+      payload => N}.
+
+tenant(0) -> <<"acme">>;
+tenant(1) -> <<"globex">>;
+tenant(2) -> <<"initech">>;
+tenant(3) -> <<"umbrella">>.
+
+%% @doc Routes a message, through the planted fault if there is one.
+-spec route(ref_router:message(), map()) -> router_bench_adapter:result().
+route(Message, #{planted := Planted}) ->
+    router_bench_fault:route(Planted, fun() -> ref_router:route(Message) end).
+
+%% @doc The router's own counters.
+-spec counters(map()) -> router_bench_adapter:counters().
+counters(_State) ->
+    maps:with([errors_total, backpressure_active_total], ref_router:counters()).
+
+%% @doc Stops the router.
+-spec terminate(map()) -> ok | {error, term()}.
+terminate(_State) ->
+    application:stop(ref_router).
+
+%% @doc The router lives as long as its supervisor.
+-spec processes(map()) -> [atom()].
+processes(_State) ->
+    [ref_router_sup].
+
+%% @doc All faults can be planted here.
+-spec faults() -> [router_bench_fault:name()].
+faults() ->
+    [delay_us, error_ratio, leak_bytes, backpressure, crash_after].
