@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Checks for what building, measuring and testing need, and installs what is missing where it may.
+#
+# Usage: scripts/setup.sh [--test]
+#   --test   also what only ./scripts/test.sh needs
+#
+# As root on a Debian system it installs with apt; elsewhere it prints the line to type and exits 2.
+# Writes: system packages, nothing else.
+set -euo pipefail
+
+packages=()
+with_tests=false
+for argument in "$@"; do
+  case "$argument" in
+    --test) with_tests=true ;;
+    *) echo "setup.sh: unknown argument $argument; the only one is --test" >&2; exit 2 ;;
+  esac
+done
+
+# Prints what of Erlang/OTP is missing, a word each.
+missing_erlang() {
+  local wanted='[{common_test, "common_test"}]'
+  if $with_tests; then
+    wanted='[{common_test, "common_test"}, {dialyzer, "dialyzer"}, {tools, "tools"}]'
+  fi
+  erl -noshell -eval "
+    Old = [\"otp25\" || list_to_integer(erlang:system_info(otp_release)) < 25],
+    Header = filename:join([code:root_dir(), \"usr\", \"include\", \"erl_nif.h\"]),
+    NoHeader = [\"erl_nif.h\" || not filelib:is_file(Header)],
+    Gone = [Name || {App, Name} <- $wanted, code:lib_dir(App) =:= {error, bad_name}],
+    io:format(\"~s\", [lists:join(\" \", Old ++ NoHeader ++ Gone)]), halt()."
+}
+
+want() { # package
+  packages+=("$1")
+}
+
+if command -v erl >/dev/null; then
+  for part in $(missing_erlang); do
+    case "$part" in
+      otp25)
+        echo "setup.sh: Erlang/OTP 25 or newer is needed; this is" \
+          "$(erl -noshell -eval 'io:put_chars(erlang:system_info(otp_release)), halt().')" >&2
+        exit 2 ;;
+      erl_nif.h) want erlang-dev ;;
+      *) want "erlang-${part/_/-}" ;;
+    esac
+  done
+else
+  want erlang-base; want erlang-common-test; want erlang-dev
+  if $with_tests; then want erlang-dialyzer; want erlang-tools; fi
+fi
+command -v rebar3 >/dev/null || want rebar3
+command -v cc >/dev/null || { want gcc; want libc6-dev; }
+command -v git >/dev/null || want git
+command -v flock >/dev/null || want util-linux
+if $with_tests; then
+  command -v shellcheck >/dev/null || want shellcheck
+fi
+
+if [ "${#packages[@]}" -gt 0 ]; then
+  install="apt-get install --yes --no-install-recommends ${packages[*]}"
+  if [ "$(id -u)" -eq 0 ] && [ -e /etc/debian_version ]; then
+    echo "setup.sh: installing ${packages[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update --quiet >/dev/null
+    # shellcheck disable=SC2086 # a list of words
+    $install --quiet >/dev/null
+  else
+    echo "setup.sh: missing: ${packages[*]}. Type, or install them as your system does:" >&2
+    echo "  sudo $install" >&2
+    exit 2
+  fi
+fi
+
+rust_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../Cargo.toml")
+rust_found=$(cargo --version 2>/dev/null | cut -d ' ' -f 2 || true)
+if [ "$(printf '%s\n' "$rust_needed" "${rust_found:-0}" | sort --version-sort | head -n 1)" != "$rust_needed" ]
+then
+  echo "setup.sh: Rust $rust_needed or newer is needed; found: ${rust_found:-none}. Type:" >&2
+  echo "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" >&2
+  exit 2
+fi

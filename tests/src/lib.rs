@@ -1,0 +1,199 @@
+//! What the cross-language tests share: short runs of `scripts/perf_gate.sh` in a directory of their
+//! own.
+//!
+//! The runs are far too short for figures to trust. They use a policy whose limits on time are so wide
+//! that only a planted fault crosses them, and a baseline measured a moment before.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use cp1_format::{Judgement, Metric, Report, Verdict, read_file};
+
+/// A time figure may grow to 21 times the baseline, throughput may fall to a twentieth, memory may
+/// double: noise stays below, the planted faults go far beyond.
+const WIDE_POLICY: &str = r#"{
+  "version": "cp1",
+  "rules": {
+    "latency_p95_ms": {"relative": {"max_pct_increase": 2000}},
+    "latency_p99_ms": {"relative": {"max_pct_increase": 2000}},
+    "rps": {"relative": {"max_pct_decrease": 95}},
+    "mem_mb_total_erlang": {"relative": {"max_pct_increase": 100}},
+    "errors_total": {"absolute": {"equals": 0}},
+    "backpressure_active_total": {"absolute": {"equals": 0}}
+  }
+}
+"#;
+
+/// A directory with a policy and, once [`Workplace::freeze`] has run, a baseline; removed on drop.
+pub struct Workplace {
+    directory: tempfile::TempDir,
+}
+
+/// How a run ended.
+pub struct Ended {
+    /// The script's exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Everything it printed.
+    pub printed: String,
+}
+
+impl Workplace {
+    /// A new one with the wide policy.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn new() -> std::io::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        std::fs::write(directory.path().join("policy.json"), WIDE_POLICY)?;
+        Ok(Self { directory })
+    }
+
+    /// A file in it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// `scripts/perf_gate.sh` with one round of some 10 seconds, just long enough for a p99.
+    #[must_use]
+    pub fn perf_gate(&self) -> Command {
+        let mut command = Command::new(root().join("scripts/perf_gate.sh"));
+        command.current_dir(self.directory.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars() {
+            if name.starts_with("PERF_") || name.starts_with("CI_") || name.starts_with("GITHUB_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env_remove("CANDIDATE_FILE")
+            .env("ARTIFACTS_DIR", "artifacts")
+            .env("BASELINE_FILE", "baseline.json")
+            .env("POLICY_FILE", "policy.json")
+            .env("PERF_ROUNDS", "1")
+            .env("PERF_WARMUP_MS", "200")
+            .env("PERF_THROUGHPUT_MS", "500")
+            .env("PERF_LATENCY_MS", "5000");
+        command
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn run(&self, command: &mut Command) -> std::io::Result<Ended> {
+        command.output().map(Ended::from)
+    }
+
+    /// Measures without a fault and makes that the baseline.
+    ///
+    /// # Errors
+    /// The operating system's, and a run that left no report.
+    pub fn freeze(&self) -> std::io::Result<Ended> {
+        let ended = self.run(&mut self.perf_gate())?;
+        std::fs::rename(self.only("perf_baseline_")?, self.path("baseline.json"))?;
+        std::fs::remove_dir_all(self.path("artifacts"))?;
+        Ok(ended)
+    }
+
+    /// The only artifact whose name begins so.
+    ///
+    /// # Errors
+    /// None or several, or the operating system's.
+    pub fn only(&self, prefix: &str) -> std::io::Result<PathBuf> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(self.path("artifacts"))? {
+            let path = entry?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            if name.is_some_and(|name| name.starts_with(prefix)) {
+                found.push(path);
+            }
+        }
+        match found.as_slice() {
+            [path] => Ok(path.clone()),
+            _ => Err(std::io::Error::other(format!("{prefix}: {} artifacts", found.len()))),
+        }
+    }
+
+    /// The report that the only run left.
+    ///
+    /// # Errors
+    /// None, or one that the reader refuses.
+    pub fn report(&self) -> std::io::Result<Report> {
+        read_file(&self.only("perf_baseline_")?).map_err(std::io::Error::other)
+    }
+
+    /// The verdict of the only run.
+    ///
+    /// # Errors
+    /// None, or one that the reader refuses.
+    pub fn verdict(&self) -> std::io::Result<Verdict> {
+        read_file(&self.only("perf_verdict_")?).map_err(std::io::Error::other)
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        printed.push_str(&String::from_utf8_lossy(&output.stderr));
+        Self { code: output.status.code(), printed }
+    }
+}
+
+/// The repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The metrics whose rules are violated.
+#[must_use]
+pub fn violated(verdict: &Verdict) -> Vec<Metric> {
+    let rules = verdict.rules.iter().filter(|rule| rule.judgement == Judgement::Violated);
+    rules.map(|rule| rule.metric).collect()
+}
+
+/// Sends a signal to a process.
+///
+/// # Errors
+/// The operating system's.
+pub fn signal(child: &Child, name: &str) -> std::io::Result<()> {
+    let status =
+        Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status()?;
+    if status.success() { Ok(()) } else { Err(std::io::Error::other("kill failed")) }
+}
+
+/// The processes of a run that are still there some seconds after it: its artifacts directory stands
+/// in the environment of each.
+///
+/// # Errors
+/// The operating system's.
+pub fn left_running(artifacts: &Path) -> std::io::Result<BTreeMap<u32, String>> {
+    let mut left = BTreeMap::new();
+    for _ in 0..500 {
+        left = processes_with_environment(&artifacts.display().to_string())?;
+        if left.is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(left)
+}
+
+fn processes_with_environment(needle: &str) -> std::io::Result<BTreeMap<u32, String>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let path = entry?.path();
+        let Some(pid) = path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()) else {
+            continue;
+        };
+        // A process may end while it is looked at; then it is not one that was left.
+        let environment = std::fs::read(path.join("environ")).unwrap_or_default();
+        if String::from_utf8_lossy(&environment).contains(needle) {
+            let command = std::fs::read(path.join("cmdline")).unwrap_or_default();
+            found.insert(pid, String::from_utf8_lossy(&command).replace('\0', " "));
+        }
+    }
+    Ok(found)
+}

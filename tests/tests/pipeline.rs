@@ -1,0 +1,173 @@
+//! The bench and the gate together, through `scripts/perf_gate.sh`.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use cp1_format::{Metric, Outcome, RunStatus};
+use cp1_pipeline_tests::{Workplace, left_running, signal, violated};
+
+#[test]
+fn each_planted_fault_turns_exactly_the_metric_it_hits_red() {
+    let workplace = Workplace::new().unwrap();
+    let first = workplace.freeze().unwrap();
+    assert_eq!(first.code, Some(2), "without a baseline nothing passes: {}", first.printed);
+
+    let planted: [(&str, &[Metric]); 4] = [
+        // Five thousand requests a second for 3 ms each are more than two processors can do, so they
+        // pile up far beyond the limit of 21 times the baseline.
+        ("delay_us=3000", &[Metric::LatencyP95Ms, Metric::LatencyP99Ms, Metric::Rps]),
+        ("error_ratio=0.05", &[Metric::ErrorsTotal]),
+        ("leak_bytes=2000", &[Metric::MemMbTotalErlang]),
+        ("backpressure=1", &[Metric::BackpressureActiveTotal]),
+    ];
+    for (fault, hit) in planted {
+        let ended = workplace.run(workplace.perf_gate().env("PERF_FAULT", fault)).unwrap();
+        let verdict = workplace.verdict().unwrap();
+        assert_eq!(ended.code, Some(1), "{fault}: {}", ended.printed);
+        assert_eq!(verdict.outcome, Outcome::Regression, "{fault}");
+        assert_eq!(violated(&verdict), hit, "{fault}: {}", ended.printed);
+        let report = workplace.report().unwrap();
+        assert_eq!(report.run.planted_fault.as_deref(), Some(fault), "the report says so");
+        assert!(ended.printed.contains(fault), "the verdict says so: {}", ended.printed);
+        std::fs::remove_dir_all(workplace.path("artifacts")).unwrap();
+    }
+
+    let ended = workplace.run(&mut workplace.perf_gate()).unwrap();
+    assert_eq!(ended.code, Some(0), "an unplanted run passes: {}", ended.printed);
+    let report = workplace.report().unwrap();
+    let accounting = report.accounting.unwrap();
+    for outcomes in [accounting.throughput, accounting.latency] {
+        assert!(outcomes.offered > 0);
+        assert_eq!(outcomes.offered, outcomes.ok, "every request is accounted for");
+    }
+    assert_eq!(report.run.ct_exit_code, Some(0));
+    assert_eq!(report.run.planted_fault, None);
+    for artifact in ["perf_gate_", "perf_summary_", "perf_verdict_"] {
+        workplace.only(artifact).unwrap();
+    }
+
+    // The shell does not expand a pattern in an assignment; the gate does. The newest is judged.
+    let mut again = workplace.perf_gate();
+    again.env("CANDIDATE_FILE", "artifacts/perf_baseline_*.json").env("ARTIFACTS_DIR", "again");
+    let ended = workplace.run(&mut again).unwrap();
+    assert_eq!(ended.code, Some(0), "{}", ended.printed);
+}
+
+#[test]
+fn a_router_that_crashes_leaves_a_report_that_is_invalid() {
+    let workplace = Workplace::new().unwrap();
+    let mut crash = workplace.perf_gate();
+    let ended = workplace.run(crash.env("PERF_FAULT", "crash_after=1000")).unwrap();
+    assert_eq!(ended.code, Some(2), "{}", ended.printed);
+    let report = workplace.report().unwrap();
+    assert_eq!(report.run.status, Some(RunStatus::Failed));
+    assert_ne!(report.run.ct_exit_code, Some(0), "the test run failed, and the report says so");
+    assert!(report.run.reason.unwrap().contains("router_died"));
+    assert!(ended.printed.contains("router_died"), "{}", ended.printed);
+}
+
+#[test]
+fn a_run_that_is_stopped_leaves_artifacts_and_no_process() {
+    for (name, code) in [("TERM", 143), ("INT", 130)] {
+        let workplace = Workplace::new().unwrap();
+        let artifacts = workplace.path("artifacts");
+        let mut command = workplace.perf_gate();
+        command.env("ARTIFACTS_DIR", &artifacts).env("PERF_LATENCY_MS", "600000");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // The report appears when the first round begins.
+        while workplace.only("perf_baseline_").is_err() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        signal(&child, name).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{printed}");
+        let report = workplace.report().unwrap();
+        assert_eq!(report.run.status, Some(RunStatus::Unfinished));
+        assert_eq!(report.run.ct_exit_code, Some(143), "the benchmark was ended by SIGTERM");
+        assert_eq!(workplace.verdict().unwrap().outcome, Outcome::Invalid);
+        assert_eq!(left_running(&artifacts).unwrap(), BTreeMap::new());
+    }
+}
+
+#[test]
+fn a_run_out_of_time_leaves_artifacts_and_no_process() {
+    let workplace = Workplace::new().unwrap();
+    let artifacts = workplace.path("artifacts");
+    let mut command = workplace.perf_gate();
+    command
+        .env("ARTIFACTS_DIR", &artifacts)
+        .env("PERF_LATENCY_MS", "600000")
+        .env("PERF_TIMEOUT_SECONDS", "10");
+    let ended = workplace.run(&mut command).unwrap();
+    assert_eq!(ended.code, Some(2), "{}", ended.printed);
+    let report = workplace.report().unwrap();
+    assert!(matches!(report.run.status, Some(RunStatus::Failed | RunStatus::Unfinished)));
+    assert_eq!(workplace.verdict().unwrap().outcome, Outcome::Invalid);
+    assert_eq!(left_running(&artifacts).unwrap(), BTreeMap::new());
+}
+
+#[test]
+fn a_setting_that_is_wrong_is_named_and_nothing_is_measured() {
+    let workplace = Workplace::new().unwrap();
+    for (name, value) in [
+        ("PERF_ROUNDS", "ten"),
+        ("PERF_RATE", "0"),
+        ("PERF_TIMEOUT_SECONDS", "1e3"),
+        ("PERF_MODE", "quick"),
+        ("PERF_FAULT", "delay_us=x"),
+        ("PERF_ADAPTER", "no/such"),
+    ] {
+        let ended = workplace.run(workplace.perf_gate().env(name, value)).unwrap();
+        assert_eq!(ended.code, Some(2), "{name}: {}", ended.printed);
+        assert!(ended.printed.contains(&format!("{name} is \"{value}\"")), "{}", ended.printed);
+        assert!(workplace.only("perf_baseline_").is_err(), "{name} measured");
+    }
+}
+
+#[test]
+fn a_candidate_that_was_left_by_an_earlier_run_is_not_judged_as_this_runs() {
+    let workplace = Workplace::new().unwrap();
+    let stale = workplace.path("artifacts/perf_baseline_20990101T000000Z.json");
+    std::fs::create_dir_all(workplace.path("artifacts")).unwrap();
+    // Well-formed, newer than any run, and passing.
+    let minimal = r#"{"timestamp": "2099-01-01T00:00:00Z", "git": {"commit": "HASH"},
+        "env": {"otp_release": "25"}, "run": {"ct_exit_code": 0}, "metrics": {"latency_p95_ms": 1,
+        "latency_p99_ms": 1, "rps": 1, "errors_total": 0, "backpressure_active_total": 0,
+        "mem_mb_total_erlang": 1}}"#;
+    let minimal = minimal.replace("HASH", &"0123456789".repeat(4));
+    std::fs::write(&stale, &minimal).unwrap();
+    std::fs::write(workplace.path("baseline.json"), minimal.replace("2099", "2098")).unwrap();
+    let ended = workplace.run(workplace.perf_gate().env("PERF_FAULT", "crash_after=1000")).unwrap();
+    assert_eq!(ended.code, Some(2), "{}", ended.printed);
+    let judged = workplace.verdict().unwrap().inputs.candidate.path;
+    assert_ne!(judged, stale.display().to_string());
+}
+
+#[test]
+fn an_unknown_argument_is_refused_and_help_lists_every_setting() {
+    let workplace = Workplace::new().unwrap();
+    let ended = workplace.run(workplace.perf_gate().arg("--fast")).unwrap();
+    assert_eq!(ended.code, Some(2));
+    let ended = workplace.run(workplace.perf_gate().arg("--help")).unwrap();
+    assert_eq!(ended.code, Some(0));
+    for setting in [
+        "CANDIDATE_FILE",
+        "BASELINE_FILE",
+        "POLICY_FILE",
+        "ARTIFACTS_DIR",
+        "PERF_ADAPTER",
+        "PERF_MODE",
+        "PERF_ROUNDS",
+        "PERF_WARMUP_MS",
+        "PERF_THROUGHPUT_MS",
+        "PERF_LATENCY_MS",
+        "PERF_RATE",
+        "PERF_CONCURRENCY",
+        "PERF_TIMEOUT_SECONDS",
+        "PERF_FAULT",
+    ] {
+        assert!(ended.printed.contains(setting), "{setting}");
+    }
+}
