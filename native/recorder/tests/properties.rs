@@ -1,5 +1,6 @@
 //! What must always hold of recorder and pacer, whatever is recorded.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
