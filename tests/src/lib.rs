@@ -59,7 +59,9 @@ impl Workplace {
     /// `scripts/perf_gate.sh` with one round of some 10 seconds, just long enough for a p99.
     #[must_use]
     pub fn perf_gate(&self) -> Command {
-        let mut command = Command::new(root().join("scripts/perf_gate.sh"));
+        let mut command = Command::new("env");
+        // Whoever runs the tests in the background may have SIGINT ignored; a shell could not trap it.
+        command.arg("--default-signal=INT").arg(root().join("scripts/perf_gate.sh"));
         command.current_dir(self.directory.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars() {
             if name.starts_with("PERF_") || name.starts_with("CI_") || name.starts_with("GITHUB_") {
