@@ -10,7 +10,7 @@
 -export([recorder_new/1, recorder_snapshot/1, recorder_quantiles/2]).
 -export([in_flight_new/1, in_flight_total/1]).
 -export([pacer_start/5, pacer_stop/1, pacer_counts/1]).
--export([report_encode/1, report_write/2, info/0]).
+-export([report_encode/1, report_write/2, os_now/0, info/0]).
 
 -export_type([recorder/0, in_flight/0, pacer/0, ns/0, snapshot/0]).
 
@@ -18,7 +18,7 @@
 -nifs([empty/0, now/0, start/0, stop/2, record/2, leave/2,
        recorder_new/1, recorder_snapshot/1, recorder_quantiles/2,
        in_flight_new/1, in_flight_total/1, pacer_start/5, pacer_stop/1, pacer_counts/1,
-       report_encode/1, report_write/2, info/0]).
+       report_encode/1, report_write/2, os_now/0, info/0]).
 
 %% Dialyzer knows that `nif_error' stands for any value; behind a function it would not.
 -define(NOT_LOADED, erlang:nif_error({not_loaded, [{module, ?MODULE}]})).
@@ -107,9 +107,13 @@ report_encode(_Report) -> ?NOT_LOADED.
 -spec report_write(Path :: binary(), map()) -> {ok, Json :: binary()} | {error, binary()}.
 report_write(_Path, _Report) -> ?NOT_LOADED.
 
+%% @doc Reads the operating system's monotonic clock, to compare `now/0' with.
+-spec os_now() -> ns().
+os_now() -> ?NOT_LOADED.
+
 %% @doc Version and profile of the library; source, resolution and cost of its clock.
 -spec info() -> #{version := binary(), profile := binary(), source := binary(),
-                  resolution_ns := non_neg_integer(), read_cost_ns := float()}.
+                  resolution_ns := float(), read_cost_ns := float()}.
 info() -> ?NOT_LOADED.
 
 -spec load() -> ok | {error, {atom(), string()}}.

@@ -39,7 +39,7 @@ new(#{timestamp := Timestamp, git := Git, plan := Plan, rounds := Results} = Fac
         [] -> Base;
         [#{clock := Clock} | _] ->
             Base#{accounting => accounting(Rounds),
-                  diagnostics => #{clock => maps:update_with(read_cost_ns, fun rounded/1, Clock),
+                  diagnostics => #{clock => maps:map(fun rounded_float/2, Clock),
                                    spread_pct => spread(Rounds)}}
     end.
 
@@ -194,6 +194,9 @@ mean(Values) ->
 deviation(Values) ->
     Mean = mean(Values),
     math:sqrt(lists:sum([(V - Mean) * (V - Mean) || V <- Values]) / (length(Values) - 1)).
+
+rounded_float(_Key, Value) when is_float(Value) -> rounded(Value);
+rounded_float(_Key, Value) -> Value.
 
 %% Nine decimal places: below the resolution of every figure, above that of its binary fraction.
 rounded(Float) ->

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use cp1_format::{Report, parse, to_json, write_atomically};
-use latency_recorder::{ClockInfo, InFlight, PacerHandle, PacerPlan, Recorder, Schedule, Snapshot};
+use latency_recorder::{
+    ClockInfo, InFlight, PacerHandle, PacerPlan, Recorder, Schedule, Snapshot, os_now_ns,
+};
 use rustler::{
     Atom, Encoder, Env, Error, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc, Term,
 };
@@ -179,6 +181,12 @@ fn answer(env: Env<'_>, result: Result<String, String>) -> Term<'_> {
         Ok(text) => (atoms::ok(), text).encode(env),
         Err(message) => (atoms::error(), message).encode(env),
     }
+}
+
+/// `os_now() -> Ns`. Normal scheduler: one clock reading.
+#[rustler::nif]
+fn os_now() -> u64 {
+    os_now_ns()
 }
 
 /// `info() -> map()`: versions and the clock. Dirty because it reads the clock thousands of times.

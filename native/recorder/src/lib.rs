@@ -29,7 +29,7 @@ mod recorder;
 mod shard;
 mod snapshot;
 
-pub use clock::{ClockInfo, now_ns};
+pub use clock::{ClockInfo, now_ns, os_now_ns, select as select_clock};
 pub use layout::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of};
 pub use pacer::{InFlight, PacerCounts, PacerHandle, PacerPlan, Schedule, ScheduleError};
 pub use recorder::Recorder;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
-use crate::clock::now_ns;
+use crate::clock::{now_ns, os_now_ns};
 
 /// Longest sleep in one piece, so that a stop is heard soon whatever the rate.
 const NAP_MAX_NS: u64 = 20_000_000;
@@ -202,10 +202,12 @@ fn sleep_until(deadline_ns: u64, stop: &AtomicBool) -> bool {
         if now >= deadline_ns {
             return true;
         }
-        sleep_to(deadline_ns.min(now + NAP_MAX_NS));
+        // The time left is short, so it is the same by either clock.
+        sleep_to(os_now_ns() + (deadline_ns - now).min(NAP_MAX_NS));
     }
 }
 
+/// Sleeps until a time of [`os_now_ns`].
 #[cfg(target_os = "linux")]
 fn sleep_to(deadline_ns: u64) {
     let deadline = libc::timespec {
@@ -226,7 +228,7 @@ fn sleep_to(deadline_ns: u64) {
 
 #[cfg(not(target_os = "linux"))]
 fn sleep_to(deadline_ns: u64) {
-    thread::sleep(std::time::Duration::from_nanos(deadline_ns.saturating_sub(now_ns())));
+    thread::sleep(std::time::Duration::from_nanos(deadline_ns.saturating_sub(os_now_ns())));
 }
 
 /// Linux may wake a thread up to 50 µs late to save power; ask for 1 ns instead.

@@ -202,8 +202,8 @@ pub struct Diagnostics {
 pub struct Clock {
     /// Which.
     pub source: String,
-    /// Its resolution as it declares it.
-    pub resolution_ns: u64,
+    /// Its smallest step.
+    pub resolution_ns: Amount,
     /// Mean cost of a reading, measured when the recorder was loaded.
     pub read_cost_ns: Amount,
 }

@@ -1,0 +1,96 @@
+%% @doc What recording costs, beside what it is compared with, in one run.
+%%
+%% Each loop is timed several times in turn with the others, on one scheduler and on all of them; a
+%% figure is the median, in nanoseconds for each pass of the loop.
+-module(router_bench_cost).
+
+-export([main/0, measure/0]).
+
+-define(PASSES, 400000).
+-define(TURNS, 15).
+
+%% @doc Prints the table and ends the VM.
+-spec main() -> no_return().
+main() ->
+    io:put_chars(format(measure())),
+    halt(0).
+
+%% @doc The median cost in nanoseconds of each loop, on one scheduler and on all.
+-spec measure() -> #{one := #{atom() => float()}, all := #{atom() => float()}}.
+measure() ->
+    #{one => medians(1), all => medians(erlang:system_info(schedulers_online))}.
+
+medians(Processes) ->
+    Turns = [[{Name, timed(Loop, Processes)} || {Name, Loop} <- loops()]
+             || _ <- lists:seq(1, ?TURNS)],
+    maps:from_list([{Name, median([proplists:get_value(Name, Turn) || Turn <- Turns])}
+                    || {Name, _} <- loops()]).
+
+loops() ->
+    Recorder = recorder(),
+    [{two_empty_calls, fun two_empty/1},
+     {start_and_stop, fun(Left) -> start_stop(Recorder, Left) end},
+     {two_monotonic_time_and_record, fun(Left) -> monotonic(Recorder, Left) end}].
+
+%% One for the whole measurement, because a new one's memory is cold.
+recorder() ->
+    case get(?MODULE) of
+        undefined ->
+            Recorder = router_bench_nif:recorder_new(erlang:system_info(schedulers)),
+            undefined = put(?MODULE, Recorder),
+            Recorder;
+        Recorder ->
+            Recorder
+    end.
+
+%% Nanoseconds for each pass, when that many processes run the loop at once.
+timed(Loop, Processes) ->
+    Self = self(),
+    Pids = [spawn_link(fun() ->
+                               receive go -> ok end,
+                               Start = erlang:monotonic_time(nanosecond),
+                               ok = Loop(?PASSES),
+                               Self ! {self(), erlang:monotonic_time(nanosecond) - Start}
+                       end) || _ <- lists:seq(1, Processes)],
+    lists:foreach(fun(Pid) -> Pid ! go end, Pids),
+    lists:max([receive {Pid, Ns} -> Ns end || Pid <- Pids]) / ?PASSES.
+
+two_empty(0) -> ok;
+two_empty(Left) ->
+    _ = router_bench_nif:empty(),
+    _ = router_bench_nif:empty(),
+    two_empty(Left - 1).
+
+start_stop(_Recorder, 0) -> ok;
+start_stop(Recorder, Left) ->
+    Start = router_bench_nif:start(),
+    _ = router_bench_nif:stop(Recorder, Start),
+    start_stop(Recorder, Left - 1).
+
+monotonic(_Recorder, 0) -> ok;
+monotonic(Recorder, Left) ->
+    Start = erlang:monotonic_time(),
+    _ = router_bench_nif:record(Recorder, erlang:monotonic_time() - Start),
+    monotonic(Recorder, Left - 1).
+
+median(Values) ->
+    lists:nth(length(Values) div 2 + 1, lists:sort(Values)).
+
+format(#{one := One, all := All}) ->
+    Names = [two_empty_calls, start_and_stop, two_monotonic_time_and_record],
+    Ratio = fun(A, B, Costs) -> maps:get(A, Costs) / maps:get(B, Costs) end,
+    [io_lib:format("~-34s ~14s ~14s~n", ["ns for each pass", "1 scheduler",
+                                        io_lib:format("all ~b", [schedulers()])]),
+     [io_lib:format("~-34s ~14.1f ~14.1f~n", [Name, maps:get(Name, One), maps:get(Name, All)])
+      || Name <- Names],
+     io_lib:format("~nstart and stop / two empty calls                 ~.2f (wanted: at most 1.75)~n"
+                   "start and stop, all schedulers / one             ~.2f (wanted: at most 1.10)~n"
+                   "two monotonic_time and record / start and stop   ~.2f (wanted: at least 4)~n"
+                   "clock: ~0p~n",
+                   [Ratio(start_and_stop, two_empty_calls, One),
+                    maps:get(start_and_stop, All) / maps:get(start_and_stop, One),
+                    Ratio(two_monotonic_time_and_record, start_and_stop, One),
+                    router_bench_nif:info()])].
+
+schedulers() ->
+    erlang:system_info(schedulers_online).
