@@ -22,7 +22,8 @@ Settings (environment variables; an empty one counts as unset):
   PERF_MODE             smoke (3 rounds) or gate (10 rounds)     [smoke in a merge or pull request,
                                                                   else gate]
   PERF_ROUNDS           rounds, each in a fresh BEAM             [by PERF_MODE]     1 to 1000
-  PERF_WARMUP_MS        discarded load before each round         [1000]             10 to 600000
+  PERF_WARMUP_MS        least discarded load before each round,  [1000]             10 to 600000
+                        5 times that until throughput is steady
   PERF_THROUGHPUT_MS    closed-loop phase of a round             [2000]             10 to 600000
   PERF_LATENCY_MS       open-loop phase of a round               [5000]             10 to 600000
   PERF_RATE             arrivals a second in the open loop       [5000]             1 to 1000000

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cp1_format::{Comparison, FieldDifference, Metric, Notice, Policy, Problem, Report};
+use cp1_format::{Comparison, Control, FieldDifference, Metric, Notice, Policy, Problem, Report};
 
 use crate::rules::{self, Breach, Ruling};
 use crate::{consistency, samples, validity};
@@ -154,6 +154,13 @@ fn notices(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Vec<No
         say("the candidate has no rounds: it is judged on its figures alone, and no error rate can \
              be given"
             .to_owned());
+    }
+    for (metric, control) in candidate.document.controls.iter().flatten() {
+        if *control == Control::NotOffered {
+            say(format!(
+                "no control showed that the router's {metric} can move: its 0 may be dead"
+            ));
+        }
     }
     if skipped(baseline.document) > 0 {
         say("the baseline skipped arrivals, so its percentiles are too low".to_owned());

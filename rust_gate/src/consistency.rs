@@ -73,7 +73,9 @@ fn check_round_count(report: &Report, rounds: &[Round], found: &mut Contradictio
     }
     let all_measured = matches!(
         report.run.status,
-        None | Some(RunStatus::Complete | RunStatus::InsufficientSamples)
+        None | Some(
+            RunStatus::Complete | RunStatus::InsufficientSamples | RunStatus::GeneratorLimited
+        )
     );
     if let Some(load) = &report.load
         && all_measured

@@ -1,4 +1,4 @@
-//! Whether a report has enough samples to say where its tail is.
+//! Whether a report can say where its tail is: enough samples, and taken of the router.
 
 use cp1_format::{Metric, Problem, Report, RunStatus};
 
@@ -6,8 +6,8 @@ use cp1_format::{Metric, Problem, Report, RunStatus};
 /// error of a percentile falls with the square root of those above it, and 200 keep it near 2 %.
 const SAMPLES_ABOVE: u64 = 200;
 
-/// Whether the figures of this metric cannot be judged for want of samples, and why. A report
-/// without rounds does not say how many samples it has and is taken at its word.
+/// Whether the figures of this metric cannot be judged, and why: for want of samples, or because they
+/// show the load generator's lateness and not the router's. A report without rounds does not say how many samples it has and is taken at its word.
 #[must_use]
 pub fn shortage(path: &str, report: &Report, metric: Metric) -> Option<Problem> {
     let (name, per_sample_above) = match metric {
@@ -38,6 +38,13 @@ pub fn shortage(path: &str, report: &Report, metric: Metric) -> Option<Problem> 
             "run.status".to_owned(),
             format!("the run says that it has too few samples, so its {name} is not judged"),
         )),
+        _ if report.run.status == Some(RunStatus::GeneratorLimited) => Some(Problem {
+            cure: "measure on a quieter machine, or at a lower rate".to_owned(),
+            ..problem(
+                "run.status".to_owned(),
+                format!("the {name} shows the load generator's own lateness, not the router's"),
+            )
+        }),
         _ => None,
     }
 }

@@ -48,7 +48,10 @@ pub fn of_candidate(file: &str, candidate: &Report, policy: &Policy) -> Vec<Prob
             let cure = "measure again, with a longer PERF_TIMEOUT_SECONDS if time ran out";
             problems.add("run.status", message, cure);
         }
-        Some(RunStatus::Complete | RunStatus::InsufficientSamples) | None => {}
+        Some(
+            RunStatus::Complete | RunStatus::InsufficientSamples | RunStatus::GeneratorLimited,
+        )
+        | None => {}
     }
     if policy.gate.require_candidate_ct_exit_code_zero {
         match candidate.run.ct_exit_code {
@@ -92,6 +95,7 @@ pub fn of_baseline(file: &str, baseline: &Report, policy: &Policy) -> Vec<Proble
         Some(RunStatus::Failed) => Some("failed"),
         Some(RunStatus::Unfinished) => Some("did not finish"),
         Some(RunStatus::InsufficientSamples) => Some("had too few samples"),
+        Some(RunStatus::GeneratorLimited) => Some("was limited by the load generator"),
         Some(RunStatus::Complete) | None => None,
     };
     if let Some(status) = status {

@@ -187,6 +187,26 @@ fn a_run_that_says_it_has_too_few_samples_is_believed() {
 }
 
 #[test]
+fn a_generator_that_was_late_itself_cannot_pass_nor_blame_the_router() {
+    let room = Room::new();
+    room.set("candidate.json", "run.status", json!("generator_limited"));
+    room.check().is(3, &["latency_p95_ms, latency_p99_ms", "the load generator's own lateness"]);
+    room.set("candidate.json", "metrics.latency_p99_ms", json!(500));
+    room.check().is(3, &["latency_p99_ms"]);
+    room.set("candidate.json", "metrics.rps", json!(1));
+    room.check().is(1, &["1 of 6 rules violated: rps"]);
+}
+
+#[test]
+fn a_counter_that_no_control_moved_is_noticed() {
+    let room = Room::new();
+    room.set("candidate.json", "controls", json!({"errors_total": "not_offered"}));
+    room.check().is(0, &["no control showed that the router's errors_total can move"]);
+    room.set("candidate.json", "controls", json!({"errors_total": "alive"}));
+    room.check().is(0, &[]);
+}
+
+#[test]
 fn skipped_arrivals_make_a_pass_inconclusive_with_and_without_the_total() {
     let room = Room::with(&full());
     let with_skipped = |report: &mut serde_json::Value, path: &str, offered: u64| {

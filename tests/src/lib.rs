@@ -2,7 +2,7 @@
 //! own.
 //!
 //! The runs are far too short for figures to trust. They use a policy whose limits on time are so wide
-//! that only a planted fault crosses them, and a baseline measured a moment before.
+//! that only a planted fault crosses them, whatever else the machine is doing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use cp1_format::{Judgement, Metric, Report, Verdict, read_file};
 
-/// A time figure may grow to 21 times the baseline, throughput may fall to a twentieth, memory may
-/// double: noise stays below, the planted faults go far beyond.
+/// Latency may be 18 ms, throughput may fall to a twentieth, memory may double: noise stays below, and
+/// the planted faults go beyond by construction (a delay of 20 ms is at least 20 ms).
 const WIDE_POLICY: &str = r#"{
   "version": "cp1",
   "rules": {
-    "latency_p95_ms": {"relative": {"max_pct_increase": 2000}},
-    "latency_p99_ms": {"relative": {"max_pct_increase": 2000}},
+    "latency_p95_ms": {"absolute": {"max": 18}},
+    "latency_p99_ms": {"absolute": {"max": 18}},
     "rps": {"relative": {"max_pct_decrease": 95}},
     "mem_mb_total_erlang": {"relative": {"max_pct_increase": 100}},
     "errors_total": {"absolute": {"equals": 0}},
@@ -56,7 +56,8 @@ impl Workplace {
         self.directory.path().join(name)
     }
 
-    /// `scripts/perf_gate.sh` with one round of some 10 seconds, just long enough for a p99.
+    /// `scripts/perf_gate.sh` with one round of some 10 seconds, just long enough for a p99, at a rate
+    /// that 64 workers keep up with while each request takes 20 ms.
     #[must_use]
     pub fn perf_gate(&self) -> Command {
         let mut command = Command::new("env");
@@ -76,7 +77,8 @@ impl Workplace {
             .env("PERF_ROUNDS", "1")
             .env("PERF_WARMUP_MS", "200")
             .env("PERF_THROUGHPUT_MS", "500")
-            .env("PERF_LATENCY_MS", "5000");
+            .env("PERF_RATE", "2500")
+            .env("PERF_LATENCY_MS", "9000");
         command
     }
 

@@ -14,9 +14,7 @@ fn each_planted_fault_turns_exactly_the_metric_it_hits_red() {
     assert_eq!(first.code, Some(2), "without a baseline nothing passes: {}", first.printed);
 
     let planted: [(&str, &[Metric]); 4] = [
-        // Five thousand requests a second for 3 ms each are more than two processors can do, so they
-        // pile up far beyond the limit of 21 times the baseline.
-        ("delay_us=3000", &[Metric::LatencyP95Ms, Metric::LatencyP99Ms, Metric::Rps]),
+        ("delay_us=20000", &[Metric::LatencyP95Ms, Metric::LatencyP99Ms, Metric::Rps]),
         ("error_ratio=0.05", &[Metric::ErrorsTotal]),
         ("leak_bytes=2000", &[Metric::MemMbTotalErlang]),
         ("backpressure=1", &[Metric::BackpressureActiveTotal]),
@@ -34,8 +32,13 @@ fn each_planted_fault_turns_exactly_the_metric_it_hits_red() {
     }
 
     let ended = workplace.run(&mut workplace.perf_gate()).unwrap();
-    assert_eq!(ended.code, Some(0), "an unplanted run passes: {}", ended.printed);
     let report = workplace.report().unwrap();
+    // On a machine that is busy with something else the generator may be late, and says so.
+    let passes = match report.run.status {
+        Some(RunStatus::GeneratorLimited) => Some(3),
+        _ => Some(0),
+    };
+    assert_eq!(ended.code, passes, "an unplanted run passes: {}", ended.printed);
     let accounting = report.accounting.unwrap();
     for outcomes in [accounting.throughput, accounting.latency] {
         assert!(outcomes.offered > 0);
@@ -51,7 +54,7 @@ fn each_planted_fault_turns_exactly_the_metric_it_hits_red() {
     let mut again = workplace.perf_gate();
     again.env("CANDIDATE_FILE", "artifacts/perf_baseline_*.json").env("ARTIFACTS_DIR", "again");
     let ended = workplace.run(&mut again).unwrap();
-    assert_eq!(ended.code, Some(0), "{}", ended.printed);
+    assert_eq!(ended.code, passes, "{}", ended.printed);
 }
 
 #[test]

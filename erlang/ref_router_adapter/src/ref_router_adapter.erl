@@ -1,16 +1,13 @@
-%% @doc Measures the reference router: requests of four tenants with ten thousand sessions.
+%% @doc Measures the reference router: requests of four tenants, a session for each key.
 -module(ref_router_adapter).
 -behaviour(router_bench_adapter).
 
--export([init/1, request/2, route/2, counters/1, terminate/1, processes/1, faults/0]).
+-export([init/1, request/2, route/2, counters/1, terminate/1]).
+-export([processes/1, faults/0, control/2]).
 
--define(SESSIONS, 10000).
 %% Callers at which backpressure begins while it is planted as a fault: few, so that reaching them is
 %% quick.
 -define(PLANTED_WATERMARK, 256).
-%% A prime, so that the sessions come in no order that the router could profit from.
--define(STRIDE, 7919).
-
 %% @doc Starts the router with its default configuration.
 -spec init(router_bench_adapter:options()) -> {ok, map()} | {error, term()}.
 init(Options) ->
@@ -18,7 +15,8 @@ init(Options) ->
     case application:ensure_all_started(ref_router) of
         {ok, _Started} ->
             case configure(Fault) of
-                ok -> {ok, #{planted => router_bench_fault:plant(Fault, actions())}};
+                ok -> {ok, #{planted => router_bench_fault:plant(Fault, actions()),
+                             keys => maps:get(keys, Options)}};
                 {error, Reason} -> {error, Reason}
             end;
         {error, Reason} ->
@@ -38,11 +36,11 @@ actions() ->
                       end,
       crash => fun() -> exit(whereis(ref_router_sup), kill) end}.
 
-%% @doc A message of one of the tenants in one of the sessions.
+%% @doc A message of one of the tenants in a session drawn from the run's keys.
 -spec request(non_neg_integer(), map()) -> ref_router:message().
-request(N, _State) ->
+request(N, #{keys := Keys}) ->
     #{tenant => tenant(N band 3),
-      session => integer_to_binary(N * ?STRIDE rem ?SESSIONS),
+      session => integer_to_binary(router_bench_keys:key(N, Keys)),
       payload => N}.
 
 tenant(0) -> <<"acme">>;
@@ -74,3 +72,11 @@ processes(_State) ->
 -spec faults() -> [router_bench_fault:name()].
 faults() ->
     [delay_us, error_ratio, leak_bytes, backpressure, crash_after].
+
+%% @doc A tenant that nobody knows is an error; as many callers as the high watermark are backpressure.
+-spec control(errors_total | backpressure_active_total, map()) -> term().
+control(errors_total, _State) ->
+    ref_router:route(#{tenant => <<"nobody">>});
+control(backpressure_active_total, _State) ->
+    #{intake := #{high_watermark := High}} = ref_router_config:defaults(),
+    ref_router_intake:release(ref_router_intake:hold(High)).

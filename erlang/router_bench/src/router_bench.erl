@@ -43,24 +43,36 @@ run_plan(#{adapter := Adapter, timeout_ms := TimeoutMs} = Plan) ->
     StartMs = erlang:monotonic_time(millisecond),
     Facts = #{timestamp => timestamp(),
               git => router_bench_env:git(filename:dirname(code:which(Adapter))),
-              plan => Plan, rounds => [], ending => unfinished, duration_ms => 0},
-    rounds(1, Facts#{start_ms => StartMs, deadline_ms => StartMs + TimeoutMs}).
+              plan => Plan, controls => #{}, rounds => [], ending => unfinished,
+              duration_ms => 0, start_ms => StartMs, deadline_ms => StartMs + TimeoutMs},
+    case save(Facts) of
+        {ok, _} -> controls(Facts);
+        {error, Message} -> {error, {not_written, Message}}
+    end.
+
+controls(#{plan := #{control := false}} = Facts) ->
+    rounds(1, Facts);
+controls(#{plan := Plan, deadline_ms := DeadlineMs} = Facts) ->
+    case router_bench_peer:run(router_bench_control, Plan, DeadlineMs) of
+        {ok, Controls} -> rounds(1, Facts#{controls := Controls});
+        {error, Reason} -> finish(Facts#{ending := {failed, {control, Reason}}})
+    end.
 
 rounds(N, #{plan := #{rounds := Rounds}} = Facts) when N > Rounds ->
     finish(Facts#{ending := complete});
 rounds(N, #{plan := Plan, rounds := Done, deadline_ms := DeadlineMs} = Facts) ->
-    case save(Facts) of
-        {ok, _} ->
-            case router_bench_peer:round(Plan, DeadlineMs) of
-                {ok, Result} ->
-                    Next = Facts#{rounds := Done ++ [Result]},
-                    progress(N, Next),
+    case router_bench_peer:run(router_bench_round, Plan, DeadlineMs) of
+        {ok, Result} ->
+            Next = Facts#{rounds := Done ++ [Result]},
+            case save(Next) of
+                {ok, Report} ->
+                    progress(N, Plan, Report),
                     rounds(N + 1, Next);
-                {error, Reason} ->
-                    finish(Facts#{ending := {failed, {round, N, Reason}}})
+                {error, Message} ->
+                    {error, {not_written, Message}}
             end;
-        {error, Message} ->
-            {error, {not_written, Message}}
+        {error, Reason} ->
+            finish(Facts#{ending := {failed, {round, N, Reason}}})
     end.
 
 finish(#{plan := #{quiet := Quiet}, ending := Ending} = Facts) ->
@@ -89,8 +101,7 @@ save(#{plan := #{report_file := File}, start_ms := StartMs} = Facts) ->
         {error, Message} -> {error, Message}
     end.
 
-progress(N, #{plan := #{rounds := Rounds, quiet := Quiet}} = Facts) ->
-    #{rounds := Measured} = router_bench_report:new(maps:without([start_ms, deadline_ms], Facts)),
+progress(N, #{rounds := Rounds, quiet := Quiet}, #{rounds := Measured}) ->
     #{metrics := Metrics} = lists:last(Measured),
     Figure = fun(Key) ->
                      case Metrics of

@@ -7,8 +7,10 @@
 
 -export_type([options/0, state/0, request/0, result/0, counters/0]).
 
-%% `adapter_options' of the run, with `fault' where one was planted.
--type options() :: #{fault => router_bench_fault:fault(), atom() => term()}.
+%% `adapter_options' of the run, with the keys that requests may be drawn from (see
+%% {@link router_bench_keys:key/2}), and `fault' where one was planted.
+-type options() :: #{keys => router_bench_keys:keys(), fault => router_bench_fault:fault(),
+                     atom() => term()}.
 -type state() :: term().
 -type request() :: term().
 %% `error': the router failed at the request. `rejected': it refused the request to protect itself.
@@ -34,4 +36,8 @@
 %% Faults that this adapter can plant; none without this callback.
 -callback faults() -> [router_bench_fault:name()].
 
--optional_callbacks([processes/1, faults/0]).
+%% Makes the router itself meet one error, or activate backpressure once, so that `counters/1' must show
+%% it: a counter that does not move is dead, and its 0 would mean nothing.
+-callback control(errors_total | backpressure_active_total, state()) -> term().
+
+-optional_callbacks([processes/1, faults/0, control/2]).

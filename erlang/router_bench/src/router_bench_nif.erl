@@ -9,7 +9,7 @@
 -export([empty/0, now/0, start/0, stop/2, record/2, leave/2]).
 -export([recorder_new/1, recorder_snapshot/1, recorder_quantiles/2]).
 -export([in_flight_new/1, in_flight_total/1]).
--export([pacer_start/5, pacer_stop/1, pacer_counts/1]).
+-export([pacer_start/6, pacer_stop/1, pacer_counts/1]).
 -export([report_encode/1, report_write/2, os_now/0, info/0]).
 
 -export_type([recorder/0, in_flight/0, pacer/0, ns/0, snapshot/0]).
@@ -17,7 +17,7 @@
 -on_load(load/0).
 -nifs([empty/0, now/0, start/0, stop/2, record/2, leave/2,
        recorder_new/1, recorder_snapshot/1, recorder_quantiles/2,
-       in_flight_new/1, in_flight_total/1, pacer_start/5, pacer_stop/1, pacer_counts/1,
+       in_flight_new/1, in_flight_total/1, pacer_start/6, pacer_stop/1, pacer_counts/1,
        report_encode/1, report_write/2, os_now/0, info/0]).
 
 %% Dialyzer knows that `nif_error' stands for any value; behind a function it would not.
@@ -86,10 +86,12 @@ in_flight_total(_InFlight) -> ?NOT_LOADED.
 %% @doc Starts a thread that sends the bare integer `IntendedNs' to the workers in turn, `Arrivals'
 %% times at `Rate' a second (1 to 1,000,000) from `StartNs' on, and at last `pacer_finished' to the caller.
 %% An arrival for a worker with `Limit' requests before it is skipped and counted. The thread ends
-%% with its caller, and early when a worker is gone.
--spec pacer_start(in_flight(), [pid()], {StartNs :: ns(), Rate :: pos_integer()},
+%% with its caller, and early when a worker is gone. `AnnounceLag' records how late it announced.
+-spec pacer_start(in_flight(), AnnounceLag :: recorder(), [pid()],
+                  {constant | poisson, Seed :: non_neg_integer(), StartNs :: ns(),
+                   Rate :: pos_integer()},
                   Arrivals :: 0..16#FFFFFFFF, Limit :: 1..16#FFFFFFFF) -> pacer().
-pacer_start(_InFlight, _Workers, _Schedule, _Arrivals, _Limit) -> ?NOT_LOADED.
+pacer_start(_InFlight, _AnnounceLag, _Workers, _Schedule, _Arrivals, _Limit) -> ?NOT_LOADED.
 
 %% @doc Asks a pacer to end early; `pacer_finished' follows within some 20 ms.
 -spec pacer_stop(pacer()) -> ok.

@@ -12,7 +12,8 @@
                     accounting := router_bench_outcome:accounting(),
                     response_time := router_bench_nif:snapshot(),
                     service_time := router_bench_nif:snapshot(),
-                    send_lag := router_bench_nif:snapshot()}.
+                    send_lag := router_bench_nif:snapshot(),
+                    announce_lag := router_bench_nif:snapshot()}.
 
 %% Workers are started and build their first request before the first arrival is intended.
 -define(LEAD_NS, 20000000).
@@ -21,11 +22,15 @@
 -spec run(router_bench_round:context(), DurationMs :: pos_integer()) ->
           {ok, result()} | {error, term()}.
 run(#{plan := Plan} = Context, DurationMs) ->
-    #{latency_workers := Workers, max_in_flight := MaxInFlight, rate_per_second := Rate} = Plan,
+    #{latency_workers := Workers, max_in_flight := MaxInFlight, rate_per_second := Rate,
+      arrivals := Spacing, seed := Seed} = Plan,
     Tally = router_bench_outcome:new(),
     InFlight = router_bench_nif:in_flight_new(Workers),
-    Recorders = #{response_time => new_recorder(), service_time => new_recorder(),
-                  send_lag => new_recorder()},
+    Schedulers = erlang:system_info(schedulers),
+    Recorders = #{response_time => router_bench_nif:recorder_new(Schedulers),
+                  service_time => router_bench_nif:recorder_new(Schedulers),
+                  send_lag => router_bench_nif:recorder_new(Schedulers),
+                  announce_lag => router_bench_nif:recorder_new(0)},
     Owner = self(),
     Crew = router_bench_crew:start(Workers, fun(Number) ->
         Mine = receive {place, Place} -> Place end,
@@ -37,15 +42,16 @@ run(#{plan := Plan} = Context, DurationMs) ->
                   lists:zip(Pids, lists:seq(0, Workers - 1))),
     StartNs = router_bench_nif:now() + ?LEAD_NS,
     Arrivals = max(1, Rate * DurationMs div 1000),
-    Pacer = router_bench_nif:pacer_start(InFlight, Pids, {StartNs, Rate}, Arrivals,
-                                         MaxInFlight div Workers),
+    #{announce_lag := AnnounceLag} = Recorders,
+    Pacer = router_bench_nif:pacer_start(InFlight, AnnounceLag, Pids, {Spacing, Seed, StartNs, Rate},
+                                         Arrivals, MaxInFlight div Workers),
     case drive(Context, Crew, Pacer, DurationMs) of
         {ok, LastNs} -> result(StartNs, LastNs, Tally, Recorders, InFlight, Pacer);
         {error, Reason} -> {error, Reason}
     end.
 
-drive(#{plan := #{drain_timeout_ms := DrainMs}}, Crew, Pacer, DurationMs) ->
-    case router_bench_crew:await(Crew, pacer_finished, DurationMs + DrainMs) of
+drive(#{plan := #{drain_timeout_ms := DrainMs} = Plan}, Crew, Pacer, DurationMs) ->
+    case router_bench_crew:await(Crew, pacer_finished, patience_ms(Plan, DurationMs)) of
         ok ->
             router_bench_crew:tell(Crew, finish),
             case router_bench_crew:gather(Crew, done, DrainMs) of
@@ -57,6 +63,12 @@ drive(#{plan := #{drain_timeout_ms := DrainMs}}, Crew, Pacer, DurationMs) ->
             router_bench_crew:disband(Crew),
             {error, Reason}
     end.
+
+%% Poisson arrivals take a random time: their count is fixed, and its standard deviation below a tenth of
+%% the mean from 100 arrivals on.
+patience_ms(#{arrivals := constant, drain_timeout_ms := DrainMs}, DurationMs) -> DurationMs + DrainMs;
+patience_ms(#{arrivals := poisson, drain_timeout_ms := DrainMs}, DurationMs) ->
+    2 * DurationMs + DrainMs.
 
 %% Builds the next request before its arrival. `finish' was sent after the last arrival, and arrivals
 %% are taken first.
@@ -101,6 +113,3 @@ result(StartNs, LastNs, Tally, Recorders, InFlight, Pacer) ->
         {error, Reason} ->
             {error, Reason}
     end.
-
-new_recorder() ->
-    router_bench_nif:recorder_new(erlang:system_info(schedulers)).

@@ -1,10 +1,10 @@
-%% @doc Runs a round in a fresh BEAM, and leaves none behind.
+%% @doc Runs work in a fresh BEAM, and leaves none behind.
 %%
 %% The peer talks over its standard input and output: it has no node name, so it opens no port on the
 %% network and needs no epmd. It halts when its input closes, so it does not outlive this VM either.
 -module(router_bench_peer).
 
--export([round/2]).
+-export([run/3]).
 
 %% A BEAM boots in well under a second; a loaded machine may take some.
 -define(BOOT_TIMEOUT_MS, 30000).
@@ -12,14 +12,14 @@
 -define(EXIT_TIMEOUT_MS, 5000).
 -define(POLL_MS, 10).
 
-%% @doc Starts a peer, runs a round in it until a deadline of `erlang:monotonic_time(millisecond)', and
-%% sees it go.
--spec round(router_bench_plan:plan(), DeadlineMs :: integer()) ->
-          {ok, router_bench_round:result()} | {error, Reason :: term()}.
-round(Plan, DeadlineMs) ->
+%% @doc Starts a peer, calls `Module:run(Plan)' in it until a deadline of
+%% `erlang:monotonic_time(millisecond)', and sees it go.
+-spec run(module(), router_bench_plan:plan(), DeadlineMs :: integer()) ->
+          {ok, term()} | {error, Reason :: term()}.
+run(Module, Plan, DeadlineMs) ->
     case start() of
         {ok, Peer, OsPid} ->
-            try call(Peer, Plan, DeadlineMs)
+            try call(Peer, Module, Plan, DeadlineMs)
             after stop(Peer, OsPid)
             end;
         {error, Reason} ->
@@ -49,10 +49,10 @@ code_paths() ->
                   || Path <- lists:reverse(code:get_path()), Path =/= ".",
                      not lists:prefix(Root, Path), filelib:is_dir(Path)]).
 
-call(Peer, Plan, DeadlineMs) ->
+call(Peer, Module, Plan, DeadlineMs) ->
     LeftMs = max(1, DeadlineMs - erlang:monotonic_time(millisecond)),
     try
-        peer:call(Peer, router_bench_round, run, [Plan], LeftMs)
+        peer:call(Peer, Module, run, [Plan], LeftMs)
     catch
         exit:{timeout, _} -> {error, timeout};
         exit:timeout -> {error, timeout};

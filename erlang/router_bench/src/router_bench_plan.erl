@@ -1,7 +1,7 @@
 %% @doc What a run does, validated once. Everything after this trusts it.
 -module(router_bench_plan).
 
--export([defaults/0, smoke/0, new/1, message/1]).
+-export([defaults/0, smoke/0, new/1, adapter_options/1, message/1]).
 
 -export_type([plan/0, options/0, reason/0]).
 
@@ -9,17 +9,22 @@
     #{adapter := module(),
       adapter_options := map(),          % handed to the adapter's init/1
       rounds := pos_integer(),           % each in a fresh BEAM
-      warmup_ms := pos_integer(),        % discarded load before the measured phases
+      warmup_ms := pos_integer(),        % least closed-loop load before the measured phases; five
+                                         % times that at most, until throughput is steady
       throughput_ms := pos_integer(),    % length of the closed loop
       latency_ms := pos_integer(),       % length of the open loop
       rate_per_second := pos_integer(),  % arrivals of the open loop
+      arrivals := constant | poisson,    % evenly spaced, or independent of each other
       concurrency := pos_integer(),      % workers of the closed loop
       latency_workers := pos_integer(),  % workers of the open loop
       max_in_flight := pos_integer(),    % open-loop requests; arrivals beyond are skipped
       drain_timeout_ms := pos_integer(), % patience for requests at the end of a phase
       sample_interval_ms := pos_integer(),
       timeout_ms := pos_integer(),       % for the whole run
-      seed := non_neg_integer(),
+      seed := non_neg_integer(),         % of arrivals and keys
+      keys := router_bench_keys:distribution(),
+      key_count := pos_integer(),        % keys that requests are drawn from
+      control := boolean(),              % provoke an error and an activation first
       fault := none | router_bench_fault:fault(),
       report_file := none | file:filename_all(), % kept up to date while the run goes on
       quiet := boolean()}.               % no progress and no table on the console
@@ -39,6 +44,7 @@ defaults() ->
       throughput_ms => 2000,
       latency_ms => 5000,
       rate_per_second => 5000,
+      arrivals => constant,
       concurrency => 16,
       latency_workers => 64,
       max_in_flight => 1024,
@@ -46,6 +52,9 @@ defaults() ->
       sample_interval_ms => 50,
       timeout_ms => 900000,
       seed => 1,
+      keys => uniform,
+      key_count => 10000,
+      control => true,
       fault => none,
       report_file => none,
       quiet => false}.
@@ -80,11 +89,19 @@ check([Key | Rest], Plan) ->
 
 checked(Key, Value) ->
     case {domain(Key), Value} of
-        {{Min, Max}, _} when is_integer(Value), Value >= Min, Value =< Max -> {ok, Value};
-        {{Min, Max}, _} ->
+        {{Min, Max}, _} when is_integer(Min), is_integer(Value), Value >= Min, Value =< Max -> {ok, Value};
+        {{Min, Max}, _} when is_integer(Min) ->
             {error, lists:flatten(io_lib:format("a whole number from ~b to ~b", [Min, Max]))};
         {module, _} when is_atom(Value), Value =/= undefined -> {ok, Value};
         {module, _} -> {error, "a module name"};
+        {{one_of, Values}, _} ->
+            case lists:member(Value, Values) of
+                true -> {ok, Value};
+                false -> {error, lists:flatten(io_lib:format("one of ~0p", [Values]))}
+            end;
+        {keys, uniform} -> {ok, uniform};
+        {keys, {zipf, S}} when is_number(S), S > 0, S =< 10 -> {ok, {zipf, S}};
+        {keys, _} -> {error, "uniform or {zipf, Exponent} with an exponent above 0 and up to 10"};
         {map, _} when is_map(Value) -> {ok, Value};
         {map, _} -> {error, "a map"};
         {boolean, _} when is_boolean(Value) -> {ok, Value};
@@ -118,6 +135,10 @@ domain(drain_timeout_ms) -> {1, 600000};
 domain(sample_interval_ms) -> {10, 60000};
 domain(timeout_ms) -> {1000, 86400000};
 domain(seed) -> {0, 1 bsl 53};
+domain(arrivals) -> {one_of, [constant, poisson]};
+domain(keys) -> keys;
+domain(key_count) -> {1, 1 bsl 32};
+domain(control) -> boolean;
 domain(fault) -> fault;
 domain(report_file) -> file;
 domain(quiet) -> boolean.
@@ -150,6 +171,16 @@ can_plant(_Adapter, none) ->
     true;
 can_plant(Adapter, {Name, _}) ->
     erlang:function_exported(Adapter, faults, 0) andalso lists:member(Name, Adapter:faults()).
+
+%% @doc What the adapter's `init/1' is given: its own options, the keys, and the fault if there is one.
+-spec adapter_options(plan()) -> router_bench_adapter:options().
+adapter_options(#{adapter_options := Options, keys := Distribution, key_count := Count, seed := Seed,
+                  fault := Fault}) ->
+    Keys = router_bench_keys:new(Distribution, Count, Seed),
+    case Fault of
+        none -> Options#{keys => Keys};
+        _ -> Options#{keys => Keys, fault => Fault}
+    end.
 
 %% @doc A reason in words.
 -spec message(reason()) -> string().

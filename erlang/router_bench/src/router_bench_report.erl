@@ -12,17 +12,21 @@
 -type ending() :: unfinished | complete | {failed, Reason :: term()}.
 -type facts() :: #{timestamp := binary(), git := router_bench_env:git(),
                    plan := router_bench_plan:plan(),
+                   controls := router_bench_control:result(),
                    rounds := [router_bench_round:result()], % in order
                    ending := ending(), duration_ms := non_neg_integer()}.
 
 %% At least 200 samples above a gated percentile: 20,000 for p99, which is enough for p95 too.
 -define(SAMPLES_MIN, 20000).
+%% A native pacing thread on a quiet machine with 2 processors stays below 100 us at 10,000 a second.
+-define(ANNOUNCE_LAG_P99_MAX_NS, 250000).
 -define(REASON_LENGTH_MAX, 1000).
 -define(COUNTS, [errors_total, backpressure_active_total]).
 
 %% @doc The report of a run, as far as it came.
 -spec new(facts()) -> report().
-new(#{timestamp := Timestamp, git := Git, plan := Plan, rounds := Results} = Facts) ->
+new(#{timestamp := Timestamp, git := Git, plan := Plan, controls := Controls,
+      rounds := Results} = Facts) ->
     Numbered = lists:zip(lists:seq(1, length(Results)), Results),
     Rounds = [round_of(N, Result) || {N, Result} <- Numbered],
     Base = #{schema => #{name => cp1_report, version => 1},
@@ -32,6 +36,7 @@ new(#{timestamp := Timestamp, git := Git, plan := Plan, rounds := Results} = Fac
              metrics => headline(Rounds),
              run => run(Facts, Rounds),
              load => load(Plan),
+             controls => Controls,
              rounds => Rounds,
              histograms => lists:append([histograms(N, Result) || {N, Result} <- Numbered]),
              series => lists:append([series(N, Result) || {N, Result} <- Numbered])},
@@ -46,10 +51,15 @@ new(#{timestamp := Timestamp, git := Git, plan := Plan, rounds := Results} = Fac
 env([]) -> #{};
 env([#{env := Env} | _]) -> Env.
 
-load(#{adapter := Adapter} = Plan) ->
+load(#{adapter := Adapter, arrivals := Arrivals} = Plan) ->
     Keys = [rounds, warmup_ms, throughput_ms, latency_ms, rate_per_second, concurrency,
             latency_workers, max_in_flight, drain_timeout_ms, sample_interval_ms, timeout_ms, seed],
-    (maps:with(Keys, Plan))#{adapter => Adapter, arrivals => constant}.
+    (maps:with(Keys, Plan))#{adapter => Adapter, arrivals => Arrivals, keys => keys(Plan)}.
+
+keys(#{keys := uniform, key_count := Count}) ->
+    #{distribution => uniform, count => Count};
+keys(#{keys := {zipf, Exponent}, key_count := Count}) ->
+    #{distribution => zipf, count => Count, exponent => Exponent}.
 
 run(#{plan := #{fault := Fault}, ending := Ending, duration_ms := DurationMs}, Rounds) ->
     Status = case Ending of
@@ -67,11 +77,26 @@ complete(Rounds) ->
     case [Count || #{latency := #{response_time := #{count := Count}}} <- Rounds,
                    Count < ?SAMPLES_MIN] of
         [] ->
-            #{status => complete};
+            generator(Rounds);
         [Count | _] ->
             Text = io_lib:format("~b successful requests in a latency phase; a p99 takes ~b",
                                  [Count, ?SAMPLES_MIN]),
             #{status => insufficient_samples, reason => unicode:characters_to_binary(Text)}
+    end.
+
+%% The generator limits what a round can show if its own lateness is most of the p99 and beyond what a
+%% quiet machine has. Said of the run if that is so in most rounds, since its figure is their median.
+generator(Rounds) ->
+    Limited = [Lag || #{latency := #{announce_lag := #{p99_ns := Lag},
+                                     response_time := #{p99_ns := Response}}} <- Rounds,
+                      Lag > ?ANNOUNCE_LAG_P99_MAX_NS, 2 * Lag > Response],
+    case 2 * length(Limited) > length(Rounds) of
+        true ->
+            Text = io_lib:format("in ~b of ~b rounds the generator was late itself, up to ~b us in p99",
+                                 [length(Limited), length(Rounds), lists:max(Limited) div 1000]),
+            #{status => generator_limited, reason => unicode:characters_to_binary(Text)};
+        false ->
+            #{status => complete}
     end.
 
 %% @doc A reason on one line, of bounded length.
@@ -83,7 +108,7 @@ failure_text(Reason) ->
 
 %% One round
 
-round_of(N, #{throughput := Throughput, latency := Latency} = Result) ->
+round_of(N, #{throughput := Throughput, latency := Latency, warmup := Warmup} = Result) ->
     Memory = memory(Result),
     Errors = errors(Result),
     Backpressure = router_counted(backpressure_active_total, Result),
@@ -92,10 +117,11 @@ round_of(N, #{throughput := Throughput, latency := Latency} = Result) ->
       accounting => #{throughput => maps:get(accounting, Throughput),
                       latency => maps:get(accounting, Latency)},
       throughput => figures([service_time], Throughput),
-      latency => figures([response_time, service_time, send_lag], Latency),
+      latency => figures([response_time, service_time, send_lag, announce_lag], Latency),
       memory => Memory,
       errors => Errors,
-      backpressure => Backpressure}.
+      backpressure => Backpressure,
+      warmup => maps:update_with(rps, fun(Rates) -> [rounded(R) || R <- Rates] end, Warmup)}.
 
 figures(Quantities, #{duration_ns := DurationNs} = Phase) ->
     Percentiles = maps:map(fun(_, Snapshot) -> maps:remove(encoded, Snapshot) end,

@@ -27,11 +27,11 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
                  {recorder_new, [threads]}, {recorder_snapshot, [recorder]},
                  {recorder_quantiles, [recorder, quantiles]}, {in_flight_new, [threads]},
                  {in_flight_total, [in_flight]},
-                 {pacer_start, [in_flight, pids, schedule, count, count]},
+                 {pacer_start, [in_flight, recorder, pids, schedule, count, count]},
                  {pacer_stop, [pacer]}, {pacer_counts, [pacer]}, {report_encode, [report]},
                  {report_write, [path, report]}],
     Right = #{recorder => Recorder, in_flight => InFlight, ns => 1, worker => 0, threads => 1,
-              quantiles => [0.5], pids => [self()], schedule => {0, 1}, count => 1, pacer => none,
+              quantiles => [0.5], pids => [self()], schedule => {constant, 0, 0, 1}, count => 1, pacer => none,
               report => #{}, path => <<"unused">>},
     Called = [begin
                   Good = [maps:get(K, Right) || K <- Kinds],
@@ -53,7 +53,6 @@ is_right(recorder, Term, Recorder, _) -> Term =:= Recorder;
 is_right(in_flight, Term, _, InFlight) -> Term =:= InFlight;
 is_right(quantiles, Term, _, _) -> Term =:= "";
 is_right(pids, Term, _, _) -> Term =:= "";
-is_right(schedule, Term, _, _) -> Term =:= {1, 2};
 is_right(report, Term, _, _) -> is_map(Term);
 is_right(path, Term, _, _) -> is_binary(Term);
 is_right(_, _, _, _) -> false.
@@ -154,11 +153,14 @@ the_pacer_announces_every_arrival_in_turn(_Config) ->
     Workers = [spawn_link(fun() -> forward(Self, N) end) || N <- [0, 1, 2]],
     InFlight = router_bench_nif:in_flight_new(3),
     Start = router_bench_nif:now(),
-    Pacer = router_bench_nif:pacer_start(InFlight, Workers, {Start, 10000}, 300, 1000),
+    Lag = router_bench_nif:recorder_new(0),
+    Schedule = {constant, 0, Start, 10000},
+    Pacer = router_bench_nif:pacer_start(InFlight, Lag, Workers, Schedule, 300, 1000),
     Arrivals = lists:sort([receive {arrived, N, Ns} -> {Ns, N} end || _ <- lists:seq(1, 300)]),
     Arrivals = [{Start + I * 100000, I rem 3} || I <- lists:seq(0, 299)],
     receive pacer_finished -> ok end,
     #{offered := 300, skipped := 0} = router_bench_nif:pacer_counts(Pacer),
+    #{count := 300} = router_bench_nif:recorder_snapshot(Lag),
     300 = router_bench_nif:in_flight_total(InFlight),
     0 = router_bench_nif:leave(InFlight, 0),
     299 = router_bench_nif:in_flight_total(InFlight),
@@ -175,7 +177,9 @@ a_pacer_ends_with_its_owner(_Config) ->
         spawn_monitor(fun() ->
             InFlight = router_bench_nif:in_flight_new(1),
             Later = router_bench_nif:now() + 3600000000000,
-            Pacer = router_bench_nif:pacer_start(InFlight, [Worker], {Later, 1}, 1, 1),
+            Lag = router_bench_nif:recorder_new(0),
+            Pacer = router_bench_nif:pacer_start(InFlight, Lag, [Worker], {poisson, 0, Later, 1}, 1,
+                                                 1),
             Self ! {pacer, Pacer},
             receive never -> ok end
         end),

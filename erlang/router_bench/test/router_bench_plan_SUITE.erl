@@ -5,6 +5,7 @@
          an_adapter_without_a_callback_is_refused/1,
          a_fault_that_the_adapter_cannot_plant_is_refused/1, defaults_make_a_plan/1,
          a_fault_reads_back_as_it_was_written/1,
+         keys_repeat_with_their_seed_and_follow_their_distribution/1,
          a_setting_that_is_no_number_or_out_of_range_is_named/1,
          settings_reach_the_options_and_an_empty_one_is_unset/1,
          a_merge_request_is_a_smoke_run_unless_it_says_otherwise/1]).
@@ -44,7 +45,8 @@ a_bad_value_is_named_with_what_was_expected(_Config) ->
                              {warmup_ms, -1}, {rate_per_second, 0}, {rate_per_second, 1000001},
                              {concurrency, 10001}, {seed, -1}, {seed, 1 bsl 80},
                              {timeout_ms, infinity}, {quiet, yes}, {report_file, 5},
-                             {adapter_options, []}, {fault, nonsense}, {fault, "delay_us=-1"},
+                             {adapter_options, []}, {arrivals, burst}, {keys, zipf},
+                             {keys, {zipf, 0}}, {key_count, 0}, {control, 1}, {fault, nonsense}, {fault, "delay_us=-1"},
                              {fault, {1}}, {adapter, "toy"}, {max_in_flight, 63}]].
 
 an_adapter_without_a_callback_is_refused(_Config) ->
@@ -62,6 +64,32 @@ defaults_make_a_plan(_Config) ->
     Known = lists:sort([adapter | maps:keys(router_bench_plan:defaults())]),
     Known = lists:sort(maps:keys(Plan)),
     {ok, #{rounds := 3}} = new(router_bench_plan:smoke()).
+
+keys_repeat_with_their_seed_and_follow_their_distribution(_Config) ->
+    Draws = 20000,
+    Count = fun(Distribution, Seed) ->
+                    Keys = router_bench_keys:new(Distribution, 100, Seed),
+                    Drawn = [router_bench_keys:key(N, Keys) || N <- lists:seq(1, Draws)],
+                    true = lists:all(fun(K) -> K >= 1 andalso K =< 100 end, Drawn),
+                    lists:foldl(fun(K, Map) -> maps:update_with(K, fun(C) -> C + 1 end, 1, Map) end,
+                                #{}, Drawn)
+            end,
+    [begin
+         true = Count(Distribution, 5) =:= Count(Distribution, 5),
+         false = Count(Distribution, 5) =:= Count(Distribution, 6)
+     end || Distribution <- [uniform, {zipf, 1}, {zipf, 1.2}]],
+    % Five standard deviations of a binomial count.
+    Near = fun(Drawn, Share) ->
+                   Expected = Draws * Share,
+                   abs(Drawn - Expected) < 5 * math:sqrt(Expected * (1 - Share))
+           end,
+    Uniform = Count(uniform, 1),
+    [true = Near(maps:get(K, Uniform), 1 / 100) || K <- lists:seq(1, 100)],
+    [begin
+         Zipf = Count({zipf, S}, 1),
+         Total = lists:sum([math:pow(K, -S) || K <- lists:seq(1, 100)]),
+         [true = Near(maps:get(K, Zipf), math:pow(K, -S) / Total) || K <- lists:seq(1, 20)]
+     end || S <- [0.7, 1, 1.2, 2]].
 
 a_fault_reads_back_as_it_was_written(_Config) ->
     [{ok, Fault} = router_bench_fault:parse(router_bench_fault:text(Fault))

@@ -2,6 +2,10 @@
 
 -export([all/0, suite/0]).
 -export([every_request_is_accounted_for/1,
+         a_dead_counter_fails_the_run_and_names_the_callback/1,
+         an_adapter_without_controls_is_said_to_have_none/1,
+         the_warm_up_says_where_it_ended/1,
+         poisson_arrivals_are_all_accounted_for/1,
          a_counter_that_the_adapter_cannot_read_is_absent_not_zero/1,
          an_error_is_no_success_and_no_latency_sample/1,
          what_the_router_rejects_is_no_error/1,
@@ -66,11 +70,38 @@ every_request_is_accounted_for(_Config) ->
     [#{latency := #{response_time := #{count := 400}, send_lag := #{count := 400},
                     service_time := #{count := 400}}} = _Round || _Round <- Rounds].
 
+a_dead_counter_fails_the_run_and_names_the_callback(_Config) ->
+    {ok, #{controls := #{errors_total := alive, backpressure_active_total := alive}}} = run(#{}),
+    [begin
+         {error, {failed, Reason, #{rounds := []}}} = toy(#{dead_counters => [Counter]}),
+         {match, _} = re:run(Reason, "dead_counter,{toy_adapter,counters,1}," ++ atom_to_list(Counter))
+     end || Counter <- [errors_total, backpressure_active_total]],
+    {error, {failed, Hidden, _}} = toy(#{hidden_counters => [errors_total]}),
+    {match, _} = re:run(Hidden, "dead_counter").
+
+an_adapter_without_controls_is_said_to_have_none(_Config) ->
+    {ok, #{controls := #{errors_total := not_offered, backpressure_active_total := not_offered}}} =
+        run(#{adapter => plain_adapter}).
+
+the_warm_up_says_where_it_ended(_Config) ->
+    {ok, #{rounds := [#{warmup := #{steady := Steady, rps := Rates}}]}} = run(#{}),
+    true = Steady orelse length(Rates) =:= 25,
+    true = length(Rates) >= 5,
+    true = router_bench_warmup:is_steady([100.0, 104.0, 98.0, 99.0, 5.0]),
+    false = router_bench_warmup:is_steady([100.0, 120.0, 98.0, 99.0]),
+    false = router_bench_warmup:is_steady([100.0, 100.0, 100.0]).
+
+poisson_arrivals_are_all_accounted_for(_Config) ->
+    {ok, #{accounting := #{latency := #{offered := 400, ok := 400}},
+           load := #{arrivals := poisson, seed := 7}}} = run(#{arrivals => poisson, seed => 7}).
+
 a_counter_that_the_adapter_cannot_read_is_absent_not_zero(_Config) ->
-    {ok, #{metrics := Metrics}} = toy(#{hidden_counters => [errors_total]}),
+    Hiding = fun(Counter) -> run(#{control => false,
+                                   adapter_options => #{hidden_counters => [Counter]}}) end,
+    {ok, #{metrics := Metrics}} = Hiding(errors_total),
     false = is_map_key(errors_total, Metrics),
     #{backpressure_active_total := 0} = Metrics,
-    {ok, #{metrics := Other}} = toy(#{hidden_counters => [backpressure_active_total]}),
+    {ok, #{metrics := Other}} = Hiding(backpressure_active_total),
     false = is_map_key(backpressure_active_total, Other).
 
 an_error_is_no_success_and_no_latency_sample(_Config) ->

@@ -2,7 +2,8 @@
 -module(toy_adapter).
 -behaviour(router_bench_adapter).
 
--export([init/1, request/2, route/2, counters/1, terminate/1, processes/1, faults/0]).
+-export([init/1, request/2, route/2, counters/1, terminate/1]).
+-export([processes/1, faults/0, control/2]).
 
 init(#{init := {error, _} = Error}) ->
     Error;
@@ -23,7 +24,8 @@ init(Options) ->
     {ok, #{counters => Counters, planted => Planted, requests => atomics:new(1, []),
            mishap => maps:get(mishap, Options, none), on => maps:get(on, Options, 0),
            answer => maps:get(answer, Options, ok),
-           hidden => maps:get(hidden_counters, Options, [])}}.
+           hidden => maps:get(hidden_counters, Options, []),
+           dead => maps:get(dead_counters, Options, [])}}.
 
 request(N, _State) ->
     N.
@@ -62,3 +64,10 @@ processes(_State) ->
 
 faults() ->
     [delay_us, error_ratio, leak_bytes, backpressure, crash_after].
+
+control(Counter, #{counters := Counters, dead := Dead}) ->
+    Cell = case Counter of errors_total -> 1; backpressure_active_total -> 2 end,
+    case lists:member(Counter, Dead) of
+        true -> ok;
+        false -> counters:add(Counters, Cell, 1)
+    end.

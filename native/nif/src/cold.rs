@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cp1_format::{Report, parse, to_json, write_atomically};
 use latency_recorder::{
-    ClockInfo, InFlight, PacerHandle, PacerPlan, Recorder, Schedule, Snapshot, os_now_ns,
+    Arrivals, ClockInfo, InFlight, PacerHandle, PacerPlan, Recorder, Schedule, Snapshot, os_now_ns,
 };
 use rustler::{
     Atom, Encoder, Env, Error, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc, Term,
@@ -15,7 +15,7 @@ use crate::json::value_of;
 
 mod atoms {
     rustler::atoms! {
-        ok, error, pacer_finished,
+        ok, error, pacer_finished, constant, poisson,
         count, clamped, time_went_backwards, min_ns, mean_ns, max_ns,
         p50_ns, p90_ns, p95_ns, p99_ns, p999_ns, encoded,
         offered, skipped, version, profile, source, resolution_ns, read_cost_ns,
@@ -96,19 +96,26 @@ impl Resource for Pacer {
     }
 }
 
-/// `pacer_start(InFlight, [Worker], {StartNs, Rate}, Arrivals, Limit) -> Pacer`: sends
+/// `pacer_start(InFlight, AnnounceLag, [Worker], {Kind, Seed, StartNs, Rate}, Arrivals, Limit) ->
+/// Pacer`: sends
 /// `IntendedNs` to the workers in turn and `pacer_finished` to the caller at last. Dirty because it
 /// starts a thread.
 #[rustler::nif(schedule = "DirtyIo")]
 fn pacer_start<'a>(
     env: Env<'a>,
     in_flight: Handle<'a, InFlight>,
+    announce_lag: Handle<'a, Recorder>,
     workers: Vec<LocalPid>,
-    (start_ns, rate_per_second): (u64, u64),
+    (kind, seed, start_ns, rate_per_second): (Atom, u64, u64, u64),
     arrivals: u32,
     in_flight_per_worker: u32,
 ) -> NifResult<ResourceArc<Pacer>> {
-    let schedule = Schedule::constant(start_ns, rate_per_second).map_err(|_| Error::BadArg)?;
+    let spacing = match kind {
+        kind if kind == atoms::constant() => Arrivals::Constant,
+        kind if kind == atoms::poisson() => Arrivals::poisson(seed),
+        _ => return Err(Error::BadArg),
+    };
+    let schedule = Schedule::new(spacing, start_ns, rate_per_second).map_err(|_| Error::BadArg)?;
     let owner = env.pid();
     let plan = PacerPlan { schedule, arrivals: arrivals.into(), in_flight_per_worker };
     let announce = announcer(workers);
@@ -116,8 +123,9 @@ fn pacer_start<'a>(
         // An owner that is gone has no use for the message.
         let _ = OwnedEnv::new().send_and_clear(&owner, |_| atoms::pacer_finished());
     };
-    let handle = PacerHandle::start(plan, in_flight.share(), announce, finish)
-        .map_err(|error| Error::RaiseTerm(Box::new(error.to_string())))?;
+    let handle =
+        PacerHandle::start(plan, in_flight.share(), announce_lag.share(), announce, finish)
+            .map_err(|error| Error::RaiseTerm(Box::new(error.to_string())))?;
     let pacer = ResourceArc::new(Pacer(handle));
     if pacer.monitor(Some(env), &owner).is_none() {
         return Err(Error::BadArg);

@@ -31,7 +31,7 @@ mod snapshot;
 
 pub use clock::{ClockInfo, now_ns, os_now_ns, select as select_clock};
 pub use layout::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of};
-pub use pacer::{InFlight, PacerCounts, PacerHandle, PacerPlan, Schedule, ScheduleError};
+pub use pacer::{Arrivals, InFlight, PacerCounts, PacerHandle, PacerPlan, Schedule, ScheduleError};
 pub use recorder::Recorder;
 pub use shard::{Ownership, Shard};
 pub use snapshot::{EncodeError, Snapshot};

@@ -6,16 +6,43 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
 use crate::clock::{now_ns, os_now_ns};
+use crate::recorder::Recorder;
 
 /// Longest sleep in one piece, so that a stop is heard soon whatever the rate.
 const NAP_MAX_NS: u64 = 20_000_000;
 
-/// When arrivals are intended: one every 1/rate seconds from a start, computed from the start each
-/// time, so that nothing adds up and nothing drifts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// When arrivals are intended: an endless series of times that never goes back.
+///
+/// Constant arrivals are computed from the start each time, so that nothing adds up and nothing drifts.
+/// The gaps of Poisson arrivals are exponentially distributed, by inversion of seeded uniform numbers.
+#[derive(Debug, Clone)]
 pub struct Schedule {
     start_ns: u64,
     rate_per_second: u64,
+    arrivals: Arrivals,
+    index: u64,
+}
+
+/// How arrivals are spaced.
+#[derive(Debug, Clone)]
+pub enum Arrivals {
+    /// One every 1/rate seconds.
+    Constant,
+    /// Independent of each other; the same for the same seed.
+    Poisson {
+        /// Where the random numbers are.
+        state: u64,
+        /// Sum of the gaps so far; 53 bits hold a nanosecond for 104 days.
+        elapsed_ns: f64,
+    },
+}
+
+impl Arrivals {
+    /// Poisson arrivals of a seed.
+    #[must_use]
+    pub fn poisson(seed: u64) -> Self {
+        Self::Poisson { state: seed, elapsed_ns: 0.0 }
+    }
 }
 
 /// Why there is no such schedule.
@@ -35,23 +62,48 @@ impl Schedule {
     ///
     /// # Errors
     /// [`ScheduleError`] for a rate of 0 or above 1,000,000 a second.
-    pub fn constant(start_ns: u64, rate_per_second: u64) -> Result<Self, ScheduleError> {
+    pub fn new(
+        arrivals: Arrivals,
+        start_ns: u64,
+        rate_per_second: u64,
+    ) -> Result<Self, ScheduleError> {
         match rate_per_second {
-            1..=1_000_000 => Ok(Self { start_ns, rate_per_second }),
+            1..=1_000_000 => Ok(Self { start_ns, rate_per_second, arrivals, index: 0 }),
             _ => Err(ScheduleError),
         }
     }
 
-    /// The intended start of arrival `index`, from 0.
-    #[must_use]
-    pub fn intended_ns(&self, index: u64) -> u64 {
-        let offset = u128::from(index) * 1_000_000_000 / u128::from(self.rate_per_second);
-        self.start_ns.saturating_add(u64::try_from(offset).unwrap_or(u64::MAX))
+    /// The intended start of the next arrival.
+    pub fn next_ns(&mut self) -> u64 {
+        let offset_ns = match &mut self.arrivals {
+            Arrivals::Constant => {
+                let offset =
+                    u128::from(self.index) * 1_000_000_000 / u128::from(self.rate_per_second);
+                u64::try_from(offset).unwrap_or(u64::MAX)
+            }
+            Arrivals::Poisson { state, elapsed_ns } => {
+                let uniform = (splitmix64(state) >> 11) as f64 / (1_u64 << 53) as f64;
+                *elapsed_ns -= (1.0 - uniform).ln() * 1e9 / self.rate_per_second as f64;
+                *elapsed_ns as u64
+            }
+        };
+        self.index += 1;
+        self.start_ns.saturating_add(offset_ns)
     }
 }
 
+/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014): every seed
+/// is good, and the series of a seed never changes.
+fn splitmix64(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 /// What a pacer does.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PacerPlan {
     /// When.
     pub schedule: Schedule,
@@ -127,13 +179,15 @@ pub struct PacerHandle {
 impl PacerHandle {
     /// Starts the thread. Arrival `n` goes to worker `n % workers` through `announce(worker,
     /// intended_ns)`, which answers whether the worker is still there; the first that is not ends
-    /// the pacer. `finish` runs last, in any case.
+    /// the pacer. How late each arrival was announced goes into `announce_lag`. `finish` runs last, in
+    /// any case.
     ///
     /// # Errors
     /// The operating system's, where it gives no thread.
     pub fn start(
         plan: PacerPlan,
         in_flight: Arc<InFlight>,
+        announce_lag: Arc<Recorder>,
         mut announce: impl FnMut(usize, u64) -> bool + Send + 'static,
         finish: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
@@ -141,7 +195,7 @@ impl PacerHandle {
         let thread_shared = Arc::clone(&shared);
         thread::Builder::new().name("router_bench_pacer".into()).spawn(move || {
             tighten_timer();
-            run(plan, &in_flight, &thread_shared, &mut announce);
+            run(plan, &in_flight, &announce_lag, &thread_shared, &mut announce);
             finish();
         })?;
         Ok(Self { shared })
@@ -170,14 +224,15 @@ impl Drop for PacerHandle {
 }
 
 fn run(
-    plan: PacerPlan,
+    mut plan: PacerPlan,
     in_flight: &InFlight,
+    announce_lag: &Recorder,
     shared: &Shared,
     announce: &mut impl FnMut(usize, u64) -> bool,
 ) {
     let workers = in_flight.workers.len().max(1) as u64;
     for index in 0..plan.arrivals {
-        let intended_ns = plan.schedule.intended_ns(index);
+        let intended_ns = plan.schedule.next_ns();
         if !sleep_until(intended_ns, &shared.stop) {
             return;
         }
@@ -188,6 +243,7 @@ fn run(
         } else if !announce(worker, intended_ns) {
             return;
         }
+        announce_lag.record_between(intended_ns, now_ns());
         shared.offered.fetch_add(1, Ordering::Release);
     }
 }

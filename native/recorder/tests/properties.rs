@@ -9,7 +9,9 @@ use std::thread;
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
-use latency_recorder::{HIGHEST_NS, InFlight, PacerHandle, PacerPlan, Recorder, Schedule, now_ns};
+use latency_recorder::{
+    Arrivals, HIGHEST_NS, InFlight, PacerHandle, PacerPlan, Recorder, Schedule, now_ns,
+};
 use proptest::prelude::*;
 
 const QUANTILES: [f64; 7] = [0.0, 0.25, 0.5, 0.9, 0.95, 0.99, 1.0];
@@ -83,15 +85,33 @@ proptest! {
     }
 
     #[test]
-    fn the_schedule_never_drifts_and_never_goes_back(
-        start in 0_u64..1 << 60, rate in 1_u64..=1_000_000, index in 0_u64..1 << 40,
+    fn constant_arrivals_never_drift_and_never_go_back(
+        start in 0_u64..1 << 60, rate in 1_u64..=1_000_000,
     ) {
-        let schedule = Schedule::constant(start, rate).unwrap();
-        let whole_seconds = index / rate;
-        prop_assert_eq!(
-            schedule.intended_ns(whole_seconds * rate), start + whole_seconds * 1_000_000_000
-        );
-        prop_assert!(schedule.intended_ns(index + 1) > schedule.intended_ns(index));
+        let mut schedule = Schedule::new(Arrivals::Constant, start, rate).unwrap();
+        let seconds = 3_000_u64.div_ceil(rate);
+        let times: Vec<u64> = (0..=rate.min(3_000) * seconds).map(|_| schedule.next_ns()).collect();
+        prop_assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
+        if rate <= 3_000 {
+            prop_assert_eq!(times[(rate * seconds) as usize], start + seconds * 1_000_000_000);
+        }
+    }
+
+    #[test]
+    fn poisson_arrivals_repeat_with_their_seed_and_keep_their_rate(
+        seed in any::<u64>(), rate in 1_u64..=100_000,
+    ) {
+        let schedule = || Schedule::new(Arrivals::poisson(seed), 5, rate).unwrap();
+        let (mut one, mut other) = (schedule(), schedule());
+        let times: Vec<u64> = (0..10_000).map(|_| one.next_ns()).collect();
+        prop_assert!(times.iter().all(|time| *time == other.next_ns()));
+        prop_assert!(times.is_sorted());
+        // The sum of n gaps has a relative standard deviation of 1/sqrt(n): 1 %; six of them here.
+        let mean_gap = (times[9_999] - 5) as f64 / 10_000.0;
+        prop_assert!((mean_gap * rate as f64 / 1e9 - 1.0).abs() < 0.06, "{mean_gap} at {rate}");
+        // A share of 1/e of exponential gaps is longer than their mean.
+        let long = times.windows(2).filter(|pair| (pair[1] - pair[0]) as f64 > mean_gap).count();
+        prop_assert!((3_300..4_100).contains(&long), "{long} of 9,999 gaps are above the mean");
     }
 }
 
@@ -142,22 +162,29 @@ fn pace(
     };
     let in_flight = Arc::new(InFlight::new(workers));
     let finish = move || finished.send(()).unwrap();
-    let handle = PacerHandle::start(plan, in_flight, announce, finish).unwrap();
+    let lag = Arc::new(Recorder::new(0));
+    let handle = PacerHandle::start(plan, in_flight, Arc::clone(&lag), announce, finish).unwrap();
     end.recv().unwrap();
-    (receiver.iter().collect(), handle)
+    let announced: Vec<_> = receiver.iter().collect();
+    assert!(lag.snapshot().count() <= announced.len() as u64 + handle.counts().skipped);
+    (announced, handle)
+}
+
+fn recorder() -> Arc<Recorder> {
+    Arc::new(Recorder::new(0))
 }
 
 fn plan(arrivals: u64, in_flight_per_worker: u32) -> PacerPlan {
-    let schedule = Schedule::constant(now_ns(), 100_000).unwrap();
+    let schedule = Schedule::new(Arrivals::Constant, now_ns(), 100_000).unwrap();
     PacerPlan { schedule, arrivals, in_flight_per_worker }
 }
 
 #[test]
 fn every_arrival_is_announced_in_turn_at_its_intended_time() {
     let plan = plan(1000, u32::MAX);
+    let mut schedule = plan.schedule.clone();
     let (announced, handle) = pace(plan, 7, |_| true);
-    let expected: Vec<_> =
-        (0..1000).map(|n| ((n % 7) as usize, plan.schedule.intended_ns(n))).collect();
+    let expected: Vec<_> = (0..1000).map(|n| (n % 7, schedule.next_ns())).collect();
     assert_eq!(announced, expected);
     assert_eq!((handle.counts().offered, handle.counts().skipped), (1000, 0));
 }
@@ -184,7 +211,8 @@ fn a_place_given_back_is_used_again_and_none_can_be_given_back_twice() {
         worker.leave(index)
     };
     let finish = move || finished.send(()).unwrap();
-    let handle = PacerHandle::start(plan(50, 1), shared, answer_at_once, finish).unwrap();
+    let handle =
+        PacerHandle::start(plan(50, 1), shared, recorder(), answer_at_once, finish).unwrap();
     end.recv().unwrap();
     assert_eq!(announced.load(Ordering::Relaxed), 50);
     assert_eq!(handle.counts().skipped, 0);
@@ -195,11 +223,13 @@ fn a_pacer_ends_when_a_worker_is_gone_and_when_it_is_dropped() {
     let (announced, _) = pace(plan(1000, 10), 2, |worker| worker == 0);
     assert_eq!(announced.len(), 2);
 
-    let far_off = Schedule::constant(now_ns() + 3_600_000_000_000, 1).unwrap();
+    let far_off = Schedule::new(Arrivals::Constant, now_ns() + 3_600_000_000_000, 1).unwrap();
     let plan = PacerPlan { schedule: far_off, arrivals: 1, in_flight_per_worker: 1 };
     let (finished, end) = mpsc::channel();
     let finish = move || finished.send(()).unwrap();
-    let handle = PacerHandle::start(plan, Arc::new(InFlight::new(1)), |_, _| true, finish).unwrap();
+    let handle =
+        PacerHandle::start(plan, Arc::new(InFlight::new(1)), recorder(), |_, _| true, finish)
+            .unwrap();
     drop(handle);
     end.recv().unwrap();
 }

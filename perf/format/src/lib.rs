@@ -38,11 +38,12 @@ pub use metric::{Direction, Metric};
 pub use policy::{Absolute, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion, Relative, Rule};
 pub use read::{Document, Place, ReadError, Segment, Violation, parse, read_file};
 pub use report::{
-    Arrivals, Clock, Diagnostics, Git, Load, Report, Run, RunStatus, SchemaName, SchemaTag,
+    Arrivals, Clock, Control, Diagnostics, Git, KeyDistribution, Keys, Load, Report, Run,
+    RunStatus, SchemaName, SchemaTag,
 };
 pub use round::{
     Accounting, Counted, EncodedHistogram, HISTOGRAM_ENCODING, LatencyPhase, MemoryFigures,
-    Metrics, Outcomes, Percentiles, Phase, Quantity, Round, Series, ThroughputPhase,
+    Metrics, Outcomes, Percentiles, Phase, Quantity, Round, Series, ThroughputPhase, Warmup,
 };
 pub use timestamp::Timestamp;
 pub use verdict::{

@@ -50,6 +50,19 @@ pub struct Report {
     /// What the sampler saw over time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<Vec<Series>>,
+    /// Whether the router's counters were seen to move when they should.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controls: Option<BTreeMap<Metric, Control>>,
+}
+
+/// What a positive control showed: 0 means something only of a counter that can move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// One was provoked in the router, and its counter counted it.
+    Alive,
+    /// The adapter offers no way to provoke one.
+    NotOffered,
 }
 
 /// Name and version of a format.
@@ -119,6 +132,9 @@ pub enum RunStatus {
     Complete,
     /// Every round was measured, but one has too few samples above a gated percentile.
     InsufficientSamples,
+    /// Every round was measured, but in most of them the high percentiles are the load generator's own
+    /// lateness, not the router's.
+    GeneratorLimited,
     /// A round ended early; `reason` says why.
     Failed,
     /// The run was still going on when this was written: what is read later was killed.
@@ -157,23 +173,61 @@ pub struct Load {
     pub timeout_ms: u64,
     /// Seed of every random choice of the load.
     pub seed: u64,
+    /// How the keys of requests are drawn; absent in reports from before there was a choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Keys>,
+}
+
+/// How the keys of requests are drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// Which distribution.
+    pub distribution: KeyDistribution,
+    /// How many keys there are.
+    pub count: u64,
+    /// Exponent of a Zipf distribution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exponent: Option<Amount>,
+}
+
+/// A distribution of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyDistribution {
+    /// All keys alike.
+    Uniform,
+    /// Key k in proportion to 1/k^exponent.
+    Zipf,
 }
 
 impl Load {
     /// What shapes the load, as name and text: two reports with different shapes measured different
     /// things.
     #[must_use]
-    pub fn shape(&self) -> [(&'static str, String); 6] {
+    pub fn shape(&self) -> [(&'static str, String); 7] {
         let arrivals = match self.arrivals {
-            Arrivals::Constant => "constant",
+            Arrivals::Constant => "constant".to_owned(),
+            Arrivals::Poisson => format!("poisson, seed {}", self.seed),
+        };
+        let keys = match &self.keys {
+            None => "unknown".to_owned(),
+            Some(Keys { distribution: KeyDistribution::Uniform, count, .. }) => {
+                format!("{count} uniform")
+            }
+            Some(Keys { distribution: KeyDistribution::Zipf, count, exponent }) => {
+                let exponent = exponent.as_ref().map(ToString::to_string).unwrap_or_default();
+                format!("{count} zipf {exponent}")
+            }
         };
         [
             ("load.adapter", self.adapter.clone()),
             ("load.rate_per_second", self.rate_per_second.to_string()),
-            ("load.arrivals", arrivals.to_owned()),
+            ("load.arrivals", arrivals),
             ("load.concurrency", self.concurrency.to_string()),
             ("load.latency_workers", self.latency_workers.to_string()),
             ("load.max_in_flight", self.max_in_flight.to_string()),
+            ("load.keys", keys),
         ]
     }
 }
@@ -184,6 +238,8 @@ impl Load {
 pub enum Arrivals {
     /// One every 1/rate seconds.
     Constant,
+    /// A Poisson process: independent of each other.
+    Poisson,
 }
 
 /// Figures about the measurement itself.

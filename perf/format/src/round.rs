@@ -32,6 +32,21 @@ pub struct Round {
     pub errors: Counted,
     /// Backpressure activations in the measured phases; only the router can see them.
     pub backpressure: Counted,
+    /// How the router was warmed up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<Warmup>,
+}
+
+/// The discarded load before the measured phases: slices of closed loop until throughput is steady.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Warmup {
+    /// Whether the last slices were within 5 % of each other; if not, the cap ended it.
+    pub steady: bool,
+    /// Time it took.
+    pub duration_ms: u64,
+    /// Successful requests a second, slice by slice.
+    pub rps: Vec<Amount>,
 }
 
 /// The requests of both measured phases.
@@ -94,6 +109,9 @@ pub struct LatencyPhase {
     pub service_time: Percentiles,
     /// Time from intended to actual start, of every request sent.
     pub send_lag: Percentiles,
+    /// Time from intended start to the generator's announcement to a worker: its own lateness.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub announce_lag: Option<Percentiles>,
 }
 
 /// A distribution of times. With no sample there are no percentiles.

@@ -13,8 +13,8 @@ use cp1_format::{
     Absolute, Accounting, Amount, Counted, EncodedHistogram, Environment, EnvironmentField,
     EnvironmentPolicy, GatePolicy, Git, HISTOGRAM_ENCODING, LatencyPhase, MemoryFigures, Metric,
     Metrics, Outcomes, Percentiles, Phase, Policy, PolicyVersion, Quantity, Relative, Report,
-    Round, Rule, Run, RunStatus, SchemaName, SchemaTag, Series, ThroughputPhase, Timestamp, parse,
-    read_file, to_json, write_atomically,
+    Round, Rule, Run, RunStatus, SchemaName, SchemaTag, Series, ThroughputPhase, Timestamp, Warmup,
+    parse, read_file, to_json, write_atomically,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
@@ -67,11 +67,17 @@ fn round() -> impl Strategy<Value = Round> {
                 duration_ns: n,
                 response_time: one.clone(),
                 service_time: other,
-                send_lag: one,
+                send_lag: one.clone(),
+                announce_lag: counted.driver.map(|_| one),
             },
             memory: MemoryFigures { samples: n, min_bytes: n, peak_bytes: n, end_bytes: n },
             errors: counted,
             backpressure: Counted { driver: None, router: counted.router },
+            warmup: counted.router.map(|n| Warmup {
+                steady: n % 2 == 0,
+                duration_ms: n,
+                rps: vec![Amount::from(n)],
+            }),
         },
     )
 }
@@ -109,6 +115,7 @@ fn run() -> impl Strategy<Value = Run> {
     let statuses = [
         RunStatus::Complete,
         RunStatus::InsufficientSamples,
+        RunStatus::GeneratorLimited,
         RunStatus::Failed,
         RunStatus::Unfinished,
     ];
@@ -146,6 +153,7 @@ fn report() -> impl Strategy<Value = Report> {
                 encoding: HISTOGRAM_ENCODING.to_owned(),
                 data: text.clone(),
             }]),
+            controls: None,
             series: Some(vec![Series {
                 round: 1,
                 name: text.clone(),
