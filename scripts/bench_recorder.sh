@@ -7,4 +7,4 @@ scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$scripts/.."
 "$scripts/setup.sh"
 rebar3 as perf compile >/dev/null || { rebar3 as perf compile; exit 1; }
-exec erl -noshell -pa _build/perf/lib/router_bench/ebin -s router_bench_cost main
+exec erl -noshell -pa _build/perf/lib/*/ebin -s router_bench_cost main

@@ -7,7 +7,7 @@
 %% '''
 -module(router_bench).
 
--export([run/1, write_report/2]).
+-export([run/1, find_rate/1, write_report/2]).
 
 %% @doc Runs the plan of some options, or the default plan of an adapter. Prints progress and a table.
 %%
@@ -25,6 +25,23 @@ run(Options) when is_map(Options) ->
     case router_bench_plan:new(Options) of
         {ok, Plan} ->
             run_plan(Plan);
+        {error, Reason} ->
+            io:format("~ts~n", [router_bench_plan:message(Reason)]),
+            {error, Reason}
+    end.
+
+%% @doc Finds the highest arrival rate at which p99 of the response time stays at or under `p99_limit_us'
+%% (default 1,000) with no arrival skipped, to 5 %. Each trial runs for `latency_ms'; choose a rate well
+%% below what this finds.
+-spec find_rate(module() | router_bench_plan:options()) ->
+          {ok, router_bench_rate:result()} | {error, term()}.
+find_rate(Adapter) when is_atom(Adapter) ->
+    find_rate(#{adapter => Adapter});
+find_rate(Options) when is_map(Options) ->
+    case router_bench_plan:new(Options) of
+        {ok, #{timeout_ms := TimeoutMs} = Plan} ->
+            DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
+            router_bench_peer:run(router_bench_rate, Plan, DeadlineMs);
         {error, Reason} ->
             io:format("~ts~n", [router_bench_plan:message(Reason)]),
             {error, Reason}

@@ -4,16 +4,57 @@
 %% figure is the median, in nanoseconds for each pass of the loop.
 -module(router_bench_cost).
 
--export([main/0, measure/0]).
+-export([main/0, measure/0, probe_effect/1]).
 
 -define(PASSES, 400000).
 -define(TURNS, 15).
 
-%% @doc Prints the table and ends the VM.
+%% @doc Prints the table, and what recorder and sampler cost the reference router; ends the VM.
 -spec main() -> no_return().
 main() ->
     io:put_chars(format(measure())),
+    {ok, #{share := Share, bare_ns := BareNs}} = probe_effect(ref_router_adapter),
+    io:format("probe effect: with recorder and sampler rps is ~.2f % lower, at ~b ns a request~n",
+              [Share * 100, round(BareNs)]),
     halt(0).
+
+%% @doc By what share throughput falls when the closed loop is recorded and sampled, against the same
+%% requests without; in turns within one run, on all schedulers. The median over turns.
+-spec probe_effect(module()) -> {ok, #{share := float(), bare_ns := float()}} | {error, term()}.
+probe_effect(Adapter) ->
+    {ok, Plan} = router_bench_plan:new(#{adapter => Adapter}),
+    router_bench_router:with(Plan, fun(State) ->
+        Recorder = recorder(),
+        Tally = router_bench_outcome:new(),
+        Bare = fun(Left) -> bare(Adapter, State, Left) end,
+        Recorded = fun(Left) -> recorded(Adapter, State, Recorder, Tally, Left) end,
+        Schedulers = erlang:system_info(schedulers_online),
+        _ = [timed(Loop, Schedulers) || Loop <- [Bare, Recorded]],
+        Turns = [begin
+                     BareNs = timed(Bare, Schedulers),
+                     Sampler = router_bench_sampler:start_link(Adapter, State, 50),
+                     RecordedNs = timed(Recorded, Schedulers),
+                     _ = router_bench_sampler:stop(Sampler),
+                     {1 - BareNs / RecordedNs, BareNs}
+                 end || _ <- lists:seq(1, ?TURNS)],
+        {Shares, Costs} = lists:unzip(Turns),
+        {ok, #{share => median(Shares), bare_ns => median(Costs)}}
+    end).
+
+bare(_Adapter, _State, 0) -> ok;
+bare(Adapter, State, Left) ->
+    {ok, _} = Adapter:route(Adapter:request(Left, State), State),
+    bare(Adapter, State, Left - 1).
+
+%% What the closed loop does for each request.
+recorded(_Adapter, _State, _Recorder, _Tally, 0) -> ok;
+recorded(Adapter, State, Recorder, Tally, Left) ->
+    Request = Adapter:request(Left, State),
+    Start = router_bench_nif:start(),
+    ok = router_bench_outcome:sent(Tally),
+    ok = router_bench_outcome:route(Adapter, Request, State),
+    _ = router_bench_nif:stop(Recorder, Start),
+    recorded(Adapter, State, Recorder, Tally, Left - 1).
 
 %% @doc The median cost in nanoseconds of each loop, on one scheduler and on all.
 -spec measure() -> #{one := #{atom() => float()}, all := #{atom() => float()}}.

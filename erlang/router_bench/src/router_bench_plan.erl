@@ -25,6 +25,7 @@
       keys := router_bench_keys:distribution(),
       key_count := pos_integer(),        % keys that requests are drawn from
       control := boolean(),              % provoke an error and an activation first
+      p99_limit_us := pos_integer(),     % what find_rate/1 keeps under
       fault := none | router_bench_fault:fault(),
       report_file := none | file:filename_all(), % kept up to date while the run goes on
       quiet := boolean()}.               % no progress and no table on the console
@@ -55,6 +56,7 @@ defaults() ->
       keys => uniform,
       key_count => 10000,
       control => true,
+      p99_limit_us => 1000,
       fault => none,
       report_file => none,
       quiet => false}.
@@ -139,6 +141,7 @@ domain(arrivals) -> {one_of, [constant, poisson]};
 domain(keys) -> keys;
 domain(key_count) -> {1, 1 bsl 32};
 domain(control) -> boolean;
+domain(p99_limit_us) -> {1, 60000000};
 domain(fault) -> fault;
 domain(report_file) -> file;
 domain(quiet) -> boolean.

@@ -6,6 +6,7 @@
          a_fault_that_the_adapter_cannot_plant_is_refused/1, defaults_make_a_plan/1,
          a_fault_reads_back_as_it_was_written/1,
          keys_repeat_with_their_seed_and_follow_their_distribution/1,
+         the_rate_search_ends_within_five_percent_below_the_edge/1,
          a_setting_that_is_no_number_or_out_of_range_is_named/1,
          settings_reach_the_options_and_an_empty_one_is_unset/1,
          a_merge_request_is_a_smoke_run_unless_it_says_otherwise/1]).
@@ -90,6 +91,23 @@ keys_repeat_with_their_seed_and_follow_their_distribution(_Config) ->
          Total = lists:sum([math:pow(K, -S) || K <- lists:seq(1, 100)]),
          [true = Near(maps:get(K, Zipf), math:pow(K, -S) / Total) || K <- lists:seq(1, 20)]
      end || S <- [0.7, 1, 1.2, 2]].
+
+the_rate_search_ends_within_five_percent_below_the_edge(_Config) ->
+    Search = fun(Edge) ->
+                     {ok, #{rate_per_second := Rate, trials := Trials}} =
+                         router_bench_rate:search(fun(R) -> {ok, #{rate_per_second => R, p99_us => 1,
+                                                                   skipped => 0,
+                                                                   passes => R =< Edge}} end),
+                     true = length(Trials) < 25,
+                     Rate
+             end,
+    0 = Search(99),
+    819200 = Search(1000000000),
+    [begin
+         Rate = Search(Edge),
+         true = Rate =< Edge andalso Edge =< Rate * 1.05 + 1
+     end || Edge <- [100, 101, 150, 199, 200, 5000, 77777, 500000]],
+    {error, planned} = router_bench_rate:search(fun(_) -> {error, planned} end).
 
 a_fault_reads_back_as_it_was_written(_Config) ->
     [{ok, Fault} = router_bench_fault:parse(router_bench_fault:text(Fault))

@@ -6,6 +6,7 @@
          an_adapter_without_controls_is_said_to_have_none/1,
          the_warm_up_says_where_it_ended/1,
          poisson_arrivals_are_all_accounted_for/1,
+         a_rate_is_found_in_a_peer_that_is_gone_afterwards/1,
          a_counter_that_the_adapter_cannot_read_is_absent_not_zero/1,
          an_error_is_no_success_and_no_latency_sample/1,
          what_the_router_rejects_is_no_error/1,
@@ -94,6 +95,14 @@ the_warm_up_says_where_it_ended(_Config) ->
 poisson_arrivals_are_all_accounted_for(_Config) ->
     {ok, #{accounting := #{latency := #{offered := 400, ok := 400}},
            load := #{arrivals := poisson, seed := 7}}} = run(#{arrivals => poisson, seed => 7}).
+
+a_rate_is_found_in_a_peer_that_is_gone_afterwards(_Config) ->
+    {ok, #{rate_per_second := Rate, trials := [_ | _]}} =
+        router_bench:find_rate(options(#{latency_ms => 20, p99_limit_us => 60000000,
+                                         max_in_flight => 1000000})),
+    nothing_is_left(),
+    true = Rate > 0,
+    {error, {unknown_option, limit}} = router_bench:find_rate(#{adapter => toy_adapter, limit => 1}).
 
 a_counter_that_the_adapter_cannot_read_is_absent_not_zero(_Config) ->
     Hiding = fun(Counter) -> run(#{control => false,

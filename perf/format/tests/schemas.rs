@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cp1_format::{Policy, Report, Verdict, read_file, to_json};
+use cp1_format::{Policy, Report, Verdict, read_file, to_json, write_atomically};
 
 fn perf(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
@@ -21,7 +21,7 @@ fn schemas_do_not_drift_from_the_types() {
         let path = perf(&format!("schemas/{name}.schema.json"));
         let generated = to_json(&schema).unwrap();
         if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-            std::fs::write(&path, &generated).unwrap();
+            write_atomically(&path, generated.as_bytes()).unwrap();
         }
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
