@@ -30,6 +30,7 @@ mod report;
 mod round;
 mod timestamp;
 mod verdict;
+mod vm;
 mod write;
 
 pub use decimal::{Amount, Decimal, NumberError};
@@ -49,5 +50,8 @@ pub use timestamp::Timestamp;
 pub use verdict::{
     Comparison, FieldDifference, Input, Inputs, Judgement, Notice, Outcome, Problem, RuleResult,
     Verdict,
+};
+pub use vm::{
+    Lateness, MemoryGrowth, ProbeCost, RunQueue, SamplerFigures, SchedulerUtilization, VmFigures,
 };
 pub use write::{WriteError, to_json, write_atomically};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::decimal::Amount;
 use crate::metric::Metric;
 use crate::read::{Segment, Violation};
+use crate::vm::VmFigures;
 
 /// How [`EncodedHistogram::data`] is encoded: HdrHistogram's V2 format, compressed, in base64.
 pub const HISTOGRAM_ENCODING: &str = "hdrhistogram-v2-deflate-base64";
@@ -35,6 +36,9 @@ pub struct Round {
     /// How the router was warmed up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<Warmup>,
+    /// What was sampled inside the VM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vm: Option<VmFigures>,
 }
 
 /// The discarded load before the measured phases: slices of closed loop until throughput is steady.

@@ -10,11 +10,12 @@
 use std::path::Path;
 
 use cp1_format::{
-    Absolute, Accounting, Amount, Counted, EncodedHistogram, Environment, EnvironmentField,
-    EnvironmentPolicy, GatePolicy, Git, HISTOGRAM_ENCODING, LatencyPhase, MemoryFigures, Metric,
-    Metrics, Outcomes, Percentiles, Phase, Policy, PolicyVersion, Quantity, Relative, Report,
-    Round, Rule, Run, RunStatus, SchemaName, SchemaTag, Series, ThroughputPhase, Timestamp, Warmup,
-    parse, read_file, to_json, write_atomically,
+    Absolute, Accounting, Amount, Counted, Decimal, EncodedHistogram, Environment,
+    EnvironmentField, EnvironmentPolicy, GatePolicy, Git, HISTOGRAM_ENCODING, LatencyPhase,
+    Lateness, MemoryFigures, MemoryGrowth, Metric, Metrics, Outcomes, Percentiles, Phase, Policy,
+    PolicyVersion, ProbeCost, Quantity, Relative, Report, Round, Rule, Run, RunQueue, RunStatus,
+    SamplerFigures, SchedulerUtilization, SchemaName, SchemaTag, Series, ThroughputPhase,
+    Timestamp, VmFigures, Warmup, parse, read_file, to_json, write_atomically,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
@@ -57,8 +58,9 @@ fn percentiles() -> impl Strategy<Value = Percentiles> {
 fn round() -> impl Strategy<Value = Round> {
     let counted = (of(any::<u64>()), of(any::<u64>()))
         .prop_map(|(driver, router)| Counted { driver, router });
-    (metrics(), accounting(), percentiles(), percentiles(), any::<u64>(), counted).prop_map(
-        |(metrics, accounting, one, other, n, counted)| Round {
+    let parts = (metrics(), accounting(), percentiles(), percentiles(), any::<u64>());
+    (parts, counted, of(vm())).prop_map(|((metrics, accounting, one, other, n), counted, vm)| {
+        Round {
             round: 0,
             metrics,
             accounting,
@@ -78,6 +80,35 @@ fn round() -> impl Strategy<Value = Round> {
                 duration_ms: n,
                 rps: vec![Amount::from(n)],
             }),
+            vm,
+        }
+    })
+}
+
+fn vm() -> impl Strategy<Value = VmFigures> {
+    let decimal =
+        || "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,9})?".prop_map(|text| Decimal::parse(&text).unwrap());
+    let growth = (decimal(), decimal(), decimal()).prop_map(
+        |(bytes_per_minute, low_bytes_per_minute, high_bytes_per_minute)| MemoryGrowth {
+            bytes_per_minute,
+            low_bytes_per_minute,
+            high_bytes_per_minute,
+        },
+    );
+    (of(growth), of(amount()), of(any::<u64>()), text()).prop_map(
+        |(memory_growth, share, count, name)| VmFigures {
+            reductions_per_request: share.clone(),
+            memory_growth,
+            scheduler_utilization_pct: share
+                .clone()
+                .map(|normal| SchedulerUtilization { normal: Some(normal), dirty: None }),
+            run_queue: share.map(|mean| RunQueue { mean, max: 1 }),
+            long_gc: count,
+            sampler: SamplerFigures {
+                lateness: Lateness { ticks: 1, mean_ns: count, max_ns: count },
+                probes: vec![ProbeCost { name, ..ProbeCost::default() }],
+            },
+            ..VmFigures::default()
         },
     )
 }
