@@ -53,10 +53,11 @@ tenant(3) -> <<"umbrella">>.
 route(Message, #{planted := Planted}) ->
     router_bench_fault:route(Planted, fun() -> ref_router:route(Message) end).
 
-%% @doc The router's own counters.
+%% @doc The router's own counters, and whether backpressure is active.
 -spec counters(map()) -> router_bench_adapter:counters().
 counters(_State) ->
-    maps:with([errors_total, backpressure_active_total], ref_router:counters()).
+    (maps:with([errors_total, backpressure_active_total], ref_router:counters()))
+        #{backpressure_active => ref_router_intake:is_backpressure_active()}.
 
 %% @doc Stops the router.
 -spec terminate(map()) -> ok | {error, term()}.

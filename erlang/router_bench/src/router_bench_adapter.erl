@@ -16,9 +16,11 @@
 %% `error': the router failed at the request. `rejected': it refused the request to protect itself.
 -type result() :: ok | {ok, term()} | {error, term()} | {rejected, term()}.
 %% Counters of the router itself, since it started. One that the router does not have is left out:
-%% then the metric is not measured, and the gate does not pass.
+%% then the metric is not measured, and the gate does not pass. `backpressure_active', whether
+%% backpressure is active now, is optional: of it the report has how long it was.
 -type counters() :: #{errors_total => non_neg_integer(),
-                      backpressure_active_total => non_neg_integer()}.
+                      backpressure_active_total => non_neg_integer(),
+                      backpressure_active => boolean() | 0 | 1}.
 
 %% Starts the router.
 -callback init(options()) -> {ok, state()} | {error, Reason :: term()}.

@@ -121,7 +121,8 @@ round_of(N, #{throughput := Throughput, latency := Latency, warmup := Warmup} = 
       memory => Memory,
       errors => Errors,
       backpressure => Backpressure,
-      warmup => maps:update_with(rps, fun(Rates) -> [rounded(R) || R <- Rates] end, Warmup)}.
+      warmup => maps:update_with(rps, fun(Rates) -> [rounded(R) || R <- Rates] end, Warmup),
+      vm => vm(Result)}.
 
 figures(Quantities, #{duration_ns := DurationNs} = Phase) ->
     Percentiles = maps:map(fun(_, Snapshot) -> maps:remove(encoded, Snapshot) end,
@@ -140,13 +141,18 @@ metrics(#{duration_ns := DurationNs, accounting := #{ok := Ok}}, #{response_time
       ++ [{backpressure_active_total, Router} || #{router := Router} <- [Backpressure]]).
 
 memory(#{samples := Samples}) ->
-    Bytes = [B || {_, B, _} <- Samples],
+    Bytes = [B || {_, B} <- router_bench_vm:points(memory_total, Samples)],
     #{samples => length(Bytes), min_bytes => lists:min(Bytes), peak_bytes => lists:max(Bytes),
       end_bytes => lists:last(Bytes)}.
 
 errors(#{throughput := #{accounting := A}, latency := #{accounting := B}} = Result) ->
     Driver = lists:sum([maps:get(Key, Phase) || Key <- [error, timeout], Phase <- [A, B]]),
     (router_counted(errors_total, Result))#{driver => Driver}.
+
+vm(#{throughput := #{accounting := A}, latency := #{accounting := B, duration_ns := OpenNs},
+     samples := Samples}) ->
+    Sent = lists:sum([Offered - Skipped || #{offered := Offered, skipped := Skipped} <- [A, B]]),
+    router_bench_vm:figures(Samples, #{requests => Sent, open_loop_ms => OpenNs div 1000000}).
 
 %% A counter that went back was reset: what it counted is unknown, so it is left out.
 router_counted(Key, #{counters_start := Start, counters_end := End}) ->
@@ -165,12 +171,7 @@ histograms(N, #{throughput := Throughput, latency := Latency}) ->
         #{encoded := Data} <- [maps:get(Quantity, Measured)]].
 
 series(N, #{samples := Samples}) ->
-    Of = fun(Name, Unit, Points) ->
-                 #{round => N, name => Name, unit => Unit,
-                   time_ms => [T || {T, _} <- Points], values => [V || {_, V} <- Points]}
-         end,
-    [Of(memory_total, byte, [{T, Bytes} || {T, Bytes, _} <- Samples])
-     | [Of(Key, count, [{T, Value} || {T, _, #{Key := Value}} <- Samples]) || Key <- ?COUNTS]].
+    [Series#{round => N} || Series <- router_bench_vm:series(Samples)].
 
 %% All rounds
 

@@ -10,7 +10,7 @@
 -type result() :: #{warmup := router_bench_warmup:result(),
                     throughput := router_bench_closed_loop:result(),
                     latency := router_bench_open_loop:result(),
-                    samples := [router_bench_sampler:sample()],
+                    samples := router_bench_sampler:samples(),
                     counters_start := router_bench_adapter:counters(),
                     counters_end := router_bench_adapter:counters(),
                     env := router_bench_env:vm(),

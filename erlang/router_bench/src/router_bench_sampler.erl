@@ -1,20 +1,38 @@
-%% @doc Samples the VM's memory and the router's counters at a fixed cadence, from inside the VM.
+%% @doc Reads the probes at a fixed cadence, from inside the VM.
 %%
 %% A process of high priority, so that load does not starve it; it keeps its samples to itself until
-%% it is stopped. Linked to its owner.
+%% it is stopped. Linked to its owner. There is one tick, the plan's: on each, the gated probes are
+%% read, and after them those of other classes whose time has come. What each reading cost and how
+%% late each tick came is recorded too.
 -module(router_bench_sampler).
 
 -export([start_link/3, stop/1]).
 
--export_type([sample/0]).
+-export_type([samples/0, series/0, cost/0, lateness/0]).
 
-%% Time from the sampler's start, in milliseconds; bytes of `erlang:memory(total)'; what the adapter
-%% said.
--type sample() :: {TimeMs :: non_neg_integer(), Bytes :: pos_integer(),
-                   router_bench_adapter:counters()}.
+%% Time from the sampler's start. Readings that were `absent' are left out.
+-type series() :: #{name := atom(), unit := router_bench_probes:unit(),
+                    points := [{TimeMs :: non_neg_integer(), Value :: non_neg_integer()}]}.
+-type cost() :: #{name := atom(), samples := pos_integer(), cost_mean_ns := non_neg_integer(),
+                  cost_max_ns := non_neg_integer()}.
+%% Of the ticks; none in a round shorter than the cadence.
+-type lateness() :: #{ticks := non_neg_integer(), mean_ns => non_neg_integer(),
+                      max_ns => non_neg_integer()}.
+-type samples() :: #{series := [series()], probes := [cost()], lateness := lateness(),
+                     events := router_bench_monitor:counts()}.
 
-%% A sample waits for every scheduler, and so for the load. 5 s is a stall, not a load.
+%% A probe with what it has read so far, latest first: tuples of a time and a value for each series.
+-record(track, {probe :: router_bench_probes:probe(),
+                interval_ms :: pos_integer(),
+                next_ms :: integer(),
+                rows = [] :: [tuple()],
+                cost = {0, 0, 0} :: tally()}).
+-type tally() :: {Count :: non_neg_integer(), SumNs :: non_neg_integer(),
+                  MaxNs :: non_neg_integer()}.
+
+%% Some probes wait for every scheduler, and so for the load. 5 s is a stall, not a load.
 -define(STOP_TIMEOUT_MS, 5000).
+-define(NS_PER_MS, 1000000).
 
 %% @doc Starts sampling, with a first sample at once.
 -spec start_link(module(), router_bench_adapter:state(), IntervalMs :: pos_integer()) -> pid().
@@ -28,7 +46,7 @@ start_link(Adapter, State, IntervalMs) ->
     end.
 
 %% @doc Takes a last sample, stops, and gives all samples in order of time.
--spec stop(pid()) -> [sample()].
+-spec stop(pid()) -> samples().
 stop(Sampler) ->
     Sampler ! {stop, self()},
     receive
@@ -38,25 +56,66 @@ stop(Sampler) ->
     end.
 
 init(Owner, Adapter, State, IntervalMs) ->
+    Monitor = router_bench_monitor:start_link(),
+    Source = router_bench_probes:open(Adapter, State),
     StartMs = erlang:monotonic_time(millisecond),
-    Sample = fun() ->
-                     {erlang:monotonic_time(millisecond) - StartMs, erlang:memory(total),
-                      Adapter:counters(State)}
-             end,
-    First = Sample(),
+    Tracks = [#track{probe = Probe, next_ms = StartMs,
+                     interval_ms = router_bench_probes:interval_ms(Class, IntervalMs)}
+              || #{class := Class} = Probe <- router_bench_probes:table()],
+    Read = fun(Track) -> reading(Source, StartMs, Track) end,
+    First = due(StartMs, Read, Tracks),
     Owner ! {self(), started},
-    loop(Owner, Sample, IntervalMs, StartMs + IntervalMs, [First]).
+    {Last, Lateness} = loop(Owner, Read, IntervalMs, StartMs + IntervalMs, First, {0, 0, 0}),
+    ok = router_bench_probes:close(Source),
+    Events = router_bench_monitor:stop(Monitor),
+    Owner ! {self(), samples, #{series => lists:append([series(Track) || Track <- Last]),
+                                probes => [cost(Track) || Track <- Last],
+                                lateness => lateness(Lateness),
+                                events => Events}},
+    ok.
 
-loop(Owner, Sample, IntervalMs, NextMs, Samples) ->
+loop(Owner, Read, IntervalMs, NextMs, Tracks, Lateness) ->
     Timer = erlang:start_timer(NextMs, self(), tick, [{abs, true}]),
     receive
         {timeout, Timer, tick} ->
-            Taken = Sample(),
+            LateNs = max(0, erlang:monotonic_time(nanosecond) - NextMs * ?NS_PER_MS),
+            Taken = due(NextMs, Read, Tracks),
             % A tick that came too late is left out, not made up for in a burst.
             Following = max(NextMs + IntervalMs, erlang:monotonic_time(millisecond)),
-            loop(Owner, Sample, IntervalMs, Following, [Taken | Samples]);
+            loop(Owner, Read, IntervalMs, Following, Taken, tallied(LateNs, Lateness));
         {stop, Owner} ->
             _ = erlang:cancel_timer(Timer),
-            Owner ! {self(), samples, lists:reverse([Sample() | Samples])},
-            ok
+            {lists:map(Read, Tracks), Lateness}
     end.
+
+%% Reads the probes whose time has come.
+due(TickMs, Read, Tracks) ->
+    [case NextMs =< TickMs of
+         true -> (Read(Track))#track{next_ms = TickMs + IntervalMs};
+         false -> Track
+     end || #track{next_ms = NextMs, interval_ms = IntervalMs} = Track <- Tracks].
+
+reading(Source, StartMs, #track{probe = Probe, rows = Rows, cost = Cost} = Track) ->
+    BeforeNs = erlang:monotonic_time(nanosecond),
+    Values = router_bench_probes:read(Probe, Source),
+    CostNs = erlang:monotonic_time(nanosecond) - BeforeNs,
+    Row = list_to_tuple([BeforeNs div ?NS_PER_MS - StartMs | Values]),
+    Track#track{rows = [Row | Rows], cost = tallied(CostNs, Cost)}.
+
+tallied(Ns, {Count, SumNs, MaxNs}) ->
+    {Count + 1, SumNs + Ns, max(MaxNs, Ns)}.
+
+series(#track{probe = #{series := Names}, rows = Rows}) ->
+    InOrder = lists:reverse(Rows),
+    [#{name => Name, unit => Unit,
+       points => [{element(1, Row), Value} || Row <- InOrder,
+                                              Value <- [element(Place, Row)], Value =/= absent]}
+     || {Place, {Name, Unit}} <- lists:zip(lists:seq(2, length(Names) + 1), Names)].
+
+cost(#track{probe = #{name := Name}, cost = {Count, SumNs, MaxNs}}) ->
+    #{name => Name, samples => Count, cost_mean_ns => SumNs div Count, cost_max_ns => MaxNs}.
+
+lateness({0, _, _}) ->
+    #{ticks => 0};
+lateness({Count, SumNs, MaxNs}) ->
+    #{ticks => Count, mean_ns => SumNs div Count, max_ns => MaxNs}.

@@ -16,7 +16,8 @@ pub struct VmFigures {
     /// Garbage collections per request sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub garbage_collections_per_request: Option<Amount>,
-    /// The trend of `erlang:memory(total)`.
+    /// The trend of `erlang:memory(total)` from the middle to nine tenths of the open-loop phase,
+    /// where the load is constant and no worker starts or ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_growth: Option<MemoryGrowth>,
     /// Share of their time that schedulers were busy.

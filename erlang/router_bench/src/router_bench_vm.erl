@@ -1,0 +1,133 @@
+%% @doc Figures of a round's VM, out of what the sampler saw. Pure.
+%%
+%% A figure whose probe could not be read is left out.
+-module(router_bench_vm).
+
+-export([figures/2, series/1, points/2]).
+
+-export_type([figures/0, series/0, phases/0]).
+
+%% Requests sent between the first and the last sample, and the length of the open loop, after which
+%% the last sample was taken.
+-type phases() :: #{requests := non_neg_integer(), open_loop_ms := non_neg_integer()}.
+
+%% As `cp1_format' has them.
+-type figures() :: #{atom() => term()}.
+-type series() :: #{name := atom(), unit := atom(), time_ms := [non_neg_integer()],
+                    values := [non_neg_integer()]}.
+
+-define(MS_PER_MINUTE, 60000).
+
+%% @doc The figures of a round.
+-spec figures(router_bench_sampler:samples(), phases()) -> figures().
+figures(#{probes := Probes, lateness := Lateness, events := Events} = Samples,
+        #{requests := Requests, open_loop_ms := OpenLoopMs}) ->
+    Known = [{reductions_per_request, per_request(points(reductions, Samples), Requests)},
+             {garbage_collections_per_request,
+              per_request(points(garbage_collections, Samples), Requests)},
+             {memory_growth, growth(steady(points(memory_total, Samples), OpenLoopMs))},
+             {scheduler_utilization_pct, utilization(Samples)},
+             {run_queue, mean_and_max(points(run_queue, Samples))},
+             {longest_mailbox, highest(points(longest_mailbox, Samples))},
+             {backpressure_active_ms, active_ms(points(backpressure_active, Samples))},
+             {sampler, #{lateness => Lateness, probes => Probes}}],
+    maps:merge(Events, maps:from_list([{Key, Value} || {Key, Value} <- Known, Value =/= absent])).
+
+%% @doc What was sampled over time. Of the schedulers' times only their ratio has a meaning: it
+%% stands for them, in per mille of the time between two samples.
+-spec series(router_bench_sampler:samples()) -> [series()].
+series(#{series := Sampled} = Samples) ->
+    Derived = [#{name => Name, unit => per_mille, points => ratios(Active, Total, 1000)}
+               || {Name, Active, Total} <- utilizations(Samples)],
+    [#{name => Name, unit => Unit, time_ms => [T || {T, _} <- Points],
+       values => [V || {_, V} <- Points]}
+     || #{name := Name, unit := Unit, points := [_ | _] = Points} <- Sampled ++ Derived,
+        Unit =/= native].
+
+%% @doc The readings of one series, none where it could not be read.
+-spec points(Name :: atom(), router_bench_sampler:samples()) ->
+          [{TimeMs :: non_neg_integer(), Value :: non_neg_integer()}].
+points(Name, #{series := Sampled}) ->
+    lists:append([Points || #{name := Of, points := Points} <- Sampled, Of =:= Name]).
+
+per_request([{_, First} | _] = Points, Requests) when Requests > 0 ->
+    case lists:last(Points) of
+        {_, Last} when Last >= First -> rounded((Last - First) / Requests);
+        _ -> absent
+    end;
+per_request(_, _) ->
+    absent.
+
+%% From the middle of the open loop to its nine tenths: the load is constant there, the workers'
+%% heaps have grown, and no worker has ended. A line through all of a round would take the step
+%% between its phases for a leak, and the workers' end for the opposite.
+steady([], _OpenLoopMs) ->
+    [];
+steady(Points, OpenLoopMs) ->
+    {LastMs, _} = lists:last(Points),
+    [Point || {T, _} = Point <- Points,
+              T >= LastMs - OpenLoopMs div 2, T =< LastMs - OpenLoopMs div 10].
+
+growth(Points) ->
+    case router_bench_trend:slope(Points) of
+        unknown ->
+            absent;
+        {PerMs, LowPerMs, HighPerMs} ->
+            #{bytes_per_minute => round(PerMs * ?MS_PER_MINUTE),
+              low_bytes_per_minute => round(LowPerMs * ?MS_PER_MINUTE),
+              high_bytes_per_minute => round(HighPerMs * ?MS_PER_MINUTE)}
+    end.
+
+utilizations(Samples) ->
+    [{scheduler_utilization_normal, points(schedulers_normal_active, Samples),
+      points(schedulers_normal_total, Samples)},
+     {scheduler_utilization_dirty, points(schedulers_dirty_active, Samples),
+      points(schedulers_dirty_total, Samples)}].
+
+%% From the first to the last sample.
+utilization(Samples) ->
+    Known = [{Key, rounded(Active / Total)}
+             || {Key, {_, ActivePoints, TotalPoints}}
+                    <- lists:zip([normal, dirty], utilizations(Samples)),
+                {Active, Total} <- [{100 * difference(ActivePoints), difference(TotalPoints)}],
+                Active >= 0, Total > 0],
+    case Known of
+        [] -> absent;
+        _ -> maps:from_list(Known)
+    end.
+
+difference([]) -> 0;
+difference([{_, First} | _] = Points) -> element(2, lists:last(Points)) - First.
+
+%% The growth of one series per `Scale' of that of another, between each sample and the one before.
+ratios([{_, Part1} | [{T, Part2} | _] = Parts],
+       [{_, Whole1} | [{T, Whole2} | _] = Wholes], Scale) ->
+    Rest = ratios(Parts, Wholes, Scale),
+    case Whole2 - Whole1 of
+        Grown when Grown > 0 ->
+            [{T, min(Scale, max(0, round(Scale * (Part2 - Part1) / Grown)))} | Rest];
+        _ ->
+            Rest
+    end;
+ratios(_, _, _) ->
+    [].
+
+mean_and_max([]) ->
+    absent;
+mean_and_max(Points) ->
+    Values = [V || {_, V} <- Points],
+    #{mean => rounded(lists:sum(Values) / length(Values)), max => lists:max(Values)}.
+
+highest([]) -> absent;
+highest(Points) -> lists:max([V || {_, V} <- Points]).
+
+%% The share of samples with the flag set, of the time from first to last.
+active_ms([]) ->
+    absent;
+active_ms([{FirstMs, _} | _] = Points) ->
+    {LastMs, _} = lists:last(Points),
+    round((LastMs - FirstMs) * lists:sum([V || {_, V} <- Points]) / length(Points)).
+
+%% Six decimal places: below what any of these figures can tell.
+rounded(Float) ->
+    round(Float * 1.0e6) / 1.0e6.

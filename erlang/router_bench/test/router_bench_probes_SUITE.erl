@@ -1,0 +1,346 @@
+%% The probes, the sampler that reads them, the receiver of the VM's events, and the figures made of
+%% it all.
+-module(router_bench_probes_SUITE).
+
+-export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
+-export([every_probe_answers_a_count_or_absent/1,
+         names_are_unique_and_every_series_has_a_unit/1,
+         no_class_is_read_more_often_than_the_plan_says/1,
+         what_cannot_be_read_is_absent_and_not_zero/1,
+         a_wrong_counter_of_the_adapter_is_absent_and_not_a_value/1,
+         resident_memory_is_what_the_kernel_says_elsewhere_too/1,
+         the_longest_mailbox_of_the_named_processes_counts/1,
+         the_gated_probe_is_read_on_every_tick_and_at_both_ends/1,
+         a_stopped_sampler_leaves_nothing_behind/1,
+         a_killed_sampler_leaves_nothing_behind/1,
+         the_former_receiver_of_events_is_restored_by_a_stop/1,
+         a_former_receiver_that_has_ended_is_not_restored/1,
+         whoever_took_the_place_of_the_monitor_keeps_it/1,
+         events_are_counted_and_other_messages_are_not/1,
+         the_t_quantile_is_that_of_the_tables/1,
+         the_slope_and_its_interval_are_those_of_a_worked_example/1,
+         no_slope_is_made_up_of_too_few_points/1,
+         figures_are_those_worked_by_hand/1,
+         absent_stays_absent_in_figures_and_series/1,
+         the_report_has_the_figures_of_every_round/1,
+         a_planted_leak_grows_and_its_interval_excludes_zero/1,
+         time_in_backpressure_is_reported_only_by_an_adapter_that_tells/1]).
+
+%% Longer than any test: the probes are then read at the first and the last sample only.
+-define(NO_TICK_MS, 600000).
+-define(PATIENCE_MS, 10000).
+
+suite() ->
+    [{timetrap, {minutes, 2}}].
+
+all() ->
+    [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info].
+
+init_per_testcase(_Case, Config) ->
+    _ = erlang:system_monitor(undefined),
+    Config.
+
+end_per_testcase(_Case, _Config) ->
+    _ = erlang:system_monitor(undefined),
+    ok.
+
+%% The table
+
+every_probe_answers_a_count_or_absent(_Config) ->
+    Source = router_bench_probes:open(plain_adapter, none),
+    [begin
+         Values = router_bench_probes:read(Probe, Source),
+         true = length(Values) =:= length(Series),
+         [true = Value =:= absent orelse (is_integer(Value) andalso Value >= 0) || Value <- Values]
+     end || #{series := Series} = Probe <- router_bench_probes:table()],
+    ok = router_bench_probes:close(Source).
+
+names_are_unique_and_every_series_has_a_unit(_Config) ->
+    Table = router_bench_probes:table(),
+    Probes = [Name || #{name := Name} <- Table],
+    Series = lists:append([S || #{series := S} <- Table]),
+    Names = [Name || {Name, _} <- Series],
+    true = lists:usort(Probes) =:= lists:sort(Probes),
+    true = lists:usort(Names) =:= lists:sort(Names),
+    [true = lists:member(Unit, [byte, count, flag, message, native, word]) || {_, Unit} <- Series],
+    [true = length(Help) > 0 || #{help := Help} <- Table],
+    % What is gated is read first, so that no other probe delays it.
+    Gated = [Name || #{name := Name, class := gated} <- Table],
+    true = lists:prefix(Gated, Probes),
+    [memory, router] = Gated.
+
+no_class_is_read_more_often_than_the_plan_says(_Config) ->
+    [begin
+         IntervalMs = router_bench_probes:interval_ms(Class, PlanMs),
+         true = IntervalMs >= PlanMs,
+         true = Class =/= gated orelse IntervalMs =:= PlanMs
+     end || Class <- [gated, cheap, expensive], PlanMs <- [10, 50, 100, 499, 60000]],
+    true = router_bench_probes:interval_ms(cheap, 10)
+        < router_bench_probes:interval_ms(expensive, 10).
+
+read(Name, Adapter, State) ->
+    [Probe] = [P || #{name := N} = P <- router_bench_probes:table(), N =:= Name],
+    Source = router_bench_probes:open(Adapter, State),
+    Values = router_bench_probes:read(Probe, Source),
+    ok = router_bench_probes:close(Source),
+    Values.
+
+what_cannot_be_read_is_absent_and_not_zero(_Config) ->
+    [absent] = read(mailbox, plain_adapter, none), % it names no process
+    [absent] = read(mailbox, named_adapter([no_such_process]), #{}),
+    [0, 0, absent] = read(router, plain_adapter, none),
+    [absent, absent, absent] = read(router, telling_adapter(), #{}).
+
+a_wrong_counter_of_the_adapter_is_absent_and_not_a_value(_Config) ->
+    Adapter = telling_adapter(),
+    [absent, absent, absent] = read(router, Adapter, #{errors_total => -1,
+                                                       backpressure_active_total => 1.5,
+                                                       backpressure_active => maybe_so}),
+    [1, 2, 1] = read(router, Adapter, #{errors_total => 1, backpressure_active_total => 2,
+                                        backpressure_active => true}),
+    [absent, absent, 0] = read(router, Adapter, #{backpressure_active => 0}).
+
+the_longest_mailbox_of_the_named_processes_counts(_Config) ->
+    Owner = self(),
+    Pids = [spawn_link(fun() ->
+                               register(Name, self()),
+                               [self() ! filler || _ <- lists:seq(1, Length)],
+                               Owner ! {self(), ready},
+                               receive stop -> ok end
+                       end) || {Name, Length} <- [{probed_one, 3}, {probed_two, 7}]],
+    [receive {Pid, ready} -> ok end || Pid <- Pids],
+    [7] = read(mailbox, named_adapter([probed_one, no_such_process, probed_two]), #{}),
+    [Pid ! stop || Pid <- Pids].
+
+resident_memory_is_what_the_kernel_says_elsewhere_too(_Config) ->
+    {ok, Status} = file:read_file("/proc/self/status"),
+    {match, [KiB]} = re:run(Status, "VmRSS:\\s+(\\d+) kB", [{capture, all_but_first, list}]),
+    [Bytes] = read(rss, plain_adapter, none),
+    % It changes between the readings, but not by a page size or a column of the file.
+    Ratio = Bytes / (list_to_integer(KiB) * 1024),
+    true = Ratio > 0.5 andalso Ratio < 2.
+
+%% Adapters made for a test: the one names processes, the other answers its state as counters.
+named_adapter(Names) ->
+    compiled(named_adapter, lists:flatten(io_lib:format("processes(_) -> ~p.", [Names]))).
+
+telling_adapter() ->
+    compiled(telling_adapter, "counters(State) -> State.").
+
+compiled(Module, Function) ->
+    {ok, Tokens, _} = erl_scan:string(Function),
+    {ok, Form} = erl_parse:parse_form(Tokens),
+    {ok, Module, Code} = compile:forms([{attribute, 1, module, Module}, Form],
+                                       [export_all, nowarn_export_all]),
+    {module, Module} = code:load_binary(Module, "none", Code),
+    Module.
+
+%% The sampler
+
+the_gated_probe_is_read_on_every_tick_and_at_both_ends(_Config) ->
+    Adapter = compiled(signaling_adapter,
+                       "counters(Pid) -> Pid ! sampled, #{errors_total => 1}."),
+    Sampler = router_bench_sampler:start_link(Adapter, self(), 10),
+    [receive sampled -> ok end || _ <- lists:seq(1, 20)],
+    #{series := Series, probes := Probes, lateness := #{ticks := Ticks}} =
+        router_bench_sampler:stop(Sampler),
+    [#{samples := Samples}] = [P || #{name := memory} = P <- Probes],
+    Samples = Ticks + 2,
+    [#{points := Points}] = [S || #{name := memory_total} = S <- Series],
+    Samples = length(Points),
+    Times = [T || {T, _} <- Points],
+    true = Times =:= lists:sort(Times),
+    [true = N =< Samples || #{samples := N} <- Probes],
+    [#{samples := Rare}] = [P || #{name := rss} = P <- Probes],
+    true = Rare < Samples,
+    [#{points := Errors}] = [S || #{name := errors_total} = S <- Series],
+    true = [1 || _ <- Points] =:= [Value || {_, Value} <- Errors].
+
+a_stopped_sampler_leaves_nothing_behind(_Config) ->
+    Sampler = router_bench_sampler:start_link(plain_adapter, none, ?NO_TICK_MS),
+    {Monitor, _} = erlang:system_monitor(),
+    Monitors = [monitor(process, Pid) || Pid <- [Sampler, Monitor]],
+    #{lateness := #{ticks := 0}, probes := Probes} = router_bench_sampler:stop(Sampler),
+    true = length(Probes) =:= length(router_bench_probes:table()),
+    [2 = Samples || #{samples := Samples} <- Probes],
+    [receive {'DOWN', Ref, process, _, normal} -> ok end || Ref <- Monitors],
+    undefined = erlang:system_monitor(),
+    undefined = erlang:statistics(scheduler_wall_time_all).
+
+a_killed_sampler_leaves_nothing_behind(_Config) ->
+    process_flag(trap_exit, true),
+    Former = own_the_events(),
+    Sampler = router_bench_sampler:start_link(plain_adapter, none, ?NO_TICK_MS),
+    {Monitor, _} = erlang:system_monitor(),
+    false = Monitor =:= self(),
+    Ref = monitor(process, Monitor),
+    exit(Sampler, kill),
+    receive {'EXIT', Sampler, killed} -> ok end,
+    receive {'DOWN', Ref, process, Monitor, normal} -> ok end,
+    Former = settings(),
+    ok = wait_until(fun() -> erlang:statistics(scheduler_wall_time_all) =:= undefined end).
+
+%% The receiver of the VM's events
+
+own_the_events() ->
+    _ = erlang:system_monitor(self(), [{long_gc, 3600000}, busy_port]),
+    settings().
+
+settings() ->
+    {Pid, Options} = erlang:system_monitor(),
+    {Pid, lists:sort(Options)}.
+
+the_former_receiver_of_events_is_restored_by_a_stop(_Config) ->
+    Former = own_the_events(),
+    Monitor = router_bench_monitor:start_link(),
+    {Monitor, [{long_gc, _}, {long_schedule, _}]} = settings(),
+    #{long_gc := _, long_schedule := _} = router_bench_monitor:stop(Monitor),
+    Former = settings().
+
+a_former_receiver_that_has_ended_is_not_restored(_Config) ->
+    {Former, Ref} = spawn_monitor(fun() -> receive stop -> ok end end),
+    _ = erlang:system_monitor(Former, [busy_port]),
+    Monitor = router_bench_monitor:start_link(),
+    Former ! stop,
+    receive {'DOWN', Ref, process, Former, normal} -> ok end,
+    _ = router_bench_monitor:stop(Monitor),
+    undefined = erlang:system_monitor().
+
+whoever_took_the_place_of_the_monitor_keeps_it(_Config) ->
+    Monitor = router_bench_monitor:start_link(),
+    Taken = own_the_events(),
+    _ = router_bench_monitor:stop(Monitor),
+    Taken = settings().
+
+events_are_counted_and_other_messages_are_not(_Config) ->
+    Monitor = router_bench_monitor:start_link(),
+    Events = [{monitor, self(), Event, []}
+              || Event <- [long_gc, long_schedule, long_gc, busy_port]],
+    [Monitor ! Message || Message <- [surprise | Events]],
+    #{long_gc := Collections, long_schedule := Schedulings} = router_bench_monitor:stop(Monitor),
+    % The VM may have sent some of its own.
+    true = Collections >= 2,
+    true = Schedulings >= 1.
+
+%% The pure parts
+
+the_t_quantile_is_that_of_the_tables(_Config) ->
+    % Abramowitz and Stegun, table 26.10, column 0.975 (two-sided 0.95).
+    [true = abs(router_bench_trend:t_quantile(Freedom) / Quantile - 1) < 0.0015
+     || {Freedom, Quantile} <- [{1, 12.706}, {2, 4.303}, {3, 3.182}, {4, 2.776}, {5, 2.571},
+                                {10, 2.228}, {30, 2.042}, {60, 2.000}, {120, 1.980}]],
+    true = abs(router_bench_trend:t_quantile(1000000) - 1.959966) < 1.0e-5.
+
+the_slope_and_its_interval_are_those_of_a_worked_example(_Config) ->
+    % Sxx = 10, Sxy = 6, residual sum of squares 2.4: slope 0.6, standard error sqrt(0.08), and
+    % t(3) = 3.182.
+    {Slope, Low, High} = router_bench_trend:slope([{1, 2}, {2, 4}, {3, 5}, {4, 4}, {5, 5}]),
+    true = abs(Slope - 0.6) < 1.0e-12,
+    true = abs(Low - (0.6 - 0.9001)) < 0.002,
+    true = abs(High - (0.6 + 0.9001)) < 0.002,
+    % A line is found exactly, far from the origin and going down, too.
+    {Down, Down1, Down2} = router_bench_trend:slope([{X, 5.0e9 - 3 * X}
+                                                     || X <- lists:seq(1000000, 1000100)]),
+    [true = abs(D + 3) < 1.0e-6 || D <- [Down, Down1, Down2]].
+
+no_slope_is_made_up_of_too_few_points(_Config) ->
+    [unknown = router_bench_trend:slope(Points)
+     || Points <- [[], [{1, 1}], [{1, 1}, {2, 2}], [{5, 1}, {5, 2}, {5, 3}]]].
+
+samples(Series) ->
+    #{series => [#{name => Name, unit => Unit, points => Points} || {Name, Unit, Points} <- Series],
+      probes => [], lateness => #{ticks => 0}, events => #{long_gc => 1, long_schedule => 2}}.
+
+phases(Requests) ->
+    #{requests => Requests, open_loop_ms => 100}.
+
+figures_are_those_worked_by_hand(_Config) ->
+    Samples = samples(
+                [{memory_total, byte, [{0, 9}, {49, 9}, {50, 1000}, {70, 1040}, {90, 1080}, {91, 9},
+                                       {100, 9}]},
+                 {reductions, count, [{0, 500}, {100, 1500}]},
+                 {garbage_collections, count, [{0, 10}, {100, 15}]},
+                 {run_queue, count, [{0, 1}, {50, 0}, {100, 4}]},
+                 {longest_mailbox, message, [{0, 3}, {100, 2}]},
+                 {backpressure_active, flag, [{0, 0}, {50, 1}, {100, 1}, {200, 0}]},
+                 {schedulers_normal_active, native, [{0, 0}, {50, 25}, {100, 100}]},
+                 {schedulers_normal_total, native, [{0, 0}, {50, 100}, {100, 200}]}]),
+    #{reductions_per_request := 50.0, garbage_collections_per_request := 0.25,
+      memory_growth := #{bytes_per_minute := 120000, low_bytes_per_minute := 120000,
+                         high_bytes_per_minute := 120000},
+      run_queue := #{mean := 1.666667, max := 4}, longest_mailbox := 3,
+      scheduler_utilization_pct := Utilization, long_gc := 1, long_schedule := 2,
+      backpressure_active_ms := 100} = router_bench_vm:figures(Samples, phases(20)),
+    true = Utilization =:= #{normal => 50.0},
+    Series = router_bench_vm:series(Samples),
+    [#{time_ms := [50, 100], values := [250, 750], unit := per_mille}] =
+        [S || #{name := scheduler_utilization_normal} = S <- Series],
+    [] = [S || #{unit := native} = S <- Series].
+
+absent_stays_absent_in_figures_and_series(_Config) ->
+    Figures = router_bench_vm:figures(samples([{rss, byte, []}, {reductions, count, []}]),
+                                      phases(20)),
+    [long_gc, long_schedule, sampler] = lists:sort(maps:keys(Figures)),
+    [] = router_bench_vm:series(samples([{rss, byte, []}])),
+    % Without requests there is no ratio, and none of a counter that went back.
+    One = samples([{reductions, count, [{0, 5}, {1, 9}]}]),
+    false = is_map_key(reductions_per_request, router_bench_vm:figures(One, phases(0))),
+    Back = samples([{reductions, count, [{0, 9}, {1, 5}]}]),
+    false = is_map_key(reductions_per_request, router_bench_vm:figures(Back, phases(1))).
+
+%% Whole rounds
+
+run(More) ->
+    {ok, Report} = router_bench:run(
+                     maps:merge(#{adapter => toy_adapter, rounds => 1, warmup_ms => 20,
+                                  throughput_ms => 100, latency_ms => 200, rate_per_second => 2000,
+                                  drain_timeout_ms => 300, sample_interval_ms => 10,
+                                  quiet => true}, More)),
+    {ok, _Json} = router_bench_nif:report_encode(Report), % the strict reader takes it
+    Report.
+
+the_report_has_the_figures_of_every_round(_Config) ->
+    #{rounds := Rounds, series := Series} = run(#{rounds => 2}),
+    [1, 2] = [N || #{round := N, vm := #{reductions_per_request := R, memory_growth := _,
+                                         run_queue := _, longest_mailbox := _,
+                                         scheduler_utilization_pct := #{normal := _, dirty := _},
+                                         long_gc := _, long_schedule := _,
+                                         sampler := #{lateness := #{ticks := T}, probes := P}}}
+                       <- Rounds,
+                   R > 0, T > 0, length(P) =:= length(router_bench_probes:table())],
+    [true = lists:sort([N || #{name := Of, round := N} <- Series, Of =:= Name]) =:= [1, 2]
+     || Name <- [memory_total, memory_ets, rss, run_queue, reductions, garbage_collections,
+                 process_count, scheduler_utilization_normal, errors_total]],
+    % The gated figure is the peak of the series of the same cadence.
+    [true = Peak =:= lists:max(Values)
+     || #{round := N, memory := #{peak_bytes := Peak, samples := Count}} <- Rounds,
+        #{name := memory_total, round := Of, values := Values} <- Series, Of =:= N,
+        Count =:= length(Values)].
+
+a_planted_leak_grows_and_its_interval_excludes_zero(_Config) ->
+    #{rounds := [#{vm := #{memory_growth := Growth}}]} =
+        run(#{fault => "leak_bytes=10000", latency_ms => 500}),
+    #{bytes_per_minute := Slope, low_bytes_per_minute := Low,
+      high_bytes_per_minute := High} = Growth,
+    true = Low > 0,
+    true = Low =< Slope andalso Slope =< High.
+
+time_in_backpressure_is_reported_only_by_an_adapter_that_tells(_Config) ->
+    #{rounds := [#{vm := Silent}], series := Series} = run(#{}),
+    false = is_map_key(backpressure_active_ms, Silent),
+    [] = [S || #{name := backpressure_active} = S <- Series],
+    #{rounds := [#{vm := Telling}]} = run(#{adapter => ref_router_adapter}),
+    #{backpressure_active_ms := 0} = Telling.
+
+wait_until(Condition) ->
+    wait_until(Condition, erlang:monotonic_time(millisecond) + ?PATIENCE_MS).
+
+wait_until(Condition, DeadlineMs) ->
+    case Condition() of
+        true ->
+            ok;
+        false ->
+            true = erlang:monotonic_time(millisecond) < DeadlineMs,
+            erlang:yield(),
+            wait_until(Condition, DeadlineMs)
+    end.
