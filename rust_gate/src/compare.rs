@@ -149,6 +149,9 @@ fn notices(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Vec<No
         if report.git.dirty == Some(true) {
             say(format!("the {name} was measured with changes that its commit does not have"));
         }
+        if let Some(text) = disturbed(name, report) {
+            say(text);
+        }
     }
     if candidate.document.rounds.is_none() {
         say("the candidate has no rounds: it is judged on its figures alone, and no error rate can \
@@ -188,4 +191,21 @@ fn notices(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Vec<No
         }
     }
     notices
+}
+
+/// How many rounds were disturbed and why; nothing where none was, or where nobody looked.
+fn disturbed(name: &str, report: &Report) -> Option<String> {
+    let known: Vec<_> =
+        report.rounds.iter().flatten().filter_map(|round| round.disturbed.as_ref()).collect();
+    let disturbed = known.iter().filter(|reasons| !reasons.is_empty()).count();
+    let mut rounds_by_reason = BTreeMap::<_, u64>::new();
+    for reason in known.iter().copied().flatten() {
+        *rounds_by_reason.entry(reason.name()).or_default() += 1;
+    }
+    let reasons: Vec<_> =
+        rounds_by_reason.iter().map(|(reason, rounds)| format!("{reason} in {rounds}")).collect();
+    (disturbed > 0).then(|| {
+        let (known, reasons) = (known.len(), reasons.join(", "));
+        format!("{disturbed} of {known} rounds of the {name} were disturbed: {reasons}")
+    })
 }

@@ -271,6 +271,21 @@ fn what_a_reader_should_know_is_a_notice() {
 }
 
 #[test]
+fn disturbed_rounds_are_counted_with_their_reasons_and_change_no_verdict() {
+    let room = Room::with(&full());
+    room.set("candidate.json", "rounds.0.disturbed", json!(["cpu_stolen", "host_stall"]));
+    room.set("candidate.json", "rounds.1.disturbed", json!([]));
+    room.set("candidate.json", "rounds.2.disturbed", json!(["host_stall"]));
+    let answer = room.check();
+    let notice = "2 of 3 rounds of the candidate were disturbed: cpu_stolen in 1, host_stall in 2";
+    answer.is(0, &[notice]);
+    assert!(!answer.stdout.contains("of the baseline"), "nobody looked: {}", answer.stdout);
+
+    room.set("candidate.json", "rounds.0.disturbed", json!(["bad_luck"]));
+    room.check().is_invalid(&["rounds[0].disturbed"]);
+}
+
+#[test]
 fn the_comment_for_a_merge_request_has_marker_tables_and_problems() {
     let room = Room::new();
     room.set("candidate.json", "run.ct_exit_code", json!(1));

@@ -10,15 +10,16 @@
 -export([recorder_new/1, recorder_snapshot/1, recorder_quantiles/2]).
 -export([in_flight_new/1, in_flight_total/1]).
 -export([pacer_start/6, pacer_stop/1, pacer_counts/1]).
+-export([hiccup_start/0, hiccup_stop/1, kernels/0]).
 -export([report_encode/1, report_write/2, os_now/0, info/0]).
 
--export_type([recorder/0, in_flight/0, pacer/0, ns/0, snapshot/0]).
+-export_type([recorder/0, in_flight/0, pacer/0, hiccup/0, ns/0, snapshot/0]).
 
 -on_load(load/0).
 -nifs([empty/0, now/0, start/0, stop/2, record/2, leave/2,
        recorder_new/1, recorder_snapshot/1, recorder_quantiles/2,
        in_flight_new/1, in_flight_total/1, pacer_start/6, pacer_stop/1, pacer_counts/1,
-       report_encode/1, report_write/2, os_now/0, info/0]).
+       hiccup_start/0, hiccup_stop/1, kernels/0, report_encode/1, report_write/2, os_now/0, info/0]).
 
 %% Dialyzer knows that `nif_error' stands for any value; behind a function it would not.
 -define(NOT_LOADED, erlang:nif_error({not_loaded, [{module, ?MODULE}]})).
@@ -26,6 +27,7 @@
 -opaque recorder() :: reference().
 -opaque in_flight() :: reference().
 -opaque pacer() :: reference().
+-opaque hiccup() :: reference().
 -type ns() :: non_neg_integer().
 %% Percentiles, minimum, mean and maximum are there only when `count' is not 0. `encoded' is the
 %% histogram in HdrHistogram's V2 format, compressed, in base64.
@@ -100,6 +102,20 @@ pacer_stop(_Pacer) -> ?NOT_LOADED.
 %% @doc Arrivals so far; final once `pacer_finished' has come.
 -spec pacer_counts(pacer()) -> #{offered := non_neg_integer(), skipped := non_neg_integer()}.
 pacer_counts(_Pacer) -> ?NOT_LOADED.
+
+%% @doc Starts a thread that sleeps in steps of 1 ms and records how late it wakes. It ends with its
+%% caller, with its last reference, and when it is stopped.
+-spec hiccup_start() -> hiccup().
+hiccup_start() -> ?NOT_LOADED.
+
+%% @doc Ends the thread, waits for its end and gives what it recorded; again and again the same.
+-spec hiccup_stop(hiccup()) -> snapshot().
+hiccup_stop(_Hiccup) -> ?NOT_LOADED.
+
+%% @doc Wall times of two pieces of fixed work, one in registers, one through 8 MiB of memory. Takes
+%% some 70 ms of a dirty scheduler.
+-spec kernels() -> #{cpu_ns := ns(), memory_ns := ns()}.
+kernels() -> ?NOT_LOADED.
 
 %% @doc A report as JSON, after the checks that the gate makes when it reads one.
 -spec report_encode(map()) -> {ok, Json :: binary()} | {error, Message :: binary()}.

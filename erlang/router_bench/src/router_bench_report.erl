@@ -108,7 +108,8 @@ failure_text(Reason) ->
 
 %% One round
 
-round_of(N, #{throughput := Throughput, latency := Latency, warmup := Warmup} = Result) ->
+round_of(N, #{throughput := Throughput, latency := Latency, warmup := Warmup,
+              evidence := Evidence} = Result) ->
     Memory = memory(Result),
     Errors = errors(Result),
     Backpressure = router_counted(backpressure_active_total, Result),
@@ -122,7 +123,9 @@ round_of(N, #{throughput := Throughput, latency := Latency, warmup := Warmup} = 
       errors => Errors,
       backpressure => Backpressure,
       warmup => maps:update_with(rps, fun(Rates) -> [rounded(R) || R <- Rates] end, Warmup),
-      vm => vm(Result)}.
+      vm => vm(Result),
+      evidence => rounded_floats(Evidence),
+      disturbed => router_bench_disturbed:reasons(Evidence)}.
 
 figures(Quantities, #{duration_ns := DurationNs} = Phase) ->
     Percentiles = maps:map(fun(_, Snapshot) -> maps:remove(encoded, Snapshot) end,
@@ -221,6 +224,11 @@ mean(Values) ->
 deviation(Values) ->
     Mean = mean(Values),
     math:sqrt(lists:sum([(V - Mean) * (V - Mean) || V <- Values]) / (length(Values) - 1)).
+
+rounded_floats(Map) ->
+    maps:map(fun(_Key, Inner) when is_map(Inner) -> rounded_floats(Inner);
+                (Key, Value) -> rounded_float(Key, Value)
+             end, Map).
 
 rounded_float(_Key, Value) when is_float(Value) -> rounded(Value);
 rounded_float(_Key, Value) -> Value.

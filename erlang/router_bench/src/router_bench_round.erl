@@ -11,6 +11,7 @@
                     throughput := router_bench_closed_loop:result(),
                     latency := router_bench_open_loop:result(),
                     samples := router_bench_sampler:samples(),
+                    evidence := router_bench_evidence:evidence(),
                     counters_start := router_bench_adapter:counters(),
                     counters_end := router_bench_adapter:counters(),
                     env := router_bench_env:vm(),
@@ -28,6 +29,7 @@ measured(#{plan := Plan} = Context) ->
     watch_router(Context),
     first_error(Context,
                 [fun(C) -> kept(C, warmup, router_bench_warmup:run(C)) end,
+                 fun(C) -> {ok, C#{watching => router_bench_evidence:start()}} end,
                  fun(C) -> kept(C, counters_start, counters(C)) end,
                  fun(C) -> {ok, C#{sampler => start_sampler(C)}} end,
                  fun(C) -> kept(C, throughput, router_bench_closed_loop:run(C, ThroughputMs)) end,
@@ -35,10 +37,15 @@ measured(#{plan := Plan} = Context) ->
                  fun(#{sampler := Sampler} = C) ->
                          {ok, C#{samples => router_bench_sampler:stop(Sampler)}}
                  end,
-                 fun(C) -> kept(C, counters_end, counters(C)) end]).
+                 fun(C) -> kept(C, counters_end, counters(C)) end,
+                 fun(#{watching := Watching} = C) ->
+                         {ok, C#{evidence => router_bench_evidence:stop(Watching)}}
+                 end]).
 
 first_error(Context, []) ->
-    {ok, (maps:with([warmup, throughput, latency, samples, counters_start, counters_end], Context))#{
+    Measured = maps:with([warmup, throughput, latency, samples, counters_start, counters_end, evidence],
+                         Context),
+    {ok, Measured#{
            env => router_bench_env:vm(), clock => router_bench_env:clock()}};
 first_error(Context, [Step | Rest]) ->
     case Step(Context) of

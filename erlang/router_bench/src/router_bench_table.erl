@@ -16,6 +16,7 @@ format(#{metrics := Metrics, run := Run, rounds := Rounds} = Report) ->
                             {mem_mb_total_erlang, "MB"}, {errors_total, ""},
                             {backpressure_active_total, ""}]],
      [requests(Report) || is_map_key(accounting, Report)],
+     disturbed(Rounds),
      io_lib:format("~b rounds in ~.1f s: ~ts~n",
                    [length(Rounds), maps:get(duration_ms, Run) / 1000, ending(Run)])].
 
@@ -39,6 +40,16 @@ requests(#{accounting := Accounting}) ->
                    [Phase | [maps:get(Key, maps:get(Phase, Accounting))
                              || Key <- [offered, ok, error, timeout, rejected, skipped]]])
      || Phase <- [throughput, latency]].
+
+%% How many rounds were disturbed and why; nothing where none was.
+disturbed(Rounds) ->
+    Reasons = [Reasons || #{disturbed := [_ | _] = Reasons} <- Rounds],
+    Count = fun(Reason) -> length([found || Of <- Reasons, lists:member(Reason, Of)]) end,
+    Texts = [io_lib:format("~s in ~b", [Reason, Count(Reason)])
+             || Reason <- lists:usort(lists:append(Reasons))],
+    [io_lib:format("disturbed   ~b of ~b rounds: ~s~n",
+                   [length(Reasons), length(Rounds), lists:join(", ", Texts)])
+     || Reasons =/= []].
 
 ending(#{status := Status} = Run) ->
     Reason = case Run of

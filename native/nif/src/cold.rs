@@ -4,7 +4,8 @@ use std::path::Path;
 
 use cp1_format::{Report, parse, to_json, write_atomically};
 use latency_recorder::{
-    Arrivals, ClockInfo, InFlight, PacerHandle, PacerPlan, Recorder, Schedule, Snapshot, os_now_ns,
+    Arrivals, ClockInfo, HiccupHandle, InFlight, KernelTimes, PacerHandle, PacerPlan, Recorder,
+    Schedule, Snapshot, os_now_ns,
 };
 use rustler::{
     Atom, Encoder, Env, Error, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc, Term,
@@ -19,6 +20,7 @@ mod atoms {
         count, clamped, time_went_backwards, min_ns, mean_ns, max_ns,
         p50_ns, p90_ns, p95_ns, p99_ns, p999_ns, encoded,
         offered, skipped, version, profile, source, resolution_ns, read_cost_ns,
+        cpu_ns, memory_ns,
     }
 }
 
@@ -34,8 +36,11 @@ fn recorder_new(threads: u16) -> NifResult<Handle<'static, Recorder>> {
 /// `recorder_snapshot(Recorder) -> map()`. Dirty because it walks all counters and compresses.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn recorder_snapshot<'a>(env: Env<'a>, recorder: Handle<'a, Recorder>) -> NifResult<Term<'a>> {
-    let snapshot = recorder.snapshot();
-    let mut pairs = figures(&snapshot);
+    snapshot_term(env, &recorder.snapshot())
+}
+
+fn snapshot_term<'a>(env: Env<'a>, snapshot: &Snapshot) -> NifResult<Term<'a>> {
+    let mut pairs = figures(snapshot);
     let encoded =
         snapshot.encode_v2().map_err(|error| Error::RaiseTerm(Box::new(error.to_string())))?;
     let mut terms: Vec<_> = pairs.drain(..).map(|(key, ns)| (key, ns.encode(env))).collect();
@@ -156,6 +161,43 @@ fn pacer_stop(pacer: ResourceArc<Pacer>) -> Atom {
 fn pacer_counts<'a>(env: Env<'a>, pacer: ResourceArc<Pacer>) -> NifResult<Term<'a>> {
     let counts = pacer.0.counts();
     let pairs = [(atoms::offered(), counts.offered), (atoms::skipped(), counts.skipped)];
+    Term::map_from_pairs(env, &pairs)
+}
+
+/// A hiccup meter as Erlang holds it; ends when its owner or its last term goes.
+pub(crate) struct Hiccup(HiccupHandle);
+
+impl Resource for Hiccup {
+    const IMPLEMENTS_DOWN: bool = true;
+
+    fn down<'a>(&'a self, _: Env<'a>, _: LocalPid, _: Monitor) {
+        self.0.stop();
+    }
+}
+
+/// `hiccup_start() -> Hiccup`. Dirty because it starts a thread.
+#[rustler::nif(schedule = "DirtyIo")]
+fn hiccup_start(env: Env<'_>) -> NifResult<ResourceArc<Hiccup>> {
+    let handle =
+        HiccupHandle::start().map_err(|error| Error::RaiseTerm(Box::new(error.to_string())))?;
+    let hiccup = ResourceArc::new(Hiccup(handle));
+    if hiccup.monitor(Some(env), &env.pid()).is_none() {
+        return Err(Error::BadArg);
+    }
+    Ok(hiccup)
+}
+
+/// `hiccup_stop(Hiccup) -> map()`. Dirty because it waits for the thread's end, some 1 ms.
+#[rustler::nif(schedule = "DirtyIo")]
+fn hiccup_stop<'a>(env: Env<'a>, hiccup: ResourceArc<Hiccup>) -> NifResult<Term<'a>> {
+    snapshot_term(env, &hiccup.0.finish())
+}
+
+/// `kernels() -> #{cpu_ns, memory_ns}`. Dirty because it computes for some 70 ms.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn kernels(env: Env<'_>) -> NifResult<Term<'_>> {
+    let times = KernelTimes::measure();
+    let pairs = [(atoms::cpu_ns(), times.cpu_ns), (atoms::memory_ns(), times.memory_ns)];
     Term::map_from_pairs(env, &pairs)
 }
 

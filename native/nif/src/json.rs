@@ -4,7 +4,7 @@ use rustler::types::map::MapIterator;
 use rustler::{Term, TermType};
 use serde_json::{Map, Number, Value};
 
-/// Deepest accepted nesting; a report has 6 levels. Bounds the stack of a dirty scheduler.
+/// Deepest accepted nesting; a report has 7 levels. Bounds the stack of a dirty scheduler.
 const DEPTH_MAX: u32 = 16;
 
 /// Maps become objects (keys: atoms or binaries), proper lists arrays, binaries and atoms strings,

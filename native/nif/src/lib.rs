@@ -18,7 +18,9 @@ use rustler::{Env, Term};
 /// Runs once, before anything is timed; choosing the clock takes some 2 ms of that scheduler.
 fn load(env: Env<'_>, _info: Term<'_>) -> bool {
     latency_recorder::select_clock();
-    handle::register(env) && env.register::<cold::Pacer>().is_ok()
+    handle::register(env)
+        && env.register::<cold::Pacer>().is_ok()
+        && env.register::<cold::Hiccup>().is_ok()
 }
 
 rustler::init!("router_bench_nif", load = load);

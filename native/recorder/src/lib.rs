@@ -5,6 +5,8 @@
 //! thread's own shard. A reader adds the shards up into a [`Snapshot`]; it never stops a writer and
 //! never resets anything, so that any number of readers may look at any time.
 //!
+//! A [`HiccupHandle`] and [`KernelTimes`] tell a disturbed machine from a slow program.
+//!
 //! # Accuracy
 //!
 //! The layout is HdrHistogram's with 3 significant digits from 1 ns to 60 s: a percentile is at most
@@ -22,6 +24,8 @@
 //! Nothing here panics; sums wrap after 584 years of recorded time.
 
 mod clock;
+mod hiccup;
+mod kernel;
 mod layout;
 mod pacer;
 mod primitive;
@@ -30,6 +34,8 @@ mod shard;
 mod snapshot;
 
 pub use clock::{ClockInfo, now_ns, os_now_ns, select as select_clock};
+pub use hiccup::HiccupHandle;
+pub use kernel::KernelTimes;
 pub use layout::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of};
 pub use pacer::{Arrivals, InFlight, PacerCounts, PacerHandle, PacerPlan, Schedule, ScheduleError};
 pub use recorder::Recorder;

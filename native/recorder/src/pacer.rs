@@ -265,7 +265,7 @@ fn sleep_until(deadline_ns: u64, stop: &AtomicBool) -> bool {
 
 /// Sleeps until a time of [`os_now_ns`].
 #[cfg(target_os = "linux")]
-fn sleep_to(deadline_ns: u64) {
+pub(crate) fn sleep_to(deadline_ns: u64) {
     let deadline = libc::timespec {
         tv_sec: (deadline_ns / 1_000_000_000) as libc::time_t,
         tv_nsec: (deadline_ns % 1_000_000_000) as libc::c_long,
@@ -283,12 +283,12 @@ fn sleep_to(deadline_ns: u64) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn sleep_to(deadline_ns: u64) {
+pub(crate) fn sleep_to(deadline_ns: u64) {
     thread::sleep(std::time::Duration::from_nanos(deadline_ns.saturating_sub(os_now_ns())));
 }
 
 /// Linux may wake a thread up to 50 µs late to save power; ask for 1 ns instead.
-fn tighten_timer() {
+pub(crate) fn tighten_timer() {
     #[cfg(target_os = "linux")]
     // SAFETY: sets a property of this thread only; a failure leaves the default slack.
     unsafe {

@@ -10,7 +10,8 @@ use std::thread;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use latency_recorder::{
-    Arrivals, HIGHEST_NS, InFlight, PacerHandle, PacerPlan, Recorder, Schedule, now_ns,
+    Arrivals, HIGHEST_NS, HiccupHandle, InFlight, PacerHandle, PacerPlan, Recorder, Schedule,
+    now_ns, os_now_ns,
 };
 use proptest::prelude::*;
 
@@ -232,4 +233,20 @@ fn a_pacer_ends_when_a_worker_is_gone_and_when_it_is_dropped() {
             .unwrap();
     drop(handle);
     end.recv().unwrap();
+}
+
+#[test]
+fn a_hiccup_meter_counts_every_step_however_late_and_the_same_once_it_has_ended() {
+    let before_ns = os_now_ns();
+    let meter = HiccupHandle::start().unwrap();
+    let started_ns = os_now_ns();
+    while os_now_ns() < started_ns + 30_000_000 {
+        thread::yield_now();
+    }
+    let stop_ns = os_now_ns();
+    let recorded = meter.finish();
+    let steps_min = (stop_ns - started_ns) / 1_000_000;
+    let steps_max = (os_now_ns() - before_ns) / 1_000_000;
+    assert!((steps_min..=steps_max).contains(&recorded.count()), "{}", recorded.count());
+    assert_eq!(meter.finish(), recorded);
 }

@@ -23,6 +23,7 @@
 
 mod decimal;
 mod environment;
+mod evidence;
 mod metric;
 mod policy;
 mod read;
@@ -35,6 +36,7 @@ mod write;
 
 pub use decimal::{Amount, Decimal, NumberError};
 pub use environment::{ContainerLimits, Environment, EnvironmentField, kernel_major_minor};
+pub use evidence::{Disturbance, Evidence, Hiccups, KernelTimes, Kernels, Machine};
 pub use metric::{Direction, Metric};
 pub use policy::{Absolute, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion, Relative, Rule};
 pub use read::{Document, Place, ReadError, Segment, Violation, parse, read_file};

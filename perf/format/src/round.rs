@@ -1,11 +1,12 @@
 //! What one round measured: its figures, its requests, its distributions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decimal::Amount;
+use crate::evidence::{Disturbance, Evidence};
 use crate::metric::Metric;
 use crate::read::{Segment, Violation};
 use crate::vm::VmFigures;
@@ -39,6 +40,12 @@ pub struct Round {
     /// What was sampled inside the VM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vm: Option<VmFigures>,
+    /// What was seen of the machine meanwhile; absent where nobody looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+    /// Why the round counts as disturbed; empty where nothing was found, absent where nobody looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disturbed: Option<BTreeSet<Disturbance>>,
 }
 
 /// The discarded load before the measured phases: slices of closed loop until throughput is steady.

@@ -7,17 +7,19 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use cp1_format::{
-    Absolute, Accounting, Amount, Counted, Decimal, EncodedHistogram, Environment,
-    EnvironmentField, EnvironmentPolicy, GatePolicy, Git, HISTOGRAM_ENCODING, LatencyPhase,
-    Lateness, MemoryFigures, MemoryGrowth, Metric, Metrics, Outcomes, Percentiles, Phase, Policy,
-    PolicyVersion, ProbeCost, Quantity, Relative, Report, Round, Rule, Run, RunQueue, RunStatus,
-    SamplerFigures, SchedulerUtilization, SchemaName, SchemaTag, Series, ThroughputPhase,
-    Timestamp, VmFigures, Warmup, parse, read_file, to_json, write_atomically,
+    Absolute, Accounting, Amount, Counted, Decimal, Disturbance, EncodedHistogram, Environment,
+    EnvironmentField, EnvironmentPolicy, Evidence, GatePolicy, Git, HISTOGRAM_ENCODING, Hiccups,
+    KernelTimes, Kernels, LatencyPhase, Lateness, Machine, MemoryFigures, MemoryGrowth, Metric,
+    Metrics, Outcomes, Percentiles, Phase, Policy, PolicyVersion, ProbeCost, Quantity, Relative,
+    Report, Round, Rule, Run, RunQueue, RunStatus, SamplerFigures, SchedulerUtilization,
+    SchemaName, SchemaTag, Series, ThroughputPhase, Timestamp, VmFigures, Warmup, parse, read_file,
+    to_json, write_atomically,
 };
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -55,12 +57,50 @@ fn percentiles() -> impl Strategy<Value = Percentiles> {
     })
 }
 
+fn evidence() -> impl Strategy<Value = Evidence> {
+    let hiccups =
+        (percentiles(), percentiles()).prop_map(|(native, beam)| Hiccups { native, beam });
+    let machine = (of(amount()), of(any::<u64>())).prop_map(|(steal_pct, throttled_us)| Machine {
+        steal_pct,
+        throttled_us,
+        ..Machine::default()
+    });
+    let kernels = (any::<u64>(), any::<u64>()).prop_map(|(cpu_ns, memory_ns)| {
+        let times = KernelTimes { cpu_ns, memory_ns };
+        Kernels { before: times, after: times }
+    });
+    (of(hiccups), of(machine), of(kernels), of(amount())).prop_map(
+        |(hiccups, machine, kernels, clock_drift_ppm)| Evidence {
+            hiccups,
+            machine,
+            kernels,
+            clock_drift_ppm,
+        },
+    )
+}
+
+fn disturbed() -> impl Strategy<Value = BTreeSet<Disturbance>> {
+    use Disturbance::*;
+    let all = [
+        CpuStolen,
+        OtherCpuLoad,
+        CpuThrottled,
+        HostStall,
+        VmStall,
+        CpuSpeedChanged,
+        MemorySpeedChanged,
+        ClockDrift,
+    ];
+    btree_set(select(all.to_vec()), 0..4)
+}
+
 fn round() -> impl Strategy<Value = Round> {
     let counted = (of(any::<u64>()), of(any::<u64>()))
         .prop_map(|(driver, router)| Counted { driver, router });
+    let seen = (of(evidence()), of(disturbed()));
     let parts = (metrics(), accounting(), percentiles(), percentiles(), any::<u64>());
-    (parts, counted, of(vm())).prop_map(|((metrics, accounting, one, other, n), counted, vm)| {
-        Round {
+    (parts, counted, of(vm()), seen).prop_map(
+        |((metrics, accounting, one, other, n), counted, vm, (evidence, disturbed))| Round {
             round: 0,
             metrics,
             accounting,
@@ -81,8 +121,10 @@ fn round() -> impl Strategy<Value = Round> {
                 rps: vec![Amount::from(n)],
             }),
             vm,
-        }
-    })
+            evidence,
+            disturbed,
+        },
+    )
 }
 
 fn vm() -> impl Strategy<Value = VmFigures> {
@@ -320,4 +362,20 @@ fn the_policy_of_the_freeze_is_read_and_keeps_its_limits() {
     assert_eq!(policy.rules.len(), Metric::ALL.len());
     assert_eq!(policy.gate, GatePolicy::default());
     assert_eq!(policy.environment, EnvironmentPolicy::default());
+}
+
+#[test]
+fn a_disturbance_is_called_in_code_as_in_files() {
+    for disturbance in [
+        Disturbance::CpuStolen,
+        Disturbance::OtherCpuLoad,
+        Disturbance::CpuThrottled,
+        Disturbance::HostStall,
+        Disturbance::VmStall,
+        Disturbance::CpuSpeedChanged,
+        Disturbance::MemorySpeedChanged,
+        Disturbance::ClockDrift,
+    ] {
+        assert_eq!(to_json(&disturbance).unwrap(), format!("\"{}\"\n", disturbance.name()));
+    }
 }

@@ -1,0 +1,223 @@
+%% @doc Readings of the machine's counters, and what they grew by.
+%%
+%% What cannot be read is absent, never 0. Linux only; elsewhere every reading is empty. The parsers
+%% are pure and take any text: garbage is absence.
+%%
+%% Texts are taken apart with BIFs only: `string' would load the Unicode tables into the measured
+%% VM, 2 MB that would be measured as the router's.
+-module(router_bench_machine).
+
+-export([read/0, read/1, growth/2]).
+-export([cpu_ticks/1, own_ticks/1, throttling/1, pressure_us/1, context_switches/1, count/1,
+         cpu_group/1]).
+
+-export_type([reading/0, growth/0]).
+
+%% Processor time in ticks of the kernel, since it booted: `busy' of processes, `steal' of other
+%% guests, `total' of all; `own' of this VM. Context switches by thread.
+-type reading() :: #{cpu => cpu_ticks(),
+                     own_ticks => non_neg_integer(),
+                     throttling => throttling(),
+                     pressure_us => non_neg_integer(),
+                     switches => #{Thread :: binary() => switches()},
+                     frequency_khz => non_neg_integer()}.
+-type cpu_ticks() :: #{busy := non_neg_integer(), steal := non_neg_integer(),
+                       total := non_neg_integer()}.
+-type throttling() :: #{periods := non_neg_integer(), us := non_neg_integer()}.
+-type switches() :: #{voluntary := non_neg_integer(), involuntary := non_neg_integer()}.
+-type growth() :: #{steal_pct => float(), other_cpu_pct => float(),
+                    throttled_periods => non_neg_integer(), throttled_us => non_neg_integer(),
+                    cpu_pressure_some_us => non_neg_integer(),
+                    voluntary_context_switches => non_neg_integer(),
+                    involuntary_context_switches => non_neg_integer(),
+                    frequency_before_khz => non_neg_integer(),
+                    frequency_after_khz => non_neg_integer()}.
+
+%% @doc Reads this machine.
+-spec read() -> reading().
+read() ->
+    read("/").
+
+%% @doc Reads the `proc' and `sys' below a directory.
+-spec read(Root :: file:filename()) -> reading().
+read(Root) ->
+    Of = fun(Path, Parse) -> parsed(filename:join(Root, Path), Parse) end,
+    present([{cpu, Of("proc/stat", fun cpu_ticks/1)},
+             {own_ticks, Of("proc/self/stat", fun own_ticks/1)},
+             {throttling, Of(cpu_stat(Root), fun throttling/1)},
+             {pressure_us, Of("proc/pressure/cpu", fun pressure_us/1)},
+             {switches, all_switches(filename:join(Root, "proc/self/task"))},
+             {frequency_khz, Of("sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq",
+                                fun count/1)}]).
+
+parsed(Path, Parse) ->
+    case file:read_file(Path) of
+        {ok, Text} -> Parse(Text);
+        {error, _} -> absent
+    end.
+
+cpu_stat(Root) ->
+    Group = case parsed(filename:join(Root, "proc/self/cgroup"), fun cpu_group/1) of
+                absent -> <<>>;
+                Path -> Path
+            end,
+    filename:join(["sys/fs/cgroup", Group, "cpu.stat"]).
+
+all_switches(Directory) ->
+    case file:list_dir(Directory) of
+        {ok, Threads} ->
+            Read = [{list_to_binary(Thread),
+                     parsed(filename:join([Directory, Thread, "status"]), fun context_switches/1)}
+                    || Thread <- Threads],
+            case present(Read) of
+                Switches when map_size(Switches) > 0 -> Switches;
+                _ -> absent
+            end;
+        {error, _} ->
+            absent
+    end.
+
+%% @doc What the counters grew by between two readings. A counter that went back says nothing.
+-spec growth(Before :: reading(), After :: reading()) -> growth().
+growth(Before, After) ->
+    Counted = [{throttled_periods, [throttling, periods]}, {throttled_us, [throttling, us]},
+               {cpu_pressure_some_us, [pressure_us]}],
+    present([{steal_pct, share(cpu_grown(steal, Before, After), cpu_grown(total, Before, After))},
+             {other_cpu_pct, share(others(Before, After), cpu_grown(total, Before, After))},
+             {voluntary_context_switches, switched(voluntary, Before, After)},
+             {involuntary_context_switches, switched(involuntary, Before, After)},
+             {frequency_before_khz, at([frequency_khz], Before)},
+             {frequency_after_khz, at([frequency_khz], After)}
+             | [{Name, grown(Path, Before, After)} || {Name, Path} <- Counted]]).
+
+cpu_grown(Key, Before, After) ->
+    grown([cpu, Key], Before, After).
+
+%% The kernel books processes and processors apart: the difference may be a few ticks below 0.
+others(Before, After) ->
+    case {cpu_grown(busy, Before, After), grown([own_ticks], Before, After)} of
+        {Busy, Own} when is_integer(Busy), is_integer(Own) -> max(0, Busy - Own);
+        _ -> absent
+    end.
+
+share(Part, Total) when is_integer(Part), is_integer(Total), Total > 0 ->
+    100.0 * min(Part, Total) / Total;
+share(_Part, _Total) ->
+    absent.
+
+%% A thread that is new counts from 0; one that has ended took its count along.
+switched(Kind, #{switches := Before}, #{switches := After}) ->
+    lists:sum([max(0, maps:get(Kind, Switches) - maps:get(Kind, maps:get(Thread, Before, #{}), 0))
+               || {Thread, Switches} <- maps:to_list(After)]);
+switched(_Kind, _Before, _After) ->
+    absent.
+
+grown(Path, Before, After) ->
+    case {at(Path, Before), at(Path, After)} of
+        {From, To} when is_integer(From), is_integer(To), To >= From -> To - From;
+        _ -> absent
+    end.
+
+at([], Value) -> Value;
+at([Key | Path], Map) when is_map_key(Key, Map) -> at(Path, maps:get(Key, Map));
+at(_Path, _Map) -> absent.
+
+%% Parsers
+
+%% @doc Of `/proc/stat': processes are user, nice and system; guests are inside user and nice.
+-spec cpu_ticks(binary()) -> cpu_ticks() | absent.
+cpu_ticks(Text) ->
+    case [counts(Rest) || [<<"cpu">> | Rest] <- words_of_lines(Text)] of
+        [[User, Nice, System, Idle, IoWait, Irq, SoftIrq, Steal | _]] ->
+            Busy = User + Nice + System,
+            #{busy => Busy, steal => Steal,
+              total => Busy + Idle + IoWait + Irq + SoftIrq + Steal};
+        _ ->
+            absent
+    end.
+
+%% @doc Of `/proc/self/stat': user and system time are fields 14 and 15. Field 2, the name, is in
+%% parentheses and may hold anything, so fields count from behind the last one.
+-spec own_ticks(binary()) -> non_neg_integer() | absent.
+own_ticks(Text) ->
+    case words(lists:last(binary:split(Text, <<")">>, [global]))) of
+        [_, _, _, _, _, _, _, _, _, _, _, User, System | _] ->
+            case counts([User, System]) of
+                [UserTicks, SystemTicks] -> UserTicks + SystemTicks;
+                absent -> absent
+            end;
+        _ ->
+            absent
+    end.
+
+%% @doc Of a version 2 control group's `cpu.stat'; absent where no quota is accounted for.
+-spec throttling(binary()) -> throttling() | absent.
+throttling(Text) ->
+    case {keyed(<<"nr_throttled">>, Text), keyed(<<"throttled_usec">>, Text)} of
+        {Periods, Us} when is_integer(Periods), is_integer(Us) -> #{periods => Periods, us => Us};
+        _ -> absent
+    end.
+
+%% @doc Of `/proc/pressure/cpu': time in which some task waited for a processor.
+-spec pressure_us(binary()) -> non_neg_integer() | absent.
+pressure_us(Text) ->
+    case [Total || [<<"some">> | Words] <- words_of_lines(Text),
+                   <<"total=", Total/binary>> <- Words] of
+        [Total] -> count(Total);
+        _ -> absent
+    end.
+
+%% @doc Of a thread's `status'.
+-spec context_switches(binary()) -> switches() | absent.
+context_switches(Text) ->
+    case {keyed(<<"voluntary_ctxt_switches:">>, Text),
+          keyed(<<"nonvoluntary_ctxt_switches:">>, Text)} of
+        {Voluntary, Involuntary} when is_integer(Voluntary), is_integer(Involuntary) ->
+            #{voluntary => Voluntary, involuntary => Involuntary};
+        _ ->
+            absent
+    end.
+
+%% @doc Of `/proc/self/cgroup': the path of the version 2 group, without its leading slash.
+-spec cpu_group(binary()) -> binary() | absent.
+cpu_group(Text) ->
+    case [Path || <<"0::/", Path/binary>> <- binary:split(Text, <<"\n">>, [global])] of
+        [Path] -> Path;
+        _ -> absent
+    end.
+
+%% @doc A text that is one whole number. Longer than 20 digits is no counter of a kernel.
+-spec count(binary()) -> non_neg_integer() | absent.
+count(Text) ->
+    case words(Text) of
+        [Word] when byte_size(Word) =< 20 ->
+            case [Digit || <<Digit>> <= Word, Digit >= $0, Digit =< $9] of
+                Digits when length(Digits) =:= byte_size(Word) -> binary_to_integer(Word);
+                _ -> absent
+            end;
+        _ ->
+            absent
+    end.
+
+keyed(Key, Text) ->
+    case [Value || [First, Value] <- words_of_lines(Text), First =:= Key] of
+        [Value] -> count(Value);
+        _ -> absent
+    end.
+
+counts(Words) ->
+    Counts = [count(Word) || Word <- Words],
+    case lists:member(absent, Counts) of
+        true -> absent;
+        false -> Counts
+    end.
+
+words_of_lines(Text) ->
+    [words(Line) || Line <- binary:split(Text, <<"\n">>, [global])].
+
+%% By bytes: a kernel's text need not be UTF-8.
+words(Line) ->
+    binary:split(Line, [<<" ">>, <<"\t">>, <<"\n">>], [global, trim_all]).
+
+present(Pairs) ->
+    maps:from_list([{Key, Value} || {Key, Value} <- Pairs, Value =/= absent]).
