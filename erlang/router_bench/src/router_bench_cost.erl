@@ -13,14 +13,18 @@
 -spec main() -> no_return().
 main() ->
     io:put_chars(format(measure())),
-    {ok, #{share := Share, bare_ns := BareNs}} = probe_effect(ref_router_adapter),
-    io:format("probe effect: with recorder and sampler rps is ~.2f % lower, at ~b ns a request~n",
-              [Share * 100, round(BareNs)]),
+    {ok, #{bare_ns := BareNs} = Effect} = probe_effect(ref_router_adapter),
+    io:format("~nprobe effect on the throughput of a router that takes ~b ns for a request:~n",
+              [round(BareNs)]),
+    [io:format("  ~-24s ~6.2f %~n", [What, 100 * maps:get(What, Effect)])
+     || What <- [recorder, sampler, recorder_and_sampler]],
     halt(0).
 
-%% @doc By what share throughput falls when the closed loop is recorded and sampled, against the same
-%% requests without; in turns within one run, on all schedulers. The median over turns.
--spec probe_effect(module()) -> {ok, #{share := float(), bare_ns := float()}} | {error, term()}.
+%% @doc By what share throughput falls when the closed loop is recorded, sampled, and both, against the
+%% same requests without; in turns within one run, on all schedulers. Medians over turns.
+-spec probe_effect(module()) ->
+          {ok, #{bare_ns := float(), recorder := float(), sampler := float(),
+                 recorder_and_sampler := float()}} | {error, term()}.
 probe_effect(Adapter) ->
     {ok, Plan} = router_bench_plan:new(#{adapter => Adapter}),
     router_bench_router:with(Plan, fun(State) ->
@@ -32,13 +36,16 @@ probe_effect(Adapter) ->
         _ = [timed(Loop, Schedulers) || Loop <- [Bare, Recorded]],
         Turns = [begin
                      BareNs = timed(Bare, Schedulers),
-                     Sampler = router_bench_sampler:start_link(Adapter, State, 50),
                      RecordedNs = timed(Recorded, Schedulers),
+                     Sampler = router_bench_sampler:start_link(Adapter, State, 50),
+                     SampledNs = timed(Bare, Schedulers),
+                     BothNs = timed(Recorded, Schedulers),
                      _ = router_bench_sampler:stop(Sampler),
-                     {1 - BareNs / RecordedNs, BareNs}
+                     [BareNs | [1 - BareNs / Ns || Ns <- [RecordedNs, SampledNs, BothNs]]]
                  end || _ <- lists:seq(1, ?TURNS)],
-        {Shares, Costs} = lists:unzip(Turns),
-        {ok, #{share => median(Shares), bare_ns => median(Costs)}}
+        Median = fun(Column) -> median([lists:nth(Column, Turn) || Turn <- Turns]) end,
+        {ok, #{bare_ns => Median(1), recorder => Median(2), sampler => Median(3),
+               recorder_and_sampler => Median(4)}}
     end).
 
 bare(_Adapter, _State, 0) -> ok;
