@@ -21,13 +21,13 @@ pub enum WriteError {
     },
 }
 
-/// JSON with 2 spaces, keys in the order of the type, a final newline, and pure ASCII: what a
-/// terminal or an editor could take for a command stands as `\u` escape.
+/// JSON with 2 spaces, keys in the order of the type, a list of numbers on one line, a final newline,
+/// and pure ASCII: what a terminal or an editor could take for a command stands as `\u` escape.
 ///
 /// # Errors
 /// [`WriteError::Encode`] for a value that JSON cannot say, such as NaN.
 pub fn to_json<T: Serialize>(value: &T) -> Result<String, WriteError> {
-    let pretty = serde_json::to_string_pretty(value)?;
+    let pretty = numbers_on_one_line(&serde_json::to_string_pretty(value)?);
     let mut json = String::with_capacity(pretty.len() + 1);
     for character in pretty.chars() {
         // Beyond ASCII, JSON text has only the insides of strings, where an escape means the same.
@@ -41,6 +41,30 @@ pub fn to_json<T: Serialize>(value: &T) -> Result<String, WriteError> {
     }
     json.push('\n');
     Ok(json)
+}
+
+/// Joins the lines of each list that holds only numbers. A line break inside a string is escaped, so
+/// lines are JSON's own.
+fn numbers_on_one_line(pretty: &str) -> String {
+    let is_number =
+        |line: &str| line.trim_start().starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    let mut joined = String::with_capacity(pretty.len());
+    let mut lines = pretty.lines().peekable();
+    while let Some(line) = lines.next() {
+        joined.push_str(line);
+        if line.ends_with('[') && lines.peek().is_some_and(|next| is_number(next)) {
+            let mut separator = "";
+            while let Some(number) = lines.next_if(|next| is_number(next)) {
+                joined.push_str(separator);
+                joined.push_str(number.trim().trim_end_matches(','));
+                separator = ", ";
+            }
+            joined.push_str(lines.next().unwrap_or_default().trim_start());
+        }
+        joined.push('\n');
+    }
+    joined.truncate(joined.trim_end().len());
+    joined
 }
 
 /// Writes to a temporary name in the same directory, syncs, and renames: a reader sees the old

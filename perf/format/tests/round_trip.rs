@@ -379,3 +379,16 @@ fn a_disturbance_is_called_in_code_as_in_files() {
         assert_eq!(to_json(&disturbance).unwrap(), format!("\"{}\"\n", disturbance.name()));
     }
 }
+
+#[test]
+fn a_list_of_numbers_takes_one_line_and_no_other_list_does() {
+    let value = serde_json::json!({
+        "a": [1, -2.5, 3], "b": [[1], ["x"], []], "c": ["1", 2], "d": {"e": [0]}, "f": "[\n1,\n]"
+    });
+    let json = to_json(&value).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
+    assert!(json.contains("\"a\": [1, -2.5, 3],\n"), "{json}");
+    assert!(json.contains("\"e\": [0]\n"), "{json}");
+    assert!(json.contains("    [1],\n"), "{json}");
+    assert!(json.contains("\"1\",\n    2\n"), "{json}");
+}
