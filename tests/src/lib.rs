@@ -185,6 +185,25 @@ pub fn left_running(artifacts: &Path) -> std::io::Result<BTreeMap<u32, String>> 
     Ok(left)
 }
 
+/// Kills the measured BEAM of a run outright, once there is one.
+///
+/// # Errors
+/// The operating system's, and that no such process came within a minute.
+pub fn kill_peer(artifacts: &Path) -> std::io::Result<()> {
+    for _ in 0..3_000 {
+        let processes = processes_with_environment(&artifacts.display().to_string())?;
+        if let Some(pid) = processes.iter().find_map(|(pid, command)| {
+            // A peer's command line says so; the benchmark's own does not.
+            command.contains("-user peer").then_some(pid)
+        }) {
+            let kill = Command::new("sh").arg("-c").arg(format!("kill -KILL {pid}")).status()?;
+            return if kill.success() { Ok(()) } else { Err(std::io::Error::other("kill failed")) };
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(std::io::Error::other("no peer was started"))
+}
+
 fn processes_with_environment(needle: &str) -> std::io::Result<BTreeMap<u32, String>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir("/proc")? {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use cp1_format::{Metric, Outcome, RunStatus};
-use cp1_pipeline_tests::{Workplace, left_running, signal, violated};
+use cp1_pipeline_tests::{Workplace, kill_peer, left_running, signal, violated};
 
 #[test]
 fn each_planted_fault_turns_exactly_the_metric_it_hits_red() {
@@ -68,6 +68,24 @@ fn a_router_that_crashes_leaves_a_report_that_is_invalid() {
     assert_ne!(report.run.ct_exit_code, Some(0), "the test run failed, and the report says so");
     assert!(report.run.reason.unwrap().contains("router_died"));
     assert!(ended.printed.contains("router_died"), "{}", ended.printed);
+}
+
+#[test]
+fn a_killed_peer_leaves_a_report_that_is_invalid() {
+    let workplace = Workplace::new().unwrap();
+    let artifacts = workplace.path("artifacts");
+    let mut command = workplace.perf_gate();
+    command.env("ARTIFACTS_DIR", &artifacts).env("PERF_LATENCY_MS", "600000");
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    kill_peer(&artifacts).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    let report = workplace.report().unwrap();
+    assert_eq!(report.run.status, Some(RunStatus::Failed));
+    assert!(report.run.reason.unwrap().contains("peer"), "the report says who died");
+    assert_eq!(workplace.verdict().unwrap().outcome, Outcome::Invalid);
+    assert_eq!(left_running(&artifacts).unwrap(), BTreeMap::new());
 }
 
 #[test]
