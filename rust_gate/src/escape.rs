@@ -1,4 +1,5 @@
-//! Text out of files is data: nothing in it may steer a terminal, a Markdown page or a reader's eye.
+//! Text out of files is data: nothing in it may steer a terminal, a Markdown page or a reader's
+//! eye.
 
 /// Longest shown text, in characters after escaping; the rest is an ellipsis.
 const SHOWN_MAX_CHARS: usize = 300;

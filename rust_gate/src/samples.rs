@@ -6,8 +6,9 @@ use cp1_format::{Metric, Problem, Report, RunStatus};
 /// error of a percentile falls with the square root of those above it, and 200 keep it near 2 %.
 const SAMPLES_ABOVE: u64 = 200;
 
-/// Whether the figures of this metric cannot be judged, and why: for want of samples, or because they
-/// show the load generator's lateness and not the router's. A report without rounds does not say how many samples it has and is taken at its word.
+/// Whether the figures of this metric cannot be judged, and why: for want of samples, or because
+/// they show the load generator's lateness and not the router's. A report without rounds does not
+/// say how many samples it has and is taken at its word.
 #[must_use]
 pub fn shortage(path: &str, report: &Report, metric: Metric) -> Option<Problem> {
     let (name, per_sample_above) = match metric {

@@ -2,10 +2,12 @@
 //!
 //! # What outranks what
 //!
-//! 1. INVALID: a file could not be read, is incomplete, contradicts itself, or is no sound baseline.
+//! 1. INVALID: a file could not be read, is incomplete, contradicts itself, or is no sound
+//!    baseline.
 //! 2. REGRESSION by an absolute limit: it needs no baseline, so no environment excuses it.
 //! 3. INCOMPARABLE: environment or load differ, so a relative limit says nothing, either way.
-//! 4. REGRESSION by a relative limit. A planted fault does not hide it: such a run is meant to fail.
+//! 4. REGRESSION by a relative limit. A planted fault does not hide it: such a run is meant to
+//!    fail.
 //! 5. INVALID by a planted fault: what would pass was not the router itself.
 //! 6. INCONCLUSIVE: too few samples, or arrivals that were skipped.
 //! 7. PASS.

@@ -1,8 +1,8 @@
-//! What the cross-language tests share: short runs of `scripts/perf_gate.sh` in a directory of their
-//! own.
+//! What the cross-language tests share: short runs of `scripts/perf_gate.sh` in a directory of
+//! their own.
 //!
-//! The runs are far too short for figures to trust. They use a policy whose limits on time are so wide
-//! that only a planted fault crosses them, whatever else the machine is doing.
+//! The runs are far too short for figures to trust. They use a policy whose limits on time are so
+//! wide that only a planted fault crosses them, whatever else the machine is doing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use cp1_format::{Judgement, Metric, Report, Verdict, read_file};
 
-/// Latency may be 18 ms, throughput may fall to a twentieth, memory may double: noise stays below, and
-/// the planted faults go beyond by construction (a delay of 20 ms is at least 20 ms).
+/// Latency may be 18 ms, throughput may fall to a twentieth, memory may double: noise stays below,
+/// and the planted faults go beyond by construction (a delay of 20 ms is at least 20 ms).
 const WIDE_POLICY: &str = r#"{
   "version": "cp1",
   "rules": {
@@ -56,12 +56,13 @@ impl Workplace {
         self.directory.path().join(name)
     }
 
-    /// `scripts/perf_gate.sh` with one round of some 10 seconds, just long enough for a p99, at a rate
-    /// that 64 workers keep up with while each request takes 20 ms.
+    /// `scripts/perf_gate.sh` with one round of some 10 seconds, just long enough for a p99, at a
+    /// rate that 64 workers keep up with while each request takes 20 ms.
     #[must_use]
     pub fn perf_gate(&self) -> Command {
         let mut command = Command::new("env");
-        // Whoever runs the tests in the background may have SIGINT ignored; a shell could not trap it.
+        // Whoever runs the tests in the background may have SIGINT ignored; a shell could not trap
+        // it.
         command.arg("--default-signal=INT").arg(root().join("scripts/perf_gate.sh"));
         command.current_dir(self.directory.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars() {
@@ -168,8 +169,8 @@ pub fn signal(child: &Child, name: &str) -> std::io::Result<()> {
     if status.success() { Ok(()) } else { Err(std::io::Error::other("kill failed")) }
 }
 
-/// The processes of a run that are still there some seconds after it: its artifacts directory stands
-/// in the environment of each.
+/// The processes of a run that are still there some seconds after it: its artifacts directory
+/// stands in the environment of each.
 ///
 /// # Errors
 /// The operating system's.

@@ -5,8 +5,8 @@
 -export([init/1, request/2, route/2, counters/1, terminate/1]).
 -export([processes/1, faults/0, control/2]).
 
-%% Callers at which backpressure begins while it is planted as a fault: few, so that reaching them is
-%% quick.
+%% Callers at which backpressure begins while it is planted as a fault: few, so that reaching them
+%% is quick.
 -define(PLANTED_WATERMARK, 256).
 %% @doc Starts the router with its default configuration.
 -spec init(router_bench_adapter:options()) -> {ok, map()} | {error, term()}.
@@ -74,7 +74,8 @@ processes(_State) ->
 faults() ->
     [delay_us, error_ratio, leak_bytes, backpressure, crash_after].
 
-%% @doc A tenant that nobody knows is an error; as many callers as the high watermark are backpressure.
+%% @doc A tenant that nobody knows is an error; as many callers as the high watermark are
+%% backpressure.
 -spec control(errors_total | backpressure_active_total, map()) -> term().
 control(errors_total, _State) ->
     ref_router:route(#{tenant => <<"nobody">>});

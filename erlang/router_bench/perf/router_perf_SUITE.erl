@@ -1,7 +1,7 @@
 %% @doc The benchmark as a test suite: `rebar3 as perf ct'.
 %%
-%% Settings are the `PERF_*' variables; README.md has them. The report goes to `PERF_REPORT_FILE', by
-%% default to a new `perf_baseline_<time>.json' in `ARTIFACTS_DIR' (`_artifacts').
+%% Settings are the `PERF_*' variables; README.md has them. The report goes to `PERF_REPORT_FILE',
+%% by default to a new `perf_baseline_<time>.json' in `ARTIFACTS_DIR' (`_artifacts').
 -module(router_perf_SUITE).
 
 -export([all/0, suite/0, cp1/1]).

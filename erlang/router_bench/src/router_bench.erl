@@ -9,11 +9,12 @@
 
 -export([run/1, find_rate/1, write_report/2]).
 
-%% @doc Runs the plan of some options, or the default plan of an adapter. Prints progress and a table.
+%% @doc Runs the plan of some options, or the default plan of an adapter. Prints progress and a
+%% table.
 %%
-%% `{error, {failed, Text, Report}}': a round ended early; the report has what was measured until then.
-%% With option `report_file' the report is on disk from the start, marked unfinished, and is replaced
-%% after every round: whatever ends this VM, what is left says how far the run came.
+%% `{error, {failed, Text, Report}}': a round ended early; the report has what was measured until
+%% then. With option `report_file' the report is on disk from the start, marked unfinished, and is
+%% replaced after every round: whatever ends this VM, what is left says how far the run came.
 -spec run(module() | router_bench_plan:options()) ->
           {ok, router_bench_report:report()}
         | {error, {failed, Text :: binary(), router_bench_report:report()}
@@ -30,9 +31,9 @@ run(Options) when is_map(Options) ->
             {error, Reason}
     end.
 
-%% @doc Finds the highest arrival rate at which p99 of the response time stays at or under `p99_limit_us'
-%% (default 1,000) with no arrival skipped, to 5 %. Each trial runs for `latency_ms'; choose a rate well
-%% below what this finds.
+%% @doc Finds the highest arrival rate at which p99 of the response time stays at or under
+%% `p99_limit_us' (default 1,000) with no arrival skipped, to 5 %. Each trial runs for `latency_ms';
+%% choose a rate well below what this finds.
 -spec find_rate(module() | router_bench_plan:options()) ->
           {ok, router_bench_rate:result()} | {error, term()}.
 find_rate(Adapter) when is_atom(Adapter) ->

@@ -1,8 +1,8 @@
 %% @doc The contract between the benchmark and a router: one module that knows both.
 %%
 %% The benchmark calls `init/1' once in a fresh BEAM, hands the state to every worker (it is copied:
-%% keep it small), and calls `request/2' and `route/2' from many processes at once. A request is built
-%% before its time starts, so that building it is not measured.
+%% keep it small), and calls `request/2' and `route/2' from many processes at once. A request is
+%% built before its time starts, so that building it is not measured.
 -module(router_bench_adapter).
 
 -export_type([options/0, state/0, request/0, result/0, counters/0]).
@@ -38,8 +38,8 @@
 %% Faults that this adapter can plant; none without this callback.
 -callback faults() -> [router_bench_fault:name()].
 
-%% Makes the router itself meet one error, or activate backpressure once, so that `counters/1' must show
-%% it: a counter that does not move is dead, and its 0 would mean nothing.
+%% Makes the router itself meet one error, or activate backpressure once, so that `counters/1' must
+%% show it: a counter that does not move is dead, and its 0 would mean nothing.
 -callback control(errors_total | backpressure_active_total, state()) -> term().
 
 -optional_callbacks([processes/1, faults/0, control/2]).

@@ -1,8 +1,8 @@
 %% @doc Positive controls: whether the router's counters move when they should.
 %%
-%% "0 errors" means something only if an error would have been counted. Before the measured rounds, in a
-%% BEAM of its own, the adapter makes the router meet one error and activate backpressure once; both must
-%% show in `counters/1', the same way as in a measured round.
+%% "0 errors" means something only if an error would have been counted. Before the measured rounds,
+%% in a BEAM of its own, the adapter makes the router meet one error and activate backpressure once;
+%% both must show in `counters/1', the same way as in a measured round.
 -module(router_bench_control).
 
 -export([run/1]).
@@ -14,7 +14,8 @@
 
 -define(COUNTERS, [errors_total, backpressure_active_total]).
 
-%% @doc Runs the controls in this VM. A counter that does not move is an error that names the callback.
+%% @doc Runs the controls in this VM. A counter that does not move is an error that names the
+%% callback.
 -spec run(router_bench_plan:plan()) -> {ok, result()} | {error, term()}.
 run(#{adapter := Adapter} = Plan) ->
     % The controls are of the router; a planted fault is no part of it.

@@ -20,8 +20,8 @@ main() ->
      || What <- [recorder, sampler, recorder_and_sampler]],
     halt(0).
 
-%% @doc By what share throughput falls when the closed loop is recorded, sampled, and both, against the
-%% same requests without; in turns within one run, on all schedulers. Medians over turns.
+%% @doc By what share throughput falls when the closed loop is recorded, sampled, and both, against
+%% the same requests without; in turns within one run, on all schedulers. Medians over turns.
 -spec probe_effect(module()) ->
           {ok, #{bare_ns := float(), recorder := float(), sampler := float(),
                  recorder_and_sampler := float()}} | {error, term()}.

@@ -1,7 +1,7 @@
 %% @doc The workers of a phase: started together, watched, and gone at its end whatever happens.
 %%
-%% The owner traps exits and watches the router's processes with monitors by name; whoever dies first
-%% ends the phase.
+%% The owner traps exits and watches the router's processes with monitors by name; whoever dies
+%% first ends the phase.
 -module(router_bench_crew).
 
 -export([start/2, tell/2, pids/1, await/3, gather/3, disband/1]).

@@ -1,8 +1,8 @@
-%% @doc Faults planted on purpose, to show that the gate can fail. Off unless a run asks for one, and
-%% named in its report.
+%% @doc Faults planted on purpose, to show that the gate can fail. Off unless a run asks for one,
+%% and named in its report.
 %%
-%% An adapter that lets faults be planted exports `faults/0', calls {@link plant/2} in its `init/1' and
-%% routes through {@link route/2}.
+%% An adapter that lets faults be planted exports `faults/0', calls {@link plant/2} in its `init/1'
+%% and routes through {@link route/2}.
 -module(router_bench_fault).
 
 -export([parse/1, text/1, plant/2, route/2]).

@@ -1,7 +1,7 @@
 %% @doc Keys of requests, drawn from a seeded distribution.
 %%
-%% The key of request N depends on seed and N alone: every run with a seed sends the same keys, however
-%% many workers share the work. Needs no table and no process.
+%% The key of request N depends on seed and N alone: every run with a seed sends the same keys,
+%% however many workers share the work. Needs no table and no process.
 -module(router_bench_keys).
 
 -export([new/3, key/2]).

@@ -86,9 +86,10 @@ in_flight_new(_Workers) -> ?NOT_LOADED.
 in_flight_total(_InFlight) -> ?NOT_LOADED.
 
 %% @doc Starts a thread that sends the bare integer `IntendedNs' to the workers in turn, `Arrivals'
-%% times at `Rate' a second (1 to 1,000,000) from `StartNs' on, and at last `pacer_finished' to the caller.
-%% An arrival for a worker with `Limit' requests before it is skipped and counted. The thread ends
-%% with its caller, and early when a worker is gone. `AnnounceLag' records how late it announced.
+%% times at `Rate' a second (1 to 1,000,000) from `StartNs' on, and at last `pacer_finished' to the
+%% caller. An arrival for a worker with `Limit' requests before it is skipped and counted. The
+%% thread ends with its caller, and early when a worker is gone. `AnnounceLag' records how late it
+%% announced.
 -spec pacer_start(in_flight(), AnnounceLag :: recorder(), [pid()],
                   {constant | poisson, Seed :: non_neg_integer(), StartNs :: ns(),
                    Rate :: pos_integer()},

@@ -1,6 +1,6 @@
-%% @doc The open loop: requests arrive at a fixed rate, whether or not the router keeps up. Gives the
-%% latency, from the intended start of each request: a router that stalls is charged for every request
-%% that should have been sent meanwhile.
+%% @doc The open loop: requests arrive at a fixed rate, whether or not the router keeps up. Gives
+%% the latency, from the intended start of each request: a router that stalls is charged for every
+%% request that should have been sent meanwhile.
 -module(router_bench_open_loop).
 
 -export([run/2]).
@@ -64,14 +64,14 @@ drive(#{plan := #{drain_timeout_ms := DrainMs} = Plan}, Crew, Pacer, DurationMs)
             {error, Reason}
     end.
 
-%% Poisson arrivals take a random time: their count is fixed, and its standard deviation below a tenth of
-%% the mean from 100 arrivals on.
+%% Poisson arrivals take a random time: their count is fixed, and its standard deviation below a
+%% tenth of the mean from 100 arrivals on.
 patience_ms(#{arrivals := constant, drain_timeout_ms := DrainMs}, DurationMs) -> DurationMs + DrainMs;
 patience_ms(#{arrivals := poisson, drain_timeout_ms := DrainMs}, DurationMs) ->
     2 * DurationMs + DrainMs.
 
-%% Builds the next request before its arrival. `finish' was sent after the last arrival, and arrivals
-%% are taken first.
+%% Builds the next request before its arrival. `finish' was sent after the last arrival, and
+%% arrivals are taken first.
 loop(#{adapter := Adapter, state := State} = Context, Tally, Recorders, InFlight, Mine, N, Step,
      LastNs) ->
     Request = Adapter:request(N, State),
@@ -103,7 +103,8 @@ result(StartNs, LastNs, Tally, Recorders, InFlight, Pacer) ->
     Snapshots = maps:map(fun(_, Recorder) -> router_bench_nif:recorder_snapshot(Recorder) end,
                          Recorders),
     #{response_time := #{count := Ok}} = Snapshots,
-    % Announced by the pacer, not sent by the worker: a request may wait with a worker that was killed.
+    % Announced by the pacer, not sent by the worker: a request may wait with a worker that was
+    % killed.
     Counts = (router_bench_outcome:counts(Tally))#{sent := Offered - Skipped},
     Abandoned = router_bench_nif:in_flight_total(InFlight),
     case router_bench_outcome:accounting(Counts, Ok, Skipped, Abandoned) of

@@ -1,7 +1,7 @@
 %% @doc What became of the requests of a phase.
 %%
-%% Requests sent are counted apart from their outcomes, and successes by the recorder that timed them,
-%% so that `offered = ok + error + timeout + rejected + skipped' can fail, and is checked.
+%% Requests sent are counted apart from their outcomes, and successes by the recorder that timed
+%% them, so that `offered = ok + error + timeout + rejected + skipped' can fail, and is checked.
 -module(router_bench_outcome).
 
 -export([new/0, sent/1, route/3, not_ok/2, counts/1, accounting/4]).
@@ -31,8 +31,8 @@ new() ->
 sent(Tally) ->
     counters:add(Tally, ?SENT, 1).
 
-%% @doc Routes a request. An exception of the router is an error of the router; an answer that is none
-%% of the contract's ends the worker, since the adapter is wrong.
+%% @doc Routes a request. An exception of the router is an error of the router; an answer that is
+%% none of the contract's ends the worker, since the adapter is wrong.
 -spec route(module(), router_bench_adapter:request(), router_bench_adapter:state()) -> outcome().
 route(Adapter, Request, State) ->
     try Adapter:route(Request, State) of

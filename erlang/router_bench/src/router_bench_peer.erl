@@ -1,7 +1,8 @@
 %% @doc Runs work in a fresh BEAM, and leaves none behind.
 %%
-%% The peer talks over its standard input and output: it has no node name, so it opens no port on the
-%% network and needs no epmd. It halts when its input closes, so it does not outlive this VM either.
+%% The peer talks over its standard input and output: it has no node name, so it opens no port on
+%% the network and needs no epmd. It halts when its input closes, so it does not outlive this VM
+%% either.
 -module(router_bench_peer).
 
 -export([run/3]).

@@ -175,7 +175,8 @@ can_plant(_Adapter, none) ->
 can_plant(Adapter, {Name, _}) ->
     erlang:function_exported(Adapter, faults, 0) andalso lists:member(Name, Adapter:faults()).
 
-%% @doc What the adapter's `init/1' is given: its own options, the keys, and the fault if there is one.
+%% @doc What the adapter's `init/1' is given: its own options, the keys, and the fault if there is
+%% one.
 -spec adapter_options(plan()) -> router_bench_adapter:options().
 adapter_options(#{adapter_options := Options, keys := Distribution, key_count := Count, seed := Seed,
                   fault := Fault}) ->

@@ -1,7 +1,7 @@
 %% @doc Turns what the rounds measured into a report. Pure.
 %%
-%% The shape is that of `cp1_format'; the native library checks it when it encodes. A figure that was
-%% not measured is left out.
+%% The shape is that of `cp1_format'; the native library checks it when it encodes. A figure that
+%% was not measured is left out.
 -module(router_bench_report).
 
 -export([new/1, failure_text/1]).
@@ -18,7 +18,8 @@
 
 %% At least 200 samples above a gated percentile: 20,000 for p99, which is enough for p95 too.
 -define(SAMPLES_MIN, 20000).
-%% A native pacing thread on a quiet machine with 2 processors stays below 100 us at 10,000 a second.
+%% A native pacing thread on a quiet machine with 2 processors stays below 100 us at 10,000 a
+%% second.
 -define(ANNOUNCE_LAG_P99_MAX_NS, 250000).
 -define(REASON_LENGTH_MAX, 1000).
 -define(COUNTS, [errors_total, backpressure_active_total]).
@@ -84,8 +85,9 @@ complete(Rounds) ->
             #{status => insufficient_samples, reason => unicode:characters_to_binary(Text)}
     end.
 
-%% The generator limits what a round can show if its own lateness is most of the p99 and beyond what a
-%% quiet machine has. Said of the run if that is so in most rounds, since its figure is their median.
+%% The generator limits what a round can show if its own lateness is most of the p99 and beyond what
+%% a quiet machine has. Said of the run if that is so in most rounds, since its figure is their
+%% median.
 generator(Rounds) ->
     Limited = [Lag || #{latency := #{announce_lag := #{p99_ns := Lag},
                                      response_time := #{p99_ns := Response}}} <- Rounds,

@@ -3,7 +3,8 @@
 
 -export([with/2, counters/2]).
 
-%% @doc Runs `Work' on a started router, in a process of its own that traps exits, and stops the router.
+%% @doc Runs `Work' on a started router, in a process of its own that traps exits, and stops the
+%% router.
 -spec with(router_bench_plan:plan(), fun((router_bench_adapter:state()) -> Result)) ->
           Result | {error, term()} when Result :: {ok, term()} | {error, term()}.
 with(Plan, Work) ->

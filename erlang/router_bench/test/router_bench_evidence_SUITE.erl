@@ -229,7 +229,8 @@ a_figure_at_its_limit_is_no_disturbance(_Config) ->
 what_was_not_seen_is_no_reason(_Config) ->
     [] = router_bench_disturbed:reasons(#{}),
     [] = router_bench_disturbed:reasons(#{machine => #{}}),
-    % A meter without a sample has no percentiles. Alone, a late BEAM does not say whose fault it is.
+    % A meter without a sample has no percentiles. Alone, a late BEAM does not say whose fault it
+    % is.
     Late = #{count => 1, p999_ns => 90000000},
     [] = router_bench_disturbed:reasons(#{hiccups => #{native => #{count => 0}, beam => Late}}).
 

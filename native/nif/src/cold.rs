@@ -48,8 +48,8 @@ fn snapshot_term<'a>(env: Env<'a>, snapshot: &Snapshot) -> NifResult<Term<'a>> {
     Term::map_from_pairs(env, &terms)
 }
 
-/// `recorder_quantiles(Recorder, [Quantile]) -> [Ns]`, `[]` without a sample. Dirty because it walks
-/// all counters.
+/// `recorder_quantiles(Recorder, [Quantile]) -> [Ns]`, `[]` without a sample. Dirty because it
+/// walks all counters.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn recorder_quantiles(recorder: Handle<'_, Recorder>, quantiles: Vec<f64>) -> NifResult<Vec<u64>> {
     if quantiles.iter().all(|quantile| (0.0..=1.0).contains(quantile)) {

@@ -1,18 +1,19 @@
-//! The clock that times requests: the processor's time-stamp counter where it can be trusted, else the
-//! operating system's monotonic clock.
+//! The clock that times requests: the processor's time-stamp counter where it can be trusted, else
+//! the operating system's monotonic clock.
 //!
 //! # When the counter is trusted
 //!
-//! On x86-64, when the processor declares it invariant (it ticks at one rate in every power state) and
-//! the kernel lists it as a clock source (it has not found it unstable, nor out of step between
-//! processors). It is calibrated once against the operating system's clock, over [`CALIBRATION_NS`];
-//! both ends are the tightest of several readings. Who reads [`now_ns`] and [`os_now_ns`] at both ends of
-//! a run sees how far they drifted apart: a virtual machine that moved to another host shows there.
+//! On x86-64, when the processor declares it invariant (it ticks at one rate in every power state)
+//! and the kernel lists it as a clock source (it has not found it unstable, nor out of step between
+//! processors). It is calibrated once against the operating system's clock, over
+//! [`CALIBRATION_NS`]; both ends are the tightest of several readings. Who reads [`now_ns`] and
+//! [`os_now_ns`] at both ends of a run sees how far they drifted apart: a virtual machine that
+//! moved to another host shows there.
 //!
 //! # Accuracy
 //!
-//! A calibration end is some 20 ns off, so an interval is some 20 parts in a million off; as much as
-//! 1 µs in 50 ms.
+//! A calibration end is some 20 ns off, so an interval is some 20 parts in a million off; as much
+//! as 1 µs in 50 ms.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,8 +27,8 @@ const CALIBRATION_NS: u64 = 2_000_000;
 #[inline]
 #[must_use]
 pub fn now_ns() -> u64 {
-    // Relaxed: `select` stores before any thread that reads is told of the clock; zero means not yet
-    // selected, and the fallback is right then.
+    // Relaxed: `select` stores before any thread that reads is told of the clock; zero means not
+    // yet selected, and the fallback is right then.
     let scale = COUNTER.scale.load(Ordering::Relaxed);
     if scale == 0 {
         return os_now_ns();
@@ -94,8 +95,8 @@ fn tight_pair() -> (u64, u64) {
 #[cfg(target_arch = "x86_64")]
 #[inline]
 fn read_counter() -> u64 {
-    // SAFETY: every x86-64 processor has the instruction. It is not a barrier: a reading may move by
-    // some ten nanoseconds against the instructions around it, below the cost of a NIF call.
+    // SAFETY: every x86-64 processor has the instruction. It is not a barrier: a reading may move
+    // by some ten nanoseconds against the instructions around it, below the cost of a NIF call.
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 

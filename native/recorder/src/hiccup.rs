@@ -4,8 +4,8 @@
 //! processor to somebody else, throttling, other processes. The same meter as a process of the BEAM
 //! sees the BEAM's own stalls too, so that the two together tell one from the other.
 //!
-//! Source of the method: Gil Tene's jHiccup. Every step has its own intended time on one fixed grid,
-//! so a stall is charged to every step that should have happened meanwhile.
+//! Source of the method: Gil Tene's jHiccup. Every step has its own intended time on one fixed
+//! grid, so a stall is charged to every step that should have happened meanwhile.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

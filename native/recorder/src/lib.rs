@@ -9,10 +9,10 @@
 //!
 //! # Accuracy
 //!
-//! The layout is HdrHistogram's with 3 significant digits from 1 ns to 60 s: a percentile is at most
-//! 0.1 % above the value it stands for. Minimum, maximum, mean and count are exact. A time beyond
-//! 60 s is recorded as 60 s and counted in [`Snapshot::clamped`]; a time that ended before it began
-//! is counted in [`Snapshot::time_went_backwards`] and not recorded.
+//! The layout is HdrHistogram's with 3 significant digits from 1 ns to 60 s: a percentile is at
+//! most 0.1 % above the value it stands for. Minimum, maximum, mean and count are exact. A time
+//! beyond 60 s is recorded as 60 s and counted in [`Snapshot::clamped`]; a time that ended before
+//! it began is counted in [`Snapshot::time_went_backwards`] and not recorded.
 //!
 //! # Limits
 //!

@@ -13,8 +13,9 @@ const NAP_MAX_NS: u64 = 20_000_000;
 
 /// When arrivals are intended: an endless series of times that never goes back.
 ///
-/// Constant arrivals are computed from the start each time, so that nothing adds up and nothing drifts.
-/// The gaps of Poisson arrivals are exponentially distributed, by inversion of seeded uniform numbers.
+/// Constant arrivals are computed from the start each time, so that nothing adds up and nothing
+/// drifts. The gaps of Poisson arrivals are exponentially distributed, by inversion of seeded
+/// uniform numbers.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     start_ns: u64,
@@ -92,8 +93,8 @@ impl Schedule {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014): every seed
-/// is good, and the series of a seed never changes.
+/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014): every
+/// seed is good, and the series of a seed never changes.
 fn splitmix64(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
@@ -179,8 +180,8 @@ pub struct PacerHandle {
 impl PacerHandle {
     /// Starts the thread. Arrival `n` goes to worker `n % workers` through `announce(worker,
     /// intended_ns)`, which answers whether the worker is still there; the first that is not ends
-    /// the pacer. How late each arrival was announced goes into `announce_lag`. `finish` runs last, in
-    /// any case.
+    /// the pacer. How late each arrival was announced goes into `announce_lag`. `finish` runs last,
+    /// in any case.
     ///
     /// # Errors
     /// The operating system's, where it gives no thread.

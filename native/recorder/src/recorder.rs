@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::shard::{Ownership, Shard};
 use crate::snapshot::Snapshot;
 
-/// Keeps each shard's header on cache lines of its own; 128 because processors fetch lines in pairs.
+/// Keeps each shard's header on cache lines of its own; 128 because processors fetch lines in
+/// pairs.
 #[repr(align(128))]
 struct Padded(Shard);
 

@@ -70,8 +70,8 @@ impl Snapshot {
         self.sum_ns.checked_div(self.count())
     }
 
-    /// For each quantile (from 0 to 1), the smallest time that at least that share of the samples is
-    /// not above, to 3 significant digits; `None` without a sample.
+    /// For each quantile (from 0 to 1), the smallest time that at least that share of the samples
+    /// is not above, to 3 significant digits; `None` without a sample.
     #[must_use]
     pub fn quantiles_ns(&self, quantiles: &[f64]) -> Option<Vec<u64>> {
         let (lowest, highest) = (self.min_ns()?.min(HIGHEST_NS), self.max_ns()?);

@@ -85,7 +85,8 @@ impl Metric {
     }
 }
 
-// Read as text: of a key that is read as a derived enum, a refusal's JSON path would not know the name.
+// Read as text: of a key that is read as a derived enum, a refusal's JSON path would not know the
+// name.
 impl<'de> Deserialize<'de> for Metric {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;

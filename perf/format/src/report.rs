@@ -14,8 +14,8 @@ use crate::timestamp::Timestamp;
 
 /// `perf_baseline_<time>.json` and `baseline_cp1.json`.
 ///
-/// The minimal form has `timestamp`, `git.commit`, `env`, `metrics` and `run.ct_exit_code`. A figure
-/// that was not measured is absent: never 0, never null.
+/// The minimal form has `timestamp`, `git.commit`, `env`, `metrics` and `run.ct_exit_code`. A
+/// figure that was not measured is absent: never 0, never null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
@@ -132,8 +132,8 @@ pub enum RunStatus {
     Complete,
     /// Every round was measured, but one has too few samples above a gated percentile.
     InsufficientSamples,
-    /// Every round was measured, but in most of them the high percentiles are the load generator's own
-    /// lateness, not the router's.
+    /// Every round was measured, but in most of them the high percentiles are the load generator's
+    /// own lateness, not the router's.
     GeneratorLimited,
     /// A round ended early; `reason` says why.
     Failed,

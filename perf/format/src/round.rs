@@ -43,7 +43,8 @@ pub struct Round {
     /// What was seen of the machine meanwhile; absent where nobody looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
-    /// Why the round counts as disturbed; empty where nothing was found, absent where nobody looked.
+    /// Why the round counts as disturbed; empty where nothing was found, absent where nobody
+    /// looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disturbed: Option<BTreeSet<Disturbance>>,
 }

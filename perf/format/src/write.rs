@@ -21,8 +21,9 @@ pub enum WriteError {
     },
 }
 
-/// JSON with 2 spaces, keys in the order of the type, a list of numbers on one line, a final newline,
-/// and pure ASCII: what a terminal or an editor could take for a command stands as `\u` escape.
+/// JSON with 2 spaces, keys in the order of the type, a list of numbers on one line, a final
+/// newline, and pure ASCII: what a terminal or an editor could take for a command stands as `\u`
+/// escape.
 ///
 /// # Errors
 /// [`WriteError::Encode`] for a value that JSON cannot say, such as NaN.
@@ -43,8 +44,8 @@ pub fn to_json<T: Serialize>(value: &T) -> Result<String, WriteError> {
     Ok(json)
 }
 
-/// Joins the lines of each list that holds only numbers. A line break inside a string is escaped, so
-/// lines are JSON's own.
+/// Joins the lines of each list that holds only numbers. A line break inside a string is escaped,
+/// so lines are JSON's own.
 fn numbers_on_one_line(pretty: &str) -> String {
     let is_number =
         |line: &str| line.trim_start().starts_with(|c: char| c == '-' || c.is_ascii_digit());
