@@ -41,8 +41,8 @@ pub use metric::{Direction, Metric};
 pub use policy::{Absolute, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion, Relative, Rule};
 pub use read::{Document, Place, ReadError, Segment, Violation, parse, read_file};
 pub use report::{
-    Arrivals, Clock, Control, Diagnostics, Git, KeyDistribution, Keys, Load, Report, Run,
-    RunStatus, SchemaName, SchemaTag,
+    Arrivals, Clock, Control, Diagnostics, Git, KeyDistribution, Keys, Load, Pairing, Report, Role,
+    Run, RunStatus, SchemaName, SchemaTag, Session,
 };
 pub use round::{
     Accounting, Counted, EncodedHistogram, HISTOGRAM_ENCODING, LatencyPhase, MemoryFigures,

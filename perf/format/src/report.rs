@@ -53,6 +53,46 @@ pub struct Report {
     /// Whether the router's counters were seen to move when they should.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub controls: Option<BTreeMap<Metric, Control>>,
+    /// The sessions that the rounds come from, in order; absent means one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Vec<Session>>,
+    /// How the rounds were measured in turn with those of another commit, as pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pairing: Option<Pairing>,
+}
+
+/// Rounds that were measured in one go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// When it began.
+    pub timestamp: Timestamp,
+    /// How many rounds it measured.
+    #[schemars(range(min = 1))]
+    pub rounds: u32,
+}
+
+/// One side of a replay: round k of the frozen commit and round k of the candidate are a pair,
+/// measured one after the other on one machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pairing {
+    /// Which side this report is.
+    pub role: Role,
+    /// Seed of the order within the pairs.
+    pub seed: u64,
+    /// For each round, whether it was measured before its partner.
+    pub went_first: Vec<bool>,
+}
+
+/// A side of a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The baseline's commit, measured again.
+    Frozen,
+    /// What is to be judged.
+    Candidate,
 }
 
 /// What a positive control showed: 0 means something only of a counter that can move.
@@ -292,7 +332,8 @@ impl Document for Report {
                 return Err(Violation::new(at, problem, "measure again"));
             }
         }
-        Ok(())
+        self.check_sessions()?;
+        self.check_pairing()
     }
 }
 
@@ -306,6 +347,34 @@ impl Report {
                 "use the gate of the version that wrote the file",
             )),
         }
+    }
+
+    /// Rounds in the report; a report without any has none in sessions or pairs either.
+    fn round_count(&self) -> usize {
+        self.rounds.as_ref().map_or(0, Vec::len)
+    }
+
+    fn check_sessions(&self) -> Result<(), Violation> {
+        let Some(sessions) = &self.sessions else { return Ok(()) };
+        let rounds: u64 = sessions.iter().map(|session| u64::from(session.rounds)).sum();
+        if sessions.iter().any(|session| session.rounds == 0) || rounds != self.round_count() as u64
+        {
+            let problem =
+                format!("the sessions have {rounds} rounds, the report {}", self.round_count());
+            return Err(Violation::new(["sessions".into()], problem, "measure again"));
+        }
+        Ok(())
+    }
+
+    fn check_pairing(&self) -> Result<(), Violation> {
+        let Some(pairing) = &self.pairing else { return Ok(()) };
+        let pairs = pairing.went_first.len();
+        if pairs != self.round_count() {
+            let at = ["pairing".into(), "went_first".into()];
+            let problem = format!("{pairs} places for {} rounds", self.round_count());
+            return Err(Violation::new(at, problem, "measure again"));
+        }
+        Ok(())
     }
 
     fn check_git(&self) -> Result<(), Violation> {

@@ -123,6 +123,12 @@ fn a_refused_value_of_a_report_is_located() {
         "unknown field `x`",
     );
     refused(REPORT, ",\n  \"run\": {\"ct_exit_code\": 0}\n", "\n", "", 15, "missing field `run`");
+    let before_run = "  \"run\": {\"ct_exit_code\": 0}\n";
+    let with = |more: &str| format!("  {more},\n{before_run}");
+    let session = with(r#""sessions": [{"timestamp": "2026-01-31T12:00:00Z", "rounds": 3}]"#);
+    refused(REPORT, before_run, &session, "sessions", 15, "the sessions have 3 rounds");
+    let pairing = with(r#""pairing": {"role": "frozen", "seed": 1, "went_first": [true]}"#);
+    refused(REPORT, before_run, &pairing, "pairing.went_first", 15, "1 places for 0 rounds");
 }
 
 #[test]

@@ -227,6 +227,8 @@ fn report() -> impl Strategy<Value = Report> {
                 data: text.clone(),
             }]),
             controls: None,
+            sessions: None,
+            pairing: None,
             series: Some(vec![Series {
                 round: 1,
                 name: text.clone(),
