@@ -30,7 +30,8 @@ step "every interleaving of the shards" env RUSTFLAGS="--cfg loom" \
   cargo test --locked --release --package latency_recorder --test loom
 step "Erlang cross references" rebar3 xref
 step "Erlang types" rebar3 dialyzer
-step "Erlang tests" rebar3 ct --dir erlang/ref_router/test,erlang/router_bench/test
+step "Erlang tests" rebar3 ct \
+  --dir erlang/ref_router/test,erlang/ref_router_adapter/test,erlang/router_bench/test
 step "bench and gate together" cargo test --locked --package cp1_pipeline_tests -- --test-threads=1
 
 rust=$(sed -n 's/^test result: ok\. \([0-9]*\) passed.*/\1/p' "$log" | sum)

@@ -53,7 +53,7 @@ defaults() ->
       sessions => sessions()}.
 
 provider() ->
-    #{transport => ref_router_transport_stub,
+    #{transport => ref_router_transport_frame,
       breaker => #{minimum_volume => 20, error_threshold_percent => 50, window_ms => 10_000,
                    open_ms => 5_000, half_open_probes => 1}}.
 

@@ -20,7 +20,8 @@ all() ->
      edges_follow_the_watermarks_for_any_load,
      concurrent_callers_count_an_edge_once,
      concurrent_callers_never_exceed_a_limit_and_all_come_to_an_end,
-     killed_callers_leave_nothing_in_flight].
+     killed_callers_leave_nothing_in_flight,
+     a_frame_is_read_as_it_was_written_and_no_damage_goes_unseen].
 
 suite() ->
     [{timetrap, {seconds, 30}}].
@@ -288,6 +289,31 @@ ended([{Pid, Monitor} | Callers] = All) ->
         erlang:yield(),
         ended(All)
     end.
+
+%% Frames
+
+a_frame_is_read_as_it_was_written_and_no_damage_goes_unseen(_Config) ->
+    for_all(300, fun() ->
+        Message = #{tenant => random_text(), session => random_text(),
+                    payload => #{number => rand:uniform(1_000_000), body => random_text()}},
+        #{tenant := Tenant, session := Session, payload := Payload} = Message,
+        Frame = ref_router_transport_frame:encode(alpha, Message),
+        {ok, Headers, Body} = ref_router_transport_frame:decode(Frame),
+        ?assertMatch(#{<<"destination">> := <<"alpha">>, <<"tenant">> := Tenant,
+                       <<"session">> := Session}, Headers),
+        ?assertEqual(Payload, binary_to_term(Body)),
+        % A bit of the body, and any end cut off.
+        At = byte_size(Frame) - 1 - rand:uniform(byte_size(Body)),
+        <<Before:At/binary, Byte, After/binary>> = Frame,
+        Flipped = <<Before/binary, (Byte bxor (1 bsl rand:uniform(7))), After/binary>>,
+        ?assertEqual({error, damaged}, ref_router_transport_frame:decode(Flipped)),
+        Cut = binary:part(Frame, 0, rand:uniform(byte_size(Frame)) - 1),
+        ?assertEqual({error, damaged}, ref_router_transport_frame:decode(Cut))
+    end).
+
+random_text() ->
+    << <<(lists:nth(rand:uniform(8), [$\r, $\n, $:, $\\, 0, 255, $a, $n]))>>
+       || _ <- lists:seq(1, rand:uniform(30) - 1) >>.
 
 %% Helpers
 

@@ -16,7 +16,8 @@ init(Options) ->
         {ok, _Started} ->
             case configure(Fault) of
                 ok -> {ok, #{planted => router_bench_fault:plant(Fault, actions()),
-                             keys => maps:get(keys, Options)}};
+                             keys => maps:get(keys, Options),
+                             body => binary:copy(<<"0123456789abcdef">>, 32)}};
                 {error, Reason} -> {error, Reason}
             end;
         {error, Reason} ->
@@ -36,12 +37,13 @@ actions() ->
                       end,
       crash => fun() -> exit(whereis(ref_router_sup), kill) end}.
 
-%% @doc A message of one of the tenants in a session drawn from the run's keys.
+%% @doc A message of one of the tenants in a session drawn from the run's keys, with a body of half a
+%% kilobyte.
 -spec request(non_neg_integer(), map()) -> ref_router:message().
-request(N, #{keys := Keys}) ->
+request(N, #{keys := Keys, body := Body}) ->
     #{tenant => tenant(N band 3),
       session => integer_to_binary(router_bench_keys:key(N, Keys)),
-      payload => N}.
+      payload => #{number => N, body => Body}}.
 
 tenant(0) -> <<"acme">>;
 tenant(1) -> <<"globex">>;
@@ -64,10 +66,11 @@ counters(_State) ->
 terminate(_State) ->
     application:stop(ref_router).
 
-%% @doc The router lives as long as its supervisor.
+%% @doc The router lives as long as its supervisor. The others start again when they crash, but they
+%% have no reason to while they are measured; their mailboxes are watched.
 -spec processes(map()) -> [atom()].
 processes(_State) ->
-    [ref_router_sup].
+    [ref_router_sup, ref_router_owner, ref_router_queue, ref_router_janitor].
 
 %% @doc All faults can be planted here.
 -spec faults() -> [router_bench_fault:name()].

@@ -1,0 +1,46 @@
+%% @doc The reference router seen through its adapter.
+-module(ref_router_adapter_SUITE).
+
+-export([all/0, backpressure_of_the_router_shows_as_time_and_as_an_edge/1,
+         every_process_that_is_watched_is_there/1,
+         requests_of_a_number_are_always_the_same/1]).
+
+all() ->
+    [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info].
+
+with_router(Test) ->
+    {ok, Plan} = router_bench_plan:new(#{adapter => ref_router_adapter}),
+    {ok, done} = router_bench_router:with(Plan, fun(State) -> Test(State), {ok, done} end).
+
+backpressure_of_the_router_shows_as_time_and_as_an_edge(_Config) ->
+    with_router(fun(State) ->
+        #{intake := #{high_watermark := High}} = ref_router_config:defaults(),
+        Sampler = router_bench_sampler:start_link(ref_router_adapter, State, 10),
+        Held = ref_router_intake:hold(High),
+        timer:sleep(100),
+        ref_router_intake:release(Held),
+        timer:sleep(100),
+        Samples = router_bench_sampler:stop(Sampler),
+        #{series := Series} = Samples,
+        [Active, Edges] = [[Value || #{name := Of, points := Points} <- Series, Of =:= Name,
+                                     {_Ms, Value} <- Points]
+                           || Name <- [backpressure_active, backpressure_active_total]],
+        % The first sample may come before the callers and the last after them.
+        [0, 1] = lists:usort(Active),
+        1 = lists:last(Edges) - hd(Edges),
+        #{backpressure_active_ms := Ms} =
+            router_bench_vm:figures(Samples, #{requests => 1, open_loop_ms => 200}),
+        true = Ms > 0
+    end).
+
+every_process_that_is_watched_is_there(_Config) ->
+    with_router(fun(State) ->
+        [true = is_pid(whereis(Name)) || Name <- ref_router_adapter:processes(State)]
+    end).
+
+requests_of_a_number_are_always_the_same(_Config) ->
+    with_router(fun(State) ->
+        Requests = fun() -> [ref_router_adapter:request(N, State) || N <- lists:seq(0, 999)] end,
+        First = Requests(),
+        First = Requests()
+    end).
