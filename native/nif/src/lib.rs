@@ -18,6 +18,7 @@ use rustler::{Env, Term};
 /// Runs once, before anything is timed; choosing the clock takes some 2 ms of that scheduler.
 fn load(env: Env<'_>, _info: Term<'_>) -> bool {
     latency_recorder::select_clock();
+    latency_recorder::end_threads_at_exit();
     handle::register(env)
         && env.register::<cold::Pacer>().is_ok()
         && env.register::<cold::Hiccup>().is_ok()

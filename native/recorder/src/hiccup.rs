@@ -10,12 +10,13 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use crate::clock::os_now_ns;
 use crate::pacer::{sleep_to, tighten_timer};
 use crate::recorder::Recorder;
 use crate::snapshot::Snapshot;
+use crate::threads;
 
 /// Time between two intended wake-ups.
 const STEP_NS: u64 = 1_000_000;
@@ -38,7 +39,7 @@ impl HiccupHandle {
         // One writer and no other: the shard that threads share is enough.
         let recorder = Arc::new(Recorder::new(0));
         let (thread_stop, thread_recorder) = (Arc::clone(&stop), Arc::clone(&recorder));
-        let thread = thread::Builder::new().name("router_hiccup".into()).spawn(move || {
+        let thread = threads::spawn("router_hiccup", move || {
             tighten_timer();
             run(start_ns, &thread_stop, &thread_recorder);
         })?;
@@ -75,7 +76,7 @@ fn run(start_ns: u64, stop: &AtomicBool, recorder: &Recorder) {
     let mut intended_ns = start_ns + STEP_NS;
     loop {
         // Asked before the clock is read: a stall that lasts until the stop is recorded still.
-        let is_last = stop.load(Ordering::Relaxed);
+        let is_last = stop.load(Ordering::Relaxed) || threads::is_exiting();
         let now_ns = os_now_ns();
         while intended_ns <= now_ns {
             recorder.record(now_ns - intended_ns);

@@ -32,6 +32,7 @@ mod primitive;
 mod recorder;
 mod shard;
 mod snapshot;
+mod threads;
 
 pub use clock::{ClockInfo, now_ns, os_now_ns, select as select_clock};
 pub use hiccup::HiccupHandle;
@@ -41,3 +42,4 @@ pub use pacer::{Arrivals, InFlight, PacerCounts, PacerHandle, PacerPlan, Schedul
 pub use recorder::Recorder;
 pub use shard::{Ownership, Shard};
 pub use snapshot::{EncodeError, Snapshot};
+pub use threads::end_threads_at_exit;

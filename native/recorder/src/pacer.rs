@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::thread;
 
 use crate::clock::{now_ns, os_now_ns};
 use crate::recorder::Recorder;
+use crate::threads;
 
 /// Longest sleep in one piece, so that a stop is heard soon whatever the rate.
 const NAP_MAX_NS: u64 = 20_000_000;
@@ -181,7 +181,7 @@ impl PacerHandle {
     /// Starts the thread. Arrival `n` goes to worker `n % workers` through `announce(worker,
     /// intended_ns)`, which answers whether the worker is still there; the first that is not ends
     /// the pacer. How late each arrival was announced goes into `announce_lag`. `finish` runs last,
-    /// in any case.
+    /// in any case but the exit of the process.
     ///
     /// # Errors
     /// The operating system's, where it gives no thread.
@@ -194,10 +194,12 @@ impl PacerHandle {
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread_shared = Arc::clone(&shared);
-        thread::Builder::new().name("router_bench_pacer".into()).spawn(move || {
+        threads::spawn("router_bench_pacer", move || {
             tighten_timer();
             run(plan, &in_flight, &announce_lag, &thread_shared, &mut announce);
-            finish();
+            if !threads::is_exiting() {
+                finish();
+            }
         })?;
         Ok(Self { shared })
     }
@@ -252,7 +254,7 @@ fn run(
 /// Sleeps until a time of [`now_ns`]; whether the pacer goes on.
 fn sleep_until(deadline_ns: u64, stop: &AtomicBool) -> bool {
     loop {
-        if stop.load(Ordering::Relaxed) {
+        if stop.load(Ordering::Relaxed) || threads::is_exiting() {
             return false;
         }
         let now = now_ns();
@@ -285,7 +287,7 @@ pub(crate) fn sleep_to(deadline_ns: u64) {
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn sleep_to(deadline_ns: u64) {
-    thread::sleep(std::time::Duration::from_nanos(deadline_ns.saturating_sub(os_now_ns())));
+    std::thread::sleep(std::time::Duration::from_nanos(deadline_ns.saturating_sub(os_now_ns())));
 }
 
 /// Linux may wake a thread up to 50 µs late to save power; ask for 1 ns instead.
