@@ -69,12 +69,25 @@ run_plan(#{adapter := Adapter, timeout_ms := TimeoutMs} = Plan) ->
     end.
 
 controls(#{plan := #{control := false}} = Facts) ->
-    rounds(1, Facts);
+    calibrate(Facts);
 controls(#{plan := Plan, deadline_ms := DeadlineMs} = Facts) ->
     case router_bench_peer:run(router_bench_control, Plan, DeadlineMs) of
-        {ok, Controls} -> rounds(1, Facts#{controls := Controls});
+        {ok, Controls} -> calibrate(Facts#{controls := Controls});
         {error, Reason} -> finish(Facts#{ending := {failed, {control, Reason}}})
     end.
+
+calibrate(#{plan := #{rate_per_second := calibrate} = Plan, deadline_ms := DeadlineMs} = Facts) ->
+    case router_bench_peer:run(router_bench_calibration, Plan, DeadlineMs) of
+        {ok, #{rps := Rps, rate_per_second := Rate}} ->
+            #{quiet := Quiet} = Plan,
+            print(Quiet, io_lib:format("calibration: ~b requests/s, so ~b arrivals/s~n",
+                                       [round(Rps), Rate])),
+            rounds(1, Facts#{plan := Plan#{rate_per_second := Rate}, calibration_rps => Rps});
+        {error, Reason} ->
+            finish(Facts#{ending := {failed, {calibration, Reason}}})
+    end;
+calibrate(Facts) ->
+    rounds(1, Facts).
 
 rounds(N, #{plan := #{rounds := Rounds}} = Facts) when N > Rounds ->
     finish(Facts#{ending := complete});

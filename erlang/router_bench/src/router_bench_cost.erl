@@ -8,20 +8,24 @@
 
 -define(PASSES, 400000).
 -define(TURNS, 15).
+%% Short turns, many of them: what disturbs the machine then hits single turns.
+-define(EFFECT_PASSES, 20000).
+-define(EFFECT_TURNS, 60).
 
 %% @doc Prints the table, and what recorder and sampler cost the reference router; ends the VM.
 -spec main() -> no_return().
 main() ->
     io:put_chars(format(measure())),
     {ok, #{bare_ns := BareNs} = Effect} = probe_effect(ref_router_adapter),
-    io:format("~nprobe effect on the throughput of a router that takes ~b ns for a request:~n",
-              [round(BareNs)]),
+    io:format("~nprobe effect on the throughput of a router that takes ~b ns for a request "
+              "(wanted: at most 1 %):~n", [round(BareNs)]),
     [io:format("  ~-24s ~6.2f %~n", [What, 100 * maps:get(What, Effect)])
      || What <- [recorder, sampler, recorder_and_sampler]],
     halt(0).
 
 %% @doc By what share throughput falls when the closed loop is recorded, sampled, and both, against
-%% the same requests without; in turns within one run, on all schedulers. Medians over turns.
+%% the same requests without; within one run, on all schedulers. In each turn the four are measured
+%% once, in an order that is rotated from turn to turn; a share is the median over the turns.
 -spec probe_effect(module()) ->
           {ok, #{bare_ns := float(), recorder := float(), sampler := float(),
                  recorder_and_sampler := float()}} | {error, term()}.
@@ -30,23 +34,35 @@ probe_effect(Adapter) ->
     router_bench_router:with(Plan, fun(State) ->
         Recorder = recorder(),
         Tally = router_bench_outcome:new(),
-        Bare = fun(Left) -> bare(Adapter, State, Left) end,
-        Recorded = fun(Left) -> recorded(Adapter, State, Recorder, Tally, Left) end,
-        Schedulers = erlang:system_info(schedulers_online),
-        _ = [timed(Loop, Schedulers) || Loop <- [Bare, Recorded]],
-        Turns = [begin
-                     BareNs = timed(Bare, Schedulers),
-                     RecordedNs = timed(Recorded, Schedulers),
-                     Sampler = router_bench_sampler:start_link(Adapter, State, 50),
-                     SampledNs = timed(Bare, Schedulers),
-                     BothNs = timed(Recorded, Schedulers),
-                     _ = router_bench_sampler:stop(Sampler),
-                     [BareNs | [1 - BareNs / Ns || Ns <- [RecordedNs, SampledNs, BothNs]]]
-                 end || _ <- lists:seq(1, ?TURNS)],
-        Median = fun(Column) -> median([lists:nth(Column, Turn) || Turn <- Turns]) end,
-        {ok, #{bare_ns => Median(1), recorder => Median(2), sampler => Median(3),
-               recorder_and_sampler => Median(4)}}
+        Bare = fun() -> on_all(fun(Left) -> bare(Adapter, State, Left) end) end,
+        Recorded = fun() ->
+                           on_all(fun(Left) -> recorded(Adapter, State, Recorder, Tally, Left) end)
+                   end,
+        Loops = [{bare, Bare}, {recorder, Recorded},
+                 {sampler, fun() -> sampled(Adapter, State, Bare) end},
+                 {recorder_and_sampler, fun() -> sampled(Adapter, State, Recorded) end}],
+        _ = turn(0, Loops),
+        Turns = [turn(Turn, Loops) || Turn <- lists:seq(1, ?EFFECT_TURNS)],
+        Share = fun(Name) ->
+                        median([1 - BareNs / Ns || #{bare := BareNs, Name := Ns} <- Turns])
+                end,
+        {ok, #{bare_ns => median([BareNs || #{bare := BareNs} <- Turns]),
+               recorder => Share(recorder), sampler => Share(sampler),
+               recorder_and_sampler => Share(recorder_and_sampler)}}
     end).
+
+turn(Turn, Loops) ->
+    {Last, First} = lists:split(Turn rem length(Loops), Loops),
+    maps:from_list([{Name, Loop()} || {Name, Loop} <- First ++ Last]).
+
+on_all(Loop) ->
+    timed(Loop, erlang:system_info(schedulers_online), ?EFFECT_PASSES).
+
+sampled(Adapter, State, Loop) ->
+    Sampler = router_bench_sampler:start_link(Adapter, State, 50),
+    Ns = Loop(),
+    _ = router_bench_sampler:stop(Sampler),
+    Ns.
 
 bare(_Adapter, _State, 0) -> ok;
 bare(Adapter, State, Left) ->
@@ -93,15 +109,18 @@ recorder() ->
 
 %% Nanoseconds for each pass, when that many processes run the loop at once.
 timed(Loop, Processes) ->
+    timed(Loop, Processes, ?PASSES).
+
+timed(Loop, Processes, Passes) ->
     Self = self(),
     Pids = [spawn_link(fun() ->
                                receive go -> ok end,
                                Start = erlang:monotonic_time(nanosecond),
-                               ok = Loop(?PASSES),
+                               ok = Loop(Passes),
                                Self ! {self(), erlang:monotonic_time(nanosecond) - Start}
                        end) || _ <- lists:seq(1, Processes)],
     lists:foreach(fun(Pid) -> Pid ! go end, Pids),
-    lists:max([receive {Pid, Ns} -> Ns end || Pid <- Pids]) / ?PASSES.
+    lists:max([receive {Pid, Ns} -> Ns end || Pid <- Pids]) / Passes.
 
 two_empty(0) -> ok;
 two_empty(Left) ->

@@ -9,7 +9,7 @@
 
 -export([read/0, read/1, growth/2]).
 -export([cpu_ticks/1, own_ticks/1, throttling/1, pressure_us/1, context_switches/1, count/1,
-         cpu_group/1]).
+         cpu_groups/1]).
 
 -export_type([reading/0, growth/0]).
 
@@ -44,7 +44,7 @@ read(Root) ->
     Of = fun(Path, Parse) -> parsed(filename:join(Root, Path), Parse) end,
     present([{cpu, Of("proc/stat", fun cpu_ticks/1)},
              {own_ticks, Of("proc/self/stat", fun own_ticks/1)},
-             {throttling, Of(cpu_stat(Root), fun throttling/1)},
+             {throttling, own_throttling(Root)},
              {pressure_us, Of("proc/pressure/cpu", fun pressure_us/1)},
              {switches, all_switches(filename:join(Root, "proc/self/task"))},
              {frequency_khz, Of("sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq",
@@ -56,12 +56,18 @@ parsed(Path, Parse) ->
         {error, _} -> absent
     end.
 
-cpu_stat(Root) ->
-    Group = case parsed(filename:join(Root, "proc/self/cgroup"), fun cpu_group/1) of
-                absent -> <<>>;
-                Path -> Path
-            end,
-    filename:join(["sys/fs/cgroup", Group, "cpu.stat"]).
+%% The first file that accounts for a quota.
+own_throttling(Root) ->
+    Groups = case parsed(filename:join(Root, "proc/self/cgroup"), fun cpu_groups/1) of
+                 absent -> [<<>>];
+                 Found -> Found
+             end,
+    Read = [parsed(filename:join([Root, "sys/fs/cgroup", Group, "cpu.stat"]), fun throttling/1)
+            || Group <- Groups],
+    case [Throttling || #{} = Throttling <- Read] of
+        [First | _] -> First;
+        [] -> absent
+    end.
 
 all_switches(Directory) ->
     case file:list_dir(Directory) of
@@ -150,11 +156,16 @@ own_ticks(Text) ->
             absent
     end.
 
-%% @doc Of a version 2 control group's `cpu.stat'; absent where no quota is accounted for.
+%% @doc Of a control group's `cpu.stat', of version 2 or 1; absent where no quota is accounted for.
 -spec throttling(binary()) -> throttling() | absent.
 throttling(Text) ->
-    case {keyed(<<"nr_throttled">>, Text), keyed(<<"throttled_usec">>, Text)} of
-        {Periods, Us} when is_integer(Periods), is_integer(Us) -> #{periods => Periods, us => Us};
+    Us = case {keyed(<<"throttled_usec">>, Text), keyed(<<"throttled_time">>, Text)} of
+             {Usec, _} when is_integer(Usec) -> Usec;
+             {_, Ns} when is_integer(Ns) -> Ns div 1000;
+             _ -> absent
+         end,
+    case keyed(<<"nr_throttled">>, Text) of
+        Periods when is_integer(Periods), is_integer(Us) -> #{periods => Periods, us => Us};
         _ -> absent
     end.
 
@@ -178,13 +189,18 @@ context_switches(Text) ->
             absent
     end.
 
-%% @doc Of `/proc/self/cgroup': the path of the version 2 group, without its leading slash.
--spec cpu_group(binary()) -> binary() | absent.
-cpu_group(Text) ->
-    case [Path || <<"0::/", Path/binary>> <- binary:split(Text, <<"\n">>, [global])] of
-        [Path] -> Path;
-        _ -> absent
-    end.
+%% @doc Of `/proc/self/cgroup': where, below the file system of control groups, the statistics of
+%% this process' processor time may be. The version 2 group comes first, then the version 1 group
+%% of the controller `cpu', under the name of its mount and under that of the usual link.
+-spec cpu_groups(binary()) -> [binary()].
+cpu_groups(Text) ->
+    Lines = [binary:split(Line, <<":">>, [global])
+             || Line <- binary:split(Text, <<"\n">>, [global])],
+    [Path || [<<"0">>, <<>>, <<"/", Path/binary>>] <- Lines]
+        ++ [<<Mount/binary, Path/binary>>
+            || [_, Controllers, <<"/", _/binary>> = Path] <- Lines,
+               lists:member(<<"cpu">>, binary:split(Controllers, <<",">>, [global])),
+               Mount <- [Controllers, <<"cpu">>]].
 
 %% @doc A text that is one whole number. Longer than 20 digits is no counter of a kernel.
 -spec count(binary()) -> non_neg_integer() | absent.

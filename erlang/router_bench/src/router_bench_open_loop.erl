@@ -78,7 +78,6 @@ loop(#{adapter := Adapter, state := State} = Context, Tally, Recorders, InFlight
     receive
         IntendedNs when is_integer(IntendedNs) ->
             StartNs = router_bench_nif:start(),
-            router_bench_outcome:sent(Tally),
             Outcome = router_bench_outcome:route(Adapter, Request, State),
             AnswerNs = record(Outcome, Tally, Recorders, StartNs, IntendedNs),
             _ = router_bench_nif:leave(InFlight, Mine),
@@ -103,8 +102,7 @@ result(StartNs, LastNs, Tally, Recorders, InFlight, Pacer) ->
     Snapshots = maps:map(fun(_, Recorder) -> router_bench_nif:recorder_snapshot(Recorder) end,
                          Recorders),
     #{response_time := #{count := Ok}} = Snapshots,
-    % Announced by the pacer, not sent by the worker: a request may wait with a worker that was
-    % killed.
+    % The pacer counts what it announced: a request may wait with a worker that was killed.
     Counts = (router_bench_outcome:counts(Tally))#{sent := Offered - Skipped},
     Abandoned = router_bench_nif:in_flight_total(InFlight),
     case router_bench_outcome:accounting(Counts, Ok, Skipped, Abandoned) of

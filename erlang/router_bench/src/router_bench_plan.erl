@@ -13,7 +13,8 @@
                                          % times that at most, until throughput is steady
       throughput_ms := pos_integer(),    % length of the closed loop
       latency_ms := pos_integer(),       % length of the open loop
-      rate_per_second := pos_integer(),  % arrivals of the open loop
+      rate_per_second := pos_integer() | calibrate, % arrivals of the open loop; `calibrate':
+                                         % router_bench_calibration chooses
       arrivals := constant | poisson,    % evenly spaced, or independent of each other
       concurrency := pos_integer(),      % workers of the closed loop
       latency_workers := pos_integer(),  % workers of the open loop
@@ -44,7 +45,7 @@ defaults() ->
       warmup_ms => 1000,
       throughput_ms => 2000,
       latency_ms => 5000,
-      rate_per_second => 5000,
+      rate_per_second => calibrate,
       arrivals => constant,
       concurrency => 16,
       latency_workers => 64,
@@ -89,6 +90,8 @@ check([Key | Rest], Plan) ->
         {error, Expected} -> {error, {bad_option, Key, Value, Expected}}
     end.
 
+checked(rate_per_second, calibrate) ->
+    {ok, calibrate};
 checked(Key, Value) ->
     case {domain(Key), Value} of
         {{Min, Max}, _} when is_integer(Min), is_integer(Value), Value >= Min, Value =< Max -> {ok, Value};

@@ -17,7 +17,8 @@
 
 %% @doc Searches with the plan's open loop, in this VM.
 -spec run(router_bench_plan:plan()) -> {ok, result()} | {error, term()}.
-run(#{adapter := Adapter} = Plan) ->
+run(#{adapter := Adapter} = Given) ->
+    Plan = Given#{rate_per_second := ?LOWEST}, % for warming up
     router_bench_router:with(Plan, fun(State) ->
         Context = #{plan => Plan, adapter => Adapter, state => State},
         case router_bench_warmup:run(Context) of

@@ -13,6 +13,7 @@
 -type facts() :: #{timestamp := binary(), git := router_bench_env:git(),
                    plan := router_bench_plan:plan(),
                    controls := router_bench_control:result(),
+                   calibration_rps => float(), % where the rate was derived from it
                    rounds := [router_bench_round:result()], % in order
                    ending := ending(), duration_ms := non_neg_integer()}.
 
@@ -26,7 +27,7 @@
 
 %% @doc The report of a run, as far as it came.
 -spec new(facts()) -> report().
-new(#{timestamp := Timestamp, git := Git, plan := Plan, controls := Controls,
+new(#{timestamp := Timestamp, git := Git, controls := Controls,
       rounds := Results} = Facts) ->
     Numbered = lists:zip(lists:seq(1, length(Results)), Results),
     Rounds = [round_of(N, Result) || {N, Result} <- Numbered],
@@ -36,15 +37,15 @@ new(#{timestamp := Timestamp, git := Git, plan := Plan, controls := Controls,
              env => env(Results),
              metrics => headline(Rounds),
              run => run(Facts, Rounds),
-             load => load(Plan),
              controls => Controls,
              rounds => Rounds,
              histograms => lists:append([histograms(N, Result) || {N, Result} <- Numbered]),
              series => lists:append([series(N, Result) || {N, Result} <- Numbered])},
+    With = maps:merge(Base, load(Facts)),
     case Results of
-        [] -> Base;
+        [] -> With;
         [#{clock := Clock} | _] ->
-            Base#{accounting => accounting(Rounds),
+            With#{accounting => accounting(Rounds),
                   diagnostics => #{clock => maps:map(fun rounded_float/2, Clock),
                                    spread_pct => spread(Rounds)}}
     end.
@@ -52,10 +53,17 @@ new(#{timestamp := Timestamp, git := Git, plan := Plan, controls := Controls,
 env([]) -> #{};
 env([#{env := Env} | _]) -> Env.
 
-load(#{adapter := Adapter, arrivals := Arrivals} = Plan) ->
+%% Nothing before the rate is known.
+load(#{plan := #{rate_per_second := calibrate}}) ->
+    #{};
+load(#{plan := #{adapter := Adapter, arrivals := Arrivals} = Plan} = Facts) ->
     Keys = [rounds, warmup_ms, throughput_ms, latency_ms, rate_per_second, concurrency,
             latency_workers, max_in_flight, drain_timeout_ms, sample_interval_ms, timeout_ms, seed],
-    (maps:with(Keys, Plan))#{adapter => Adapter, arrivals => Arrivals, keys => keys(Plan)}.
+    Load = (maps:with(Keys, Plan))#{adapter => Adapter, arrivals => Arrivals, keys => keys(Plan)},
+    case Facts of
+        #{calibration_rps := Rps} -> #{load => Load#{calibration_rps => rounded(Rps)}};
+        #{} -> #{load => Load}
+    end.
 
 keys(#{keys := uniform, key_count := Count}) ->
     #{distribution => uniform, count => Count};

@@ -33,6 +33,10 @@ measured(#{plan := Plan} = Context) ->
                  fun(C) -> kept(C, counters_start, counters(C)) end,
                  fun(C) -> {ok, C#{sampler => start_sampler(C)}} end,
                  fun(C) -> kept(C, throughput, router_bench_closed_loop:run(C, ThroughputMs)) end,
+                 fun(#{sampler := Sampler} = C) ->
+                         ok = router_bench_sampler:watch_collections(Sampler),
+                         {ok, C}
+                 end,
                  fun(C) -> kept(C, latency, router_bench_open_loop:run(C, LatencyMs)) end,
                  fun(#{sampler := Sampler} = C) ->
                          {ok, C#{samples => router_bench_sampler:stop(Sampler)}}

@@ -6,7 +6,7 @@
 %% late each tick came is recorded too.
 -module(router_bench_sampler).
 
--export([start_link/3, stop/1]).
+-export([start_link/3, watch_collections/1, stop/1]).
 
 -export_type([samples/0, series/0, cost/0, lateness/0]).
 
@@ -45,6 +45,12 @@ start_link(Adapter, State, IntervalMs) ->
         {'EXIT', Sampler, Reason} -> exit({sampler_died, Reason})
     end.
 
+%% @doc Counts long garbage collections from now on; not before, because that costs throughput.
+-spec watch_collections(pid()) -> ok.
+watch_collections(Sampler) ->
+    Sampler ! watch_collections,
+    ok.
+
 %% @doc Takes a last sample, stops, and gives all samples in order of time.
 -spec stop(pid()) -> samples().
 stop(Sampler) ->
@@ -65,7 +71,8 @@ init(Owner, Adapter, State, IntervalMs) ->
     Read = fun(Track) -> reading(Source, StartMs, Track) end,
     First = due(StartMs, Read, Tracks),
     Owner ! {self(), started},
-    {Last, Lateness} = loop(Owner, Read, IntervalMs, StartMs + IntervalMs, First, {0, 0, 0}),
+    {Last, Lateness} = loop(Owner, Monitor, Read, IntervalMs, StartMs + IntervalMs, First,
+                            {0, 0, 0}),
     ok = router_bench_probes:close(Source),
     Events = router_bench_monitor:stop(Monitor),
     Owner ! {self(), samples, #{series => lists:append([series(Track) || Track <- Last]),
@@ -74,7 +81,7 @@ init(Owner, Adapter, State, IntervalMs) ->
                                 events => Events}},
     ok.
 
-loop(Owner, Read, IntervalMs, NextMs, Tracks, Lateness) ->
+loop(Owner, Monitor, Read, IntervalMs, NextMs, Tracks, Lateness) ->
     Timer = erlang:start_timer(NextMs, self(), tick, [{abs, true}]),
     receive
         {timeout, Timer, tick} ->
@@ -82,7 +89,11 @@ loop(Owner, Read, IntervalMs, NextMs, Tracks, Lateness) ->
             Taken = due(NextMs, Read, Tracks),
             % A tick that came too late is left out, not made up for in a burst.
             Following = max(NextMs + IntervalMs, erlang:monotonic_time(millisecond)),
-            loop(Owner, Read, IntervalMs, Following, Taken, tallied(LateNs, Lateness));
+            loop(Owner, Monitor, Read, IntervalMs, Following, Taken, tallied(LateNs, Lateness));
+        watch_collections ->
+            _ = erlang:cancel_timer(Timer),
+            ok = router_bench_monitor:watch_collections(Monitor),
+            loop(Owner, Monitor, Read, IntervalMs, NextMs, Tracks, Lateness);
         {stop, Owner} ->
             _ = erlang:cancel_timer(Timer),
             {lists:map(Read, Tracks), Lateness}

@@ -107,7 +107,12 @@ counters_are_read_as_the_kernel_writes_them(_Config) ->
     #{periods := 3, us := 70000} = router_bench_machine:throttling(?CPU_STAT),
     12345 = router_bench_machine:pressure_us(?PRESSURE),
     #{voluntary := 11, involuntary := 4} = router_bench_machine:context_switches(?STATUS),
-    <<"a/b">> = router_bench_machine:cpu_group(<<"1:cpu:/x\n0::/a/b\n">>),
+    #{periods := 3, us := 70000} =
+        router_bench_machine:throttling(<<"nr_throttled 3\nthrottled_time 70000999\n">>),
+    [<<"a/b">>, <<"cpu/x">>, <<"cpu/x">>] =
+        router_bench_machine:cpu_groups(<<"2:cpuacct:/y\n1:cpu:/x\n0::/a/b\n">>),
+    [<<"cpu,cpuacct/x">>, <<"cpu/x">>] =
+        router_bench_machine:cpu_groups(<<"1:cpu,cpuacct:/x\n">>),
     2400000 = router_bench_machine:count(<<"2400000\n">>).
 
 garbage_is_absence_and_no_crash(_Config) ->
@@ -131,10 +136,8 @@ garbage_is_absence_and_no_crash(_Config) ->
          Count when is_integer(Count) -> ok;
          #{} -> ok
      end || Parse <- Parsers, Text <- Cut ++ Noise],
-    [case router_bench_machine:cpu_group(Text) of
-         absent -> ok;
-         Path when is_binary(Path) -> ok
-     end || Text <- Wrong ++ Cut ++ Noise].
+    [true = lists:all(fun is_binary/1, router_bench_machine:cpu_groups(Text))
+     || Text <- Wrong ++ Cut ++ Noise].
 
 what_cannot_be_read_is_absent_and_not_zero(Config) ->
     Nothing = router_bench_machine:read(filename:join(proplists:get_value(priv_dir, Config), "no")),
@@ -162,6 +165,13 @@ a_whole_reading_is_found_below_a_directory(Config) ->
     Expected = #{cpu => #{busy => 370, steal => 30, total => 1229}, own_ticks => 200,
                  throttling => #{periods => 3, us => 70000}, pressure_us => 12345,
                  switches => #{<<"42">> => Switches, <<"43">> => Switches}, frequency_khz => 24},
+    Expected = router_bench_machine:read(Root),
+    % The same with a version 1 group beside a version 2 group that accounts for nothing.
+    ok = file:delete(filename:join(Root, "sys/fs/cgroup/a/b/cpu.stat")),
+    ok = file:write_file(filename:join(Root, "proc/self/cgroup"), "3:cpu,cpuacct:/c\n0::/a/b\n"),
+    Version1 = filename:join(Root, "sys/fs/cgroup/cpu,cpuacct/c/cpu.stat"),
+    ok = filelib:ensure_dir(Version1),
+    ok = file:write_file(Version1, "nr_periods 9\nnr_throttled 3\nthrottled_time 70000000\n"),
     Expected = router_bench_machine:read(Root).
 
 growth_is_the_difference_and_a_counter_that_went_back_says_nothing(_Config) ->

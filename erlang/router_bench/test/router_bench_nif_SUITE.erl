@@ -4,12 +4,15 @@
 -export([wrong_terms_are_badarg_and_the_vm_lives/1,
          no_sample_is_lost_on_all_schedulers_while_snapshots_are_taken/1,
          the_recorder_agrees_with_an_erlang_oracle/1,
+         every_sample_is_in_the_counter_where_an_erlang_recorder_has_it/1,
+         a_million_recorders_come_and_go/1,
          a_recorder_outlives_its_owner_and_goes_with_its_last_reference/1,
          an_empty_recorder_has_no_percentiles/1,
          quantiles_out_of_range_are_badarg/1,
          stop_gives_what_it_recorded/1,
          the_pacer_announces_every_arrival_in_turn/1,
          a_pacer_ends_with_its_owner/1,
+         a_vm_that_halts_while_threads_run_ends_in_order/1,
          a_report_that_the_gate_would_refuse_is_not_written/1,
          a_term_that_is_no_json_is_badarg_however_deep/1]).
 
@@ -87,6 +90,56 @@ look_on(Recorder, Workers, Seen) ->
     after 0 -> look_on(Recorder, Workers, Count)
     end.
 
+%% The same recorder in Erlang: a map from counter to count. The native one's counters are read from
+%% what it exports, so every sample is compared, and the export with it.
+every_sample_is_in_the_counter_where_an_erlang_recorder_has_it(_Config) ->
+    Seed = rand:seed(exsss),
+    ct:log("seed ~p", [rand:export_seed_s(Seed)]),
+    Edges = lists:append([[(1 bsl Bits) - 1, 1 bsl Bits, (1 bsl Bits) + 1]
+                          || Bits <- lists:seq(1, 35)]),
+    Times = [0, 59999999999, 60000000000, 60000000001, (1 bsl 62)]
+        ++ Edges ++ [rand:uniform(1 bsl rand:uniform(36)) || _ <- lists:seq(1, 20000)],
+    Recorder = router_bench_nif:recorder_new(1),
+    Oracle = lists:foldl(fun(Ns, Cells) ->
+                                 Ns = router_bench_nif:record(Recorder, Ns),
+                                 maps:update_with(oracle_cell(Ns), fun(N) -> N + 1 end, 1, Cells)
+                         end, #{}, Times),
+    #{encoded := Encoded, min_ns := 0, max_ns := 1 bsl 62} =
+        router_bench_nif:recorder_snapshot(Recorder),
+    Oracle = exported_cells(Encoded).
+
+%% HdrHistogram's rule in its own words: buckets of 2048 sub-buckets, each bucket twice as wide as
+%% the one before, whose lower half repeats it and is left out.
+oracle_cell(Ns) ->
+    oracle_cell(min(Ns, 60000000000), 0).
+
+oracle_cell(Ns, Bucket) when (Ns bsr Bucket) >= 2048 -> oracle_cell(Ns, Bucket + 1);
+oracle_cell(Ns, 0) -> Ns;
+oracle_cell(Ns, Bucket) -> (Bucket + 1) * 1024 + (Ns bsr Bucket) - 1024.
+
+%% HdrHistogram V2, compressed, base64: two cookies, a header of 40 bytes, the counts as ZigZag
+%% LEB128 numbers, a negative one for that many empty counters.
+exported_cells(Encoded) ->
+    <<_Cookie:32, Length:32, Compressed:Length/binary>> = base64:decode(Encoded),
+    <<_InnerCookie:32, Payload:32, _Offset:32, 3:32, _Lowest:64, _Highest:64, _Ratio:64,
+      Counts:Payload/binary>> = zlib:uncompress(Compressed),
+    exported_cells(Counts, 0, #{}).
+
+exported_cells(<<>>, _Cell, Cells) ->
+    Cells;
+exported_cells(Counts, Cell, Cells) ->
+    {ZigZag, Rest} = leb128(Counts, 0, 0),
+    case (ZigZag bsr 1) bxor -(ZigZag band 1) of
+        Empty when Empty < 0 -> exported_cells(Rest, Cell - Empty, Cells);
+        0 -> exported_cells(Rest, Cell + 1, Cells);
+        Count -> exported_cells(Rest, Cell + 1, Cells#{Cell => Count})
+    end.
+
+leb128(<<Byte, Rest/binary>>, 56, Number) -> {Number bor (Byte bsl 56), Rest};
+leb128(<<1:1, Bits:7, Rest/binary>>, Shift, Number) ->
+    leb128(Rest, Shift + 7, Number bor (Bits bsl Shift));
+leb128(<<0:1, Bits:7, Rest/binary>>, Shift, Number) -> {Number bor (Bits bsl Shift), Rest}.
+
 the_recorder_agrees_with_an_erlang_oracle(_Config) ->
     Seed = rand:seed(exsss),
     ct:log("seed ~p", [rand:export_seed_s(Seed)]),
@@ -120,6 +173,24 @@ a_recorder_outlives_its_owner_and_goes_with_its_last_reference(_Config) ->
                   end, lists:seq(1, 2000)),
     Grown = resident_kb() - Before,
     true = Grown < 100000.
+
+%% Of 216 KiB each: 206 GB if they stayed. Each is written to, so that none is there in name only.
+a_million_recorders_come_and_go(_Config) ->
+    {Pid, Monitor} = spawn_monitor(fun() ->
+                                           ok = come_and_go(10000),
+                                           Before = resident_kb(),
+                                           ok = come_and_go(990000),
+                                           exit({grown_kb, resident_kb() - Before})
+                                   end),
+    receive
+        {'DOWN', Monitor, process, Pid, {grown_kb, Kb}} -> true = Kb < 100000
+    end.
+
+come_and_go(0) ->
+    ok;
+come_and_go(Left) ->
+    Left = router_bench_nif:record(router_bench_nif:recorder_new(0), Left),
+    come_and_go(Left - 1).
 
 resident_kb() ->
     {ok, Status} = file:read_file("/proc/self/status"),
@@ -203,6 +274,32 @@ wait_until(Condition, Tries) ->
         true -> ok;
         false when Tries > 0 -> timer:sleep(10), wait_until(Condition, Tries - 1);
         false -> timeout
+    end.
+
+%% A pacer in the middle of a million announcements a second, and a meter; a crash would show as a
+%% signal.
+a_vm_that_halts_while_threads_run_ends_in_order(_Config) ->
+    Expression =
+        "_ = router_bench_nif:hiccup_start(),"
+        " Sinks = [spawn(fun F() -> receive _ -> F() end end) || _ <- [1, 2, 3, 4]],"
+        " _ = router_bench_nif:pacer_start(router_bench_nif:in_flight_new(4),"
+        " router_bench_nif:recorder_new(0), Sinks,"
+        " {constant, 0, router_bench_nif:now(), 1000000}, 100000000, 1000000000),"
+        " timer:sleep(30), halt(7).",
+    Erl = filename:join([code:root_dir(), "bin", "erl"]),
+    Ebin = filename:dirname(code:which(router_bench_nif)),
+    [begin
+         Port = open_port({spawn_executable, Erl},
+                          [{args, ["-noshell", "-pa", Ebin, "-eval", Expression]}, exit_status,
+                           stderr_to_stdout, binary]),
+         {7, <<>>} = output(Port, <<>>)
+     end || _ <- lists:seq(1, 5)].
+
+output(Port, Text) ->
+    receive
+        {Port, {data, More}} -> output(Port, <<Text/binary, More/binary>>);
+        {Port, {exit_status, Status}} -> {Status, Text}
+    after 30000 -> ct:fail(no_end)
     end.
 
 a_report_that_the_gate_would_refuse_is_not_written(Config) ->

@@ -193,6 +193,9 @@ settings() ->
 the_former_receiver_of_events_is_restored_by_a_stop(_Config) ->
     Former = own_the_events(),
     Monitor = router_bench_monitor:start_link(),
+    {Monitor, [{long_schedule, _}]} = settings(),
+    ok = router_bench_monitor:watch_collections(Monitor),
+    ok = wait_until(fun() -> length(element(2, settings())) =:= 2 end),
     {Monitor, [{long_gc, _}, {long_schedule, _}]} = settings(),
     #{long_gc := _, long_schedule := _} = router_bench_monitor:stop(Monitor),
     Former = settings().
@@ -209,6 +212,7 @@ a_former_receiver_that_has_ended_is_not_restored(_Config) ->
 whoever_took_the_place_of_the_monitor_keeps_it(_Config) ->
     Monitor = router_bench_monitor:start_link(),
     Taken = own_the_events(),
+    ok = router_bench_monitor:watch_collections(Monitor),
     _ = router_bench_monitor:stop(Monitor),
     Taken = settings().
 

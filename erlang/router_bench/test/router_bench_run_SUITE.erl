@@ -6,6 +6,8 @@
          an_adapter_without_controls_is_said_to_have_none/1,
          the_warm_up_says_where_it_ended/1,
          poisson_arrivals_are_all_accounted_for/1,
+         a_rate_left_open_is_calibrated_once_for_all_rounds/1,
+         a_calibrated_rate_is_a_tenth_in_two_digits_up_to_the_pacers_limit/1,
          a_rate_is_found_in_a_peer_that_is_gone_afterwards/1,
          a_counter_that_the_adapter_cannot_read_is_absent_not_zero/1,
          an_error_is_no_success_and_no_latency_sample/1,
@@ -95,6 +97,24 @@ the_warm_up_says_where_it_ended(_Config) ->
 poisson_arrivals_are_all_accounted_for(_Config) ->
     {ok, #{accounting := #{latency := #{offered := 400, ok := 400}},
            load := #{arrivals := poisson, seed := 7}}} = run(#{arrivals => poisson, seed => 7}).
+
+a_rate_left_open_is_calibrated_once_for_all_rounds(_Config) ->
+    {ok, #{load := #{rate_per_second := Rate, calibration_rps := Rps}, rounds := [First, Second]}} =
+        run(#{rate_per_second => calibrate, rounds => 2}),
+    Rate = router_bench_calibration:rate(Rps),
+    Arrivals = Rate * 200 div 1000,
+    [#{accounting := #{latency := #{offered := Arrivals}}} = _Round || _Round <- [First, Second]],
+    {ok, #{load := Given}} = run(#{}),
+    false = is_map_key(calibration_rps, Given),
+    % A run that fails before does not say a rate that it never had.
+    {error, {failed, _, Failed}} = run(#{rate_per_second => calibrate, rounds => 2,
+                                         adapter_options => #{dead_counters => [errors_total]}}),
+    false = is_map_key(load, Failed).
+
+a_calibrated_rate_is_a_tenth_in_two_digits_up_to_the_pacers_limit(_Config) ->
+    [Rate = router_bench_calibration:rate(Rps)
+     || {Rps, Rate} <- [{1.0e6, 10000}, {100000.0, 10000}, {99999.0, 9900}, {12345.0, 1200},
+                        {999.0, 99}, {10.0, 1}, {0.5, 1}]].
 
 a_rate_is_found_in_a_peer_that_is_gone_afterwards(_Config) ->
     {ok, #{rate_per_second := Rate, trials := [_ | _]}} =

@@ -197,6 +197,9 @@ pub struct Load {
     pub latency_ms: u64,
     /// Arrival rate of the open-loop phase.
     pub rate_per_second: u64,
+    /// The closed-loop throughput that the rate was derived from; absent where it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration_rps: Option<Amount>,
     /// How the open loop's arrivals are spaced.
     pub arrivals: Arrivals,
     /// Workers of the closed loop.

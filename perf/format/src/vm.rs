@@ -29,7 +29,8 @@ pub struct VmFigures {
     /// Messages in the longest mailbox of the router's named processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub longest_mailbox: Option<u64>,
-    /// Garbage collections of one process that took 20 ms or more.
+    /// Garbage collections of one process that took 20 ms or more, in the open-loop phase: watching
+    /// for them costs throughput.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub long_gc: Option<u64>,
     /// Processes and ports that kept a scheduler 20 ms or more without a break; also where the
