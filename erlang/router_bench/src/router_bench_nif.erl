@@ -113,8 +113,8 @@ hiccup_start() -> ?NOT_LOADED.
 -spec hiccup_stop(hiccup()) -> snapshot().
 hiccup_stop(_Hiccup) -> ?NOT_LOADED.
 
-%% @doc Wall times of two pieces of fixed work, one in registers, one through 8 MiB of memory. Takes
-%% some 70 ms of a dirty scheduler.
+%% @doc Wall times of two pieces of fixed work, one in registers, one through 64 MiB of memory. Takes
+%% some 0.1 s of a dirty scheduler.
 -spec kernels() -> #{cpu_ns := ns(), memory_ns := ns()}.
 kernels() -> ?NOT_LOADED.
 

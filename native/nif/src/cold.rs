@@ -193,7 +193,7 @@ fn hiccup_stop<'a>(env: Env<'a>, hiccup: ResourceArc<Hiccup>) -> NifResult<Term<
     snapshot_term(env, &hiccup.0.finish())
 }
 
-/// `kernels() -> #{cpu_ns, memory_ns}`. Dirty because it computes for some 70 ms.
+/// `kernels() -> #{cpu_ns, memory_ns}`. Dirty because it computes for some 0.1 s.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn kernels(env: Env<'_>) -> NifResult<Term<'_>> {
     let times = KernelTimes::measure();

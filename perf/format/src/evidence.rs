@@ -87,7 +87,7 @@ pub struct Kernels {
 pub struct KernelTimes {
     /// Arithmetic in registers.
     pub cpu_ns: u64,
-    /// Dependent loads through 8 MiB.
+    /// Dependent loads through 64 MiB.
     pub memory_ns: u64,
 }
 
