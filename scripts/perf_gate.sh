@@ -26,7 +26,7 @@ Settings (environment variables; an empty one counts as unset):
                         5 times that until throughput is steady
   PERF_THROUGHPUT_MS    closed-loop phase of a round             [2000]             10 to 600000
   PERF_LATENCY_MS       open-loop phase of a round               [5000]             10 to 600000
-  PERF_RATE             arrivals a second in the open loop       [5000]             1 to 1000000
+  PERF_RATE             arrivals a second in the open loop       [the baseline's]   1 to 1000000
   PERF_CONCURRENCY      workers of the closed loop               [16]               1 to 10000
   PERF_TIMEOUT_SECONDS  time limit of the benchmark              [900]              10 to 86400
   PERF_FAULT            plant a fault to see the gate fail: delay_us=N error_ratio=R leak_bytes=N
@@ -62,6 +62,12 @@ cargo build --quiet --locked --release --package perf-gate
 bench_status=0
 interrupted=0
 if [ -z "$candidate" ]; then
+  # Chosen once, for the baseline. One that cannot be read is the gate's to say, below.
+  if [ -z "${PERF_RATE:-}" ]; then
+    PERF_RATE=$("${CARGO_TARGET_DIR:-target}/release/perf-gate" rate --baseline "$baseline" \
+      2>/dev/null) || PERF_RATE=
+    export PERF_RATE
+  fi
   # A new name: what an earlier run left can never be judged as this run's.
   candidate=$artifacts/perf_baseline_$stamp.json
   run_child env PERF_REPORT_FILE="$candidate" "$scripts/bench_router.sh"

@@ -38,6 +38,8 @@ pub enum Command {
     Check(Check),
     /// Write the exit code of the test run that measured into the report it left
     Seal(Seal),
+    /// Print the arrival rate that a baseline was measured at; an empty line if it does not say
+    Rate(Rate),
 }
 
 /// Arguments of `check`.
@@ -70,6 +72,14 @@ pub struct Seal {
     /// The exit code of the test run
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=255))]
     pub ct_exit_code: i32,
+}
+
+/// Arguments of `rate`.
+#[derive(Debug, Args)]
+pub struct Rate {
+    /// The frozen report
+    #[arg(long, value_name = "FILE")]
+    pub baseline: PathBuf,
 }
 
 /// A part of a file's name: 1 to 64 of letters, digits, `.`, `_`, `-`, without a leading dot.

@@ -25,6 +25,7 @@ pub mod consistency;
 pub mod escape;
 pub mod histograms;
 pub mod inputs;
+pub mod rate;
 pub mod render;
 pub mod rules;
 pub mod samples;

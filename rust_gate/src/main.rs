@@ -8,14 +8,15 @@ use clap::Parser as _;
 use cp1_format::Outcome;
 use perf_gate::arguments::{Arguments, Check, Command};
 use perf_gate::escape::plain;
+use perf_gate::rate::rate;
 use perf_gate::seal::seal;
 
 /// What came of the command, as far as the exit code needs it.
 enum Ending {
     /// A report was judged; `complete` says that text and artifacts were written.
     Judged { outcome: Outcome, complete: bool },
-    /// The report is sealed.
-    Sealed,
+    /// The report is sealed, or what was asked is printed.
+    Done,
     /// Nothing was done.
     Failed,
 }
@@ -34,7 +35,7 @@ fn exit_code(ending: &Ending) -> u8 {
     match ending {
         Ending::Judged { outcome: Outcome::Pass, complete: false } | Ending::Failed => 2,
         Ending::Judged { outcome, .. } => outcome.exit_code(),
-        Ending::Sealed => 0,
+        Ending::Done => 0,
     }
 }
 
@@ -43,12 +44,28 @@ fn run() -> Ending {
     match Arguments::parse().command {
         Command::Check(arguments) => check(&arguments),
         Command::Seal(arguments) => match seal(&arguments) {
-            Ok(()) => Ending::Sealed,
+            Ok(()) => Ending::Done,
             Err(error) => {
                 complain(&error.to_string());
                 Ending::Failed
             }
         },
+        Command::Rate(arguments) => answer(rate(&arguments)),
+    }
+}
+
+/// Prints what was asked, on one line.
+fn answer<E: std::error::Error>(asked: Result<String, E>) -> Ending {
+    let printed = asked.map_err(|error| error.to_string()).and_then(|text| {
+        writeln!(io::stdout(), "{}", plain(&text))
+            .map_err(|error| format!("failed to print: {error}"))
+    });
+    match printed {
+        Ok(()) => Ending::Done,
+        Err(text) => {
+            complain(&text);
+            Ending::Failed
+        }
     }
 }
 

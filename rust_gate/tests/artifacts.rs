@@ -177,3 +177,16 @@ fn what_cannot_be_read_is_not_sealed() {
     assert_eq!(seal(&room, "0").code, 2);
     assert!(!room.path("candidate.json").exists());
 }
+
+#[test]
+fn the_rate_of_a_baseline_is_printed_for_scripts_and_an_unreadable_one_is_refused() {
+    let room = Room::new();
+    room.json("baseline.json", &full());
+    let rate = full()["load"]["rate_per_second"].to_string();
+    let answer = room.run(&["rate", "--baseline", "baseline.json"]);
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, format!("{rate}\n").as_str()));
+    room.json("baseline.json", &minimal());
+    assert_eq!(room.run(&["rate", "--baseline", "baseline.json"]).stdout, "\n");
+    let missing = room.run(&["rate", "--baseline", "missing.json"]);
+    assert_eq!((missing.code, missing.stdout.as_str()), (2, ""));
+}
