@@ -15,6 +15,9 @@
 %% `{error, {failed, Text, Report}}': a round ended early; the report has what was measured until
 %% then. With option `report_file' the report is on disk from the start, marked unfinished, and is
 %% replaced after every round: whatever ends this VM, what is left says how far the run came.
+%%
+%% With option `replay' a frozen build is measured in turn with the candidate; the report is the
+%% candidate's, and that of the frozen side is in its own file.
 -spec run(module() | router_bench_plan:options()) ->
           {ok, router_bench_report:report()}
         | {error, {failed, Text :: binary(), router_bench_report:report()}
@@ -25,7 +28,7 @@ run(Adapter) when is_atom(Adapter) ->
 run(Options) when is_map(Options) ->
     case router_bench_plan:new(Options) of
         {ok, Plan} ->
-            run_plan(Plan);
+            router_bench_run:run(Plan);
         {error, Reason} ->
             io:format("~ts~n", [router_bench_plan:message(Reason)]),
             {error, Reason}
@@ -56,98 +59,3 @@ write_report(Report, Path) ->
         {ok, _Json} -> ok;
         {error, Message} -> {error, Message}
     end.
-
-run_plan(#{adapter := Adapter, timeout_ms := TimeoutMs} = Plan) ->
-    StartMs = erlang:monotonic_time(millisecond),
-    Facts = #{timestamp => timestamp(),
-              git => router_bench_env:git(filename:dirname(code:which(Adapter))),
-              plan => Plan, controls => #{}, rounds => [], ending => unfinished,
-              duration_ms => 0, start_ms => StartMs, deadline_ms => StartMs + TimeoutMs},
-    case save(Facts) of
-        {ok, _} -> controls(Facts);
-        {error, Message} -> {error, {not_written, Message}}
-    end.
-
-controls(#{plan := #{control := false}} = Facts) ->
-    calibrate(Facts);
-controls(#{plan := Plan, deadline_ms := DeadlineMs} = Facts) ->
-    case router_bench_peer:run(router_bench_control, Plan, DeadlineMs) of
-        {ok, Controls} -> calibrate(Facts#{controls := Controls});
-        {error, Reason} -> finish(Facts#{ending := {failed, {control, Reason}}})
-    end.
-
-calibrate(#{plan := #{rate_per_second := calibrate} = Plan, deadline_ms := DeadlineMs} = Facts) ->
-    case router_bench_peer:run(router_bench_calibration, Plan, DeadlineMs) of
-        {ok, #{rps := Rps, rate_per_second := Rate}} ->
-            #{quiet := Quiet} = Plan,
-            print(Quiet, io_lib:format("calibration: ~b requests/s, so ~b arrivals/s~n",
-                                       [round(Rps), Rate])),
-            rounds(1, Facts#{plan := Plan#{rate_per_second := Rate}, calibration_rps => Rps});
-        {error, Reason} ->
-            finish(Facts#{ending := {failed, {calibration, Reason}}})
-    end;
-calibrate(Facts) ->
-    rounds(1, Facts).
-
-rounds(N, #{plan := #{rounds := Rounds}} = Facts) when N > Rounds ->
-    finish(Facts#{ending := complete});
-rounds(N, #{plan := Plan, rounds := Done, deadline_ms := DeadlineMs} = Facts) ->
-    case router_bench_peer:run(router_bench_round, Plan, DeadlineMs) of
-        {ok, Result} ->
-            Next = Facts#{rounds := Done ++ [Result]},
-            case save(Next) of
-                {ok, Report} ->
-                    progress(N, Plan, Report),
-                    rounds(N + 1, Next);
-                {error, Message} ->
-                    {error, {not_written, Message}}
-            end;
-        {error, Reason} ->
-            finish(Facts#{ending := {failed, {round, N, Reason}}})
-    end.
-
-finish(#{plan := #{quiet := Quiet}, ending := Ending} = Facts) ->
-    case {save(Facts), Ending} of
-        {{ok, Report}, complete} ->
-            print(Quiet, router_bench_table:format(Report)),
-            {ok, Report};
-        {{ok, Report}, {failed, Reason}} ->
-            print(Quiet, router_bench_table:format(Report)),
-            {error, {failed, router_bench_report:failure_text(Reason), Report}};
-        {{error, Message}, _} ->
-            {error, {not_written, Message}}
-    end.
-
-%% The report so far, on disk where the plan has a file for it.
-save(#{plan := #{report_file := File}, start_ms := StartMs} = Facts) ->
-    DurationMs = erlang:monotonic_time(millisecond) - StartMs,
-    Report = router_bench_report:new((maps:without([start_ms, deadline_ms], Facts))
-                                     #{duration_ms := DurationMs}),
-    Written = case File of
-                  none -> ok;
-                  _ -> write_report(Report, File)
-              end,
-    case Written of
-        ok -> {ok, Report};
-        {error, Message} -> {error, Message}
-    end.
-
-progress(N, #{rounds := Rounds, quiet := Quiet}, #{rounds := Measured}) ->
-    #{metrics := Metrics} = lists:last(Measured),
-    Figure = fun(Key) ->
-                     case Metrics of
-                         #{Key := Value} -> io_lib:format("~w", [Value]);
-                         #{} -> "not measured"
-                     end
-             end,
-    print(Quiet, io_lib:format("round ~b of ~b: ~s requests/s, p95 ~s ms, p99 ~s ms, ~s MB~n",
-                               [N, Rounds | [Figure(Key) || Key <- [rps, latency_p95_ms,
-                                                                    latency_p99_ms,
-                                                                    mem_mb_total_erlang]]])).
-
-print(true, _Text) -> ok;
-print(false, Text) -> io:put_chars(Text).
-
-timestamp() ->
-    Now = erlang:system_time(millisecond),
-    list_to_binary(calendar:system_time_to_rfc3339(Now, [{unit, millisecond}, {offset, "Z"}])).

@@ -5,7 +5,7 @@
 %% either.
 -module(router_bench_peer).
 
--export([run/3]).
+-export([run/3, run/4]).
 
 %% A BEAM boots in well under a second; a loaded machine may take some.
 -define(BOOT_TIMEOUT_MS, 30000).
@@ -18,20 +18,29 @@
 -spec run(module(), router_bench_plan:plan(), DeadlineMs :: integer()) ->
           {ok, term()} | {error, Reason :: term()}.
 run(Module, Plan, DeadlineMs) ->
-    case start() of
+    run(Module, Plan, own, DeadlineMs).
+
+%% @doc The same with this VM's own code or with that of a frozen build; the peer makes sure of it.
+-spec run(module(), router_bench_plan:plan(), router_bench_frozen:code(),
+          DeadlineMs :: integer()) ->
+          {ok, term()} | {error, Reason :: term()}.
+run(Module, Plan, Code, DeadlineMs) ->
+    case start(Code) of
         {ok, Peer, OsPid} ->
-            try call(Peer, Module, Plan, DeadlineMs)
+            try call(Peer, router_bench_frozen, check, [Code], DeadlineMs) of
+                ok -> call(Peer, Module, run, [Plan], DeadlineMs);
+                {error, Reason} -> {error, Reason}
             after stop(Peer, OsPid)
             end;
         {error, Reason} ->
             {error, {peer_not_started, Reason}}
     end.
 
-start() ->
+start(Code) ->
     Options = #{connection => standard_io,
                 exec => filename:join([code:root_dir(), "bin", "erl"]),
                 args => ["-boot", "no_dot_erlang", "-kernel", "logger_level", "warning"
-                         | code_paths()],
+                         | code_paths(Code)],
                 % What the caller's shell exports must not shape the measured VM.
                 env => [{"ERL_FLAGS", ""}, {"ERL_AFLAGS", ""}, {"ERL_ZFLAGS", ""}, {"ERL_LIBS", ""}],
                 wait_boot => ?BOOT_TIMEOUT_MS},
@@ -43,17 +52,14 @@ start() ->
         _:Reason -> {error, Reason}
     end.
 
-%% The code of this VM that is not OTP's own. Archives are left out: those are a build tool's.
-code_paths() ->
-    Root = code:lib_dir(),
-    lists:append([["-pa", filename:absname(Path)]
-                  || Path <- lists:reverse(code:get_path()), Path =/= ".",
-                     not lists:prefix(Root, Path), filelib:is_dir(Path)]).
+%% Each directory is put in front of those before it, so the first one comes last.
+code_paths(Code) ->
+    lists:append([["-pa", Dir] || Dir <- lists:reverse(router_bench_frozen:code_path(Code))]).
 
-call(Peer, Module, Plan, DeadlineMs) ->
+call(Peer, Module, Function, Arguments, DeadlineMs) ->
     LeftMs = max(1, DeadlineMs - erlang:monotonic_time(millisecond)),
     try
-        peer:call(Peer, Module, run, [Plan], LeftMs)
+        peer:call(Peer, Module, Function, Arguments, LeftMs)
     catch
         exit:{timeout, _} -> {error, timeout};
         exit:timeout -> {error, timeout};

@@ -3,12 +3,12 @@
 
 -export([defaults/0, smoke/0, new/1, adapter_options/1, message/1]).
 
--export_type([plan/0, options/0, reason/0]).
+-export_type([plan/0, options/0, reason/0, replay/0]).
 
 -type plan() ::
     #{adapter := module(),
       adapter_options := map(),          % handed to the adapter's init/1
-      rounds := pos_integer(),           % each in a fresh BEAM
+      rounds := pos_integer(),           % each in a fresh BEAM; in a replay, pairs of them
       warmup_ms := pos_integer(),        % least closed-loop load before the measured phases; five
                                          % times that at most, until throughput is steady
       throughput_ms := pos_integer(),    % length of the closed loop
@@ -22,14 +22,21 @@
       drain_timeout_ms := pos_integer(), % patience for requests at the end of a phase
       sample_interval_ms := pos_integer(),
       timeout_ms := pos_integer(),       % for the whole run
-      seed := non_neg_integer(),         % of arrivals and keys
+      seed := non_neg_integer(),         % of arrivals, keys, and the order within pairs
       keys := router_bench_keys:distribution(),
       key_count := pos_integer(),        % keys that requests are drawn from
       control := boolean(),              % provoke an error and an activation first
       p99_limit_us := pos_integer(),     % what find_rate/1 keeps under
-      fault := none | router_bench_fault:fault(),
+      fault := none | router_bench_fault:fault(), % in a replay only in the candidate
+      replay := none | replay(),
+      looks := [pos_integer()],          % ascending: after so many rounds the command is asked
+      look_command := none | [string(), ...], % program and arguments; see router_bench_run
       report_file := none | file:filename_all(), % kept up to date while the run goes on
       quiet := boolean()}.               % no progress and no table on the console
+%% A frozen build to measure in turn with the candidate, and where its own report goes. `build' is
+%% there once it is validated, and is no option.
+-type replay() :: #{lib_dir := file:filename_all(), report_file := file:filename_all(),
+                    commit := binary(), tree => binary(), build => router_bench_frozen:build()}.
 %% A plan with anything but `adapter' left out. `fault' may also be text, such as `"delay_us=200"'.
 -type options() :: #{adapter := module(), atom() => term()}.
 -type reason() :: {unknown_option, term()}
@@ -59,6 +66,9 @@ defaults() ->
       control => true,
       p99_limit_us => 1000,
       fault => none,
+      replay => none,
+      looks => [],
+      look_command => none,
       report_file => none,
       quiet => false}.
 
@@ -82,7 +92,10 @@ new(Options) ->
     end.
 
 check([], Plan) ->
-    check_adapter(Plan);
+    case check_adapter(Plan) of
+        {ok, _} -> check_looks(Plan);
+        {error, Reason} -> {error, Reason}
+    end;
 check([Key | Rest], Plan) ->
     #{Key := Value} = Plan,
     case checked(Key, Value) of
@@ -114,6 +127,11 @@ checked(Key, Value) ->
         {file, none} -> {ok, none};
         {file, _} when is_binary(Value); is_list(Value) -> {ok, Value};
         {file, _} -> {error, "none or a file name"};
+        {replay, _} -> checked_replay(Value);
+        {looks, _} -> checked_looks(Value);
+        {command, none} -> {ok, none};
+        {command, [[_ | _] | _]} -> {ok, Value};
+        {command, _} -> {error, "none or a list of strings, a program and its arguments"};
         {fault, none} -> {ok, none};
         {fault, {_, _}} -> checked_fault(router_bench_fault:text(Value));
         {fault, _} when is_binary(Value); is_list(Value) -> checked_fault(Value);
@@ -124,6 +142,53 @@ checked_fault(Text) ->
     case router_bench_fault:parse(Text) of
         {ok, Fault} -> {ok, Fault};
         {error, Message} -> {error, binary_to_list(Message)}
+    end.
+
+checked_looks(Looks) ->
+    IsRounds = fun(Look) -> is_integer(Look) andalso Look >= 1 end,
+    case is_list(Looks) andalso lists:all(IsRounds, Looks) andalso lists:usort(Looks) =:= Looks of
+        true -> {ok, Looks};
+        false -> {error, "a list of numbers of rounds, ascending"}
+    end.
+
+checked_replay(none) ->
+    {ok, none};
+checked_replay(#{lib_dir := LibDir, report_file := File, commit := Commit} = Replay) ->
+    IsName = fun(Name) -> is_binary(Name) orelse is_list(Name) end,
+    IsHash = fun(Hash) -> re:run(Hash, "\\A[0-9a-f]{40}\\z", [{capture, none}]) =:= match end,
+    Hashes = [Commit | [Tree || #{tree := Tree} <- [Replay]]],
+    case {maps:keys(Replay) -- [lib_dir, report_file, commit, tree],
+          lists:all(IsName, [LibDir, File]),
+          lists:all(fun(Hash) -> is_binary(Hash) andalso IsHash(Hash) end, Hashes)} of
+        {[], true, true} -> {ok, Replay};
+        {[Unknown | _], _, _} -> {error, lists:flatten(io_lib:format("no key ~0p", [Unknown]))};
+        {[], false, _} -> {error, "file names as lib_dir and report_file"};
+        {[], true, false} -> {error, "40 lower-case hexadecimal digits as commit and tree"}
+    end;
+checked_replay(_) ->
+    {error, "none or a map of lib_dir, report_file, commit and, if known, tree"}.
+
+%% Looks need a command to ask and a file for it to read.
+check_looks(#{looks := [], replay := Replay} = Plan) ->
+    check_replay(Replay, Plan);
+check_looks(#{look_command := none}) ->
+    {error, {bad_option, look_command, none, "a command for the looks"}};
+check_looks(#{report_file := none}) ->
+    {error, {bad_option, report_file, none, "a file, because the command of the looks reads it"}};
+check_looks(#{looks := Looks, rounds := Rounds, replay := Replay} = Plan) ->
+    case lists:last(Looks) =< Rounds of
+        true -> check_replay(Replay, Plan);
+        false -> {error, {bad_option, looks, Looks, "no look after more rounds than there are"}}
+    end.
+
+check_replay(none, Plan) ->
+    {ok, Plan};
+check_replay(#{report_file := File} = Replay, #{report_file := File}) ->
+    {error, {bad_option, replay, Replay, "a report_file other than the candidate's"}};
+check_replay(#{lib_dir := LibDir} = Replay, #{adapter := Adapter} = Plan) ->
+    case router_bench_frozen:load(LibDir, Adapter) of
+        {ok, Build} -> {ok, Plan#{replay := Replay#{build => Build}}};
+        {error, Message} -> {error, {bad_option, replay, Replay, "a frozen build: " ++ Message}}
     end.
 
 domain(adapter) -> module;
@@ -146,6 +211,9 @@ domain(key_count) -> {1, 1 bsl 32};
 domain(control) -> boolean;
 domain(p99_limit_us) -> {1, 60000000};
 domain(fault) -> fault;
+domain(replay) -> replay;
+domain(looks) -> looks;
+domain(look_command) -> command;
 domain(report_file) -> file;
 domain(quiet) -> boolean.
 

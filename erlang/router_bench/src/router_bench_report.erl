@@ -6,7 +6,7 @@
 
 -export([new/1, failure_text/1]).
 
--export_type([report/0, facts/0, ending/0]).
+-export_type([report/0, facts/0, ending/0, pairing/0]).
 
 -type report() :: #{atom() => term()}.
 -type ending() :: unfinished | complete | {failed, Reason :: term()}.
@@ -15,7 +15,12 @@
                    controls := router_bench_control:result(),
                    calibration_rps => float(), % where the rate was derived from it
                    rounds := [router_bench_round:result()], % in order
+                   pairing => pairing(),                    % of a side of a replay
                    ending := ending(), duration_ms := non_neg_integer()}.
+
+%% One place in `went_first' for each round: whether it came before its partner.
+-type pairing() :: #{role := frozen | candidate, seed := non_neg_integer(),
+                     went_first := [boolean()]}.
 
 %% At least 200 samples above a gated percentile: 20,000 for p99, which is enough for p95 too.
 -define(SAMPLES_MIN, 20000).
@@ -31,7 +36,8 @@ new(#{timestamp := Timestamp, git := Git, controls := Controls,
       rounds := Results} = Facts) ->
     Numbered = lists:zip(lists:seq(1, length(Results)), Results),
     Rounds = [round_of(N, Result) || {N, Result} <- Numbered],
-    Base = #{schema => #{name => cp1_report, version => 1},
+    Base = (maps:with([pairing], Facts))#{
+             schema => #{name => cp1_report, version => 1},
              timestamp => Timestamp,
              git => Git,
              env => env(Results),

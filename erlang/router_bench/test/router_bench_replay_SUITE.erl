@@ -1,0 +1,270 @@
+-module(router_bench_replay_SUITE).
+
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
+-export([the_frozen_side_runs_the_frozen_code_and_the_candidate_its_own/1,
+         a_frozen_build_that_is_not_what_runs_fails_the_run/1,
+         an_application_that_needs_the_bench_never_comes_from_the_frozen_build/1,
+         a_planted_fault_is_the_candidates_alone/1,
+         the_order_is_balanced_and_decided_by_the_seed/1,
+         went_first_is_complementary_in_the_two_reports/1,
+         one_side_that_fails_ends_the_run_and_both_reports_say_so/1,
+         both_reports_are_on_disk_unfinished_from_the_start/1,
+         a_look_that_decides_ends_the_run_as_if_it_had_been_planned_so/1,
+         a_look_that_is_undecided_goes_on_to_the_last_round/1,
+         a_look_command_is_given_complete_reports_that_are_gone_afterwards/1,
+         a_look_command_that_cannot_start_or_hangs_fails_the_run/1,
+         no_further_look_is_begun_when_the_time_does_not_suffice/1,
+         a_run_of_one_side_has_looks_too/1,
+         options_that_make_no_replay_are_refused/1]).
+
+-define(COMMIT, <<"0123456789abcdef0123456789abcdef01234567">>).
+-define(TREE, <<"89abcdef0123456789abcdef0123456789abcdef">>).
+
+suite() ->
+    [{timetrap, {minutes, 3}}].
+
+all() ->
+    [F || {F, 1} <- ?MODULE:module_info(exports),
+          not lists:member(F, [module_info, init_per_suite, end_per_suite])].
+
+%% Two builds of a router that differ in their answer: the frozen one's is always an error.
+init_per_suite(Config) ->
+    Dir = proplists:get_value(priv_dir, Config),
+    Frozen = filename:join(Dir, "frozen"),
+    Own = filename:join(Dir, "own"),
+    ok = build(Frozen, "toy_twin", "{error, planned}"),
+    ok = build(Own, "toy_twin", "ok"),
+    true = code:add_patha(filename:join([Own, "toy_twin", "ebin"])),
+    [{frozen, Frozen}, {own_ebin, filename:join([Own, "toy_twin", "ebin"])} | Config].
+
+end_per_suite(Config) ->
+    _ = code:del_path(proplists:get_value(own_ebin, Config)),
+    _ = code:purge(toy_twin),
+    _ = code:delete(toy_twin),
+    ok.
+
+build(LibDir, Name, Answer) ->
+    build(LibDir, Name, Answer, "[kernel, stdlib]").
+
+build(LibDir, Name, Answer, Needs) ->
+    Ebin = filename:join([LibDir, Name, "ebin"]),
+    Source = filename:join(Ebin, Name ++ ".erl"),
+    ok = filelib:ensure_dir(Source),
+    ok = file:write_file(Source, ["-module(", Name, ").\n-export([route/1]).\nroute(_) -> ", Answer,
+                                  ".\n"]),
+    {ok, _} = compile:file(Source, [{outdir, Ebin}]),
+    file:write_file(filename:join(Ebin, Name ++ ".app"),
+                    io_lib:format("{application, ~s, [{vsn, \"1\"}, {modules, [~s]}, "
+                                  "{applications, ~s}]}.~n", [Name, Name, Needs])).
+
+%% Two pairs of rounds of half a second.
+options(Config, More) ->
+    Replay = #{lib_dir => proplists:get_value(frozen, Config), commit => ?COMMIT, tree => ?TREE,
+               report_file => file(Config, "frozen.json")},
+    maps:merge(#{adapter => twin_adapter, rounds => 2, warmup_ms => 20, throughput_ms => 50,
+                 latency_ms => 100, rate_per_second => 1000, drain_timeout_ms => 300,
+                 control => false, quiet => true, report_file => file(Config, "candidate.json"),
+                 replay => Replay}, More).
+
+file(Config, Name) ->
+    filename:join(proplists:get_value(priv_dir, Config), Name).
+
+run(Config, More) ->
+    Files = [file(Config, Name) || Name <- ["frozen.json", "candidate.json"]],
+    lists:foreach(fun file:delete/1, Files),
+    Result = router_bench:run(options(Config, More)),
+    [] = filelib:wildcard(file(Config, "*.look")),
+    Result.
+
+frozen_json(Config) ->
+    {ok, Json} = file:read_file(file(Config, "frozen.json")),
+    Json.
+
+says(Json, Pattern) ->
+    re:run(Json, Pattern, [{capture, none}]) =:= match.
+
+%% The numbers or words of a list in a report.
+listed(Json, Key) ->
+    {match, [List]} = re:run(Json, ["\"", Key, "\": \\[([^\\]]*)\\]"], [{capture, [1], list}]),
+    string:lexemes(List, " ,\n").
+
+the_frozen_side_runs_the_frozen_code_and_the_candidate_its_own(Config) ->
+    {ok, #{metrics := #{errors_total := 0}, git := Git, pairing := #{role := candidate}}} =
+        run(Config, #{}),
+    false = maps:get(commit, Git, none) =:= ?COMMIT,
+    Json = frozen_json(Config),
+    % Two rounds with 100 arrivals each, and the closed loops.
+    {match, [Errors]} = re:run(Json, "\"errors_total\": ([0-9]+)", [{capture, [1], list}]),
+    true = list_to_integer(Errors) > 200,
+    [true = says(Json, Pattern) || Pattern <- [?COMMIT, ?TREE, "\"dirty\": false",
+                                               "\"role\": \"frozen\"", "\"status\": "]].
+
+a_frozen_build_that_is_not_what_runs_fails_the_run(Config) ->
+    {ok, Build} = router_bench_frozen:load(proplists:get_value(frozen, Config), twin_adapter),
+    {error, {not_frozen, toy_twin, Which}} = router_bench_frozen:check(Build),
+    true = says(Which, "own/toy_twin"),
+    % A module that something in front of the frozen build shadows: here another of its
+    % applications.
+    LibDir = file(Config, "shadowed"),
+    ok = build(LibDir, "toy_twin", "{error, planned}"),
+    Shadow = filename:join([LibDir, "a_shadow", "ebin"]),
+    ok = filelib:ensure_dir(filename:join(Shadow, "any")),
+    ok = file:write_file(filename:join(Shadow, "a_shadow.app"), "{application, a_shadow, []}."),
+    {ok, _} = file:copy(code:which(toy_twin), filename:join(Shadow, "toy_twin.beam")),
+    #{replay := Replay} = options(Config, #{}),
+    {error, {failed, Reason, #{rounds := []}}} =
+        run(Config, #{replay => Replay#{lib_dir := LibDir}}),
+    true = says(Reason, "round,1,frozen,{not_frozen,toy_twin").
+
+an_application_that_needs_the_bench_never_comes_from_the_frozen_build(Config) ->
+    LibDir = file(Config, "with_bench"),
+    ok = build(LibDir, "toy_twin", "ok"),
+    ok = build(LibDir, "toy_bench_part", "ok", "[router_bench]"),
+    ok = build(LibDir, "router_bench", "ok"),
+    Own = file(Config, "own_bench"),
+    ok = build(Own, "toy_bench_part", "ok", "[router_bench]"),
+    Ebin = filename:join([Own, "toy_bench_part", "ebin"]),
+    true = code:add_patha(Ebin),
+    try
+        {ok, #{applications := Applications} = Build} =
+            router_bench_frozen:load(LibDir, twin_adapter),
+        [toy_twin] = maps:keys(Applications),
+        true = lists:member(Ebin, router_bench_frozen:code_path(Build)),
+        % Nothing of the candidate's router is in reach.
+        OwnRouter = filename:dirname(code:which(toy_twin)),
+        false = lists:member(OwnRouter, router_bench_frozen:code_path(Build)),
+        true = lists:member(OwnRouter, router_bench_frozen:code_path(own))
+    after
+        code:del_path(Ebin)
+    end.
+
+a_planted_fault_is_the_candidates_alone(Config) ->
+    {ok, #{run := #{planted_fault := <<"delay_us=3">>}}} = run(Config, #{fault => "delay_us=3"}),
+    false = says(frozen_json(Config), "planted_fault").
+
+the_order_is_balanced_and_decided_by_the_seed(_Config) ->
+    Orders = [router_bench_pairs:frozen_first(Seed, 20) || Seed <- lists:seq(1, 50)],
+    [[true = A =/= B || {A, B} <- blocks(Order)] || Order <- Orders],
+    true = length(lists:usort(Orders)) > 40,
+    [Order = router_bench_pairs:frozen_first(Seed, 20)
+     || {Seed, Order} <- lists:zip(lists:seq(1, 50), Orders)],
+    % More pairs do not change the order of those before them.
+    [true = lists:prefix(router_bench_pairs:frozen_first(7, N), lists:nth(7, Orders))
+     || N <- lists:seq(1, 20)].
+
+blocks([]) -> [];
+blocks([A, B | Rest]) -> [{A, B} | blocks(Rest)].
+
+went_first_is_complementary_in_the_two_reports(Config) ->
+    {ok, #{pairing := #{seed := 9, went_first := WentFirst}}} =
+        run(Config, #{rounds => 3, seed => 9}),
+    3 = length(WentFirst),
+    WentFirst = [Text =:= "false" || Text <- listed(frozen_json(Config), "went_first")],
+    WentFirst = [not First || First <- router_bench_pairs:frozen_first(9, 3)].
+
+one_side_that_fails_ends_the_run_and_both_reports_say_so(Config) ->
+    [begin
+         LibDir = file(Config, "fails"),
+         ok = build(LibDir, "toy_twin", case Role of "frozen" -> "surprise"; _ -> "ok" end),
+         #{replay := Replay} = options(Config, #{}),
+         {error, {failed, Reason, #{run := #{status := failed}, rounds := [],
+                                    pairing := #{went_first := []}}}} =
+             run(Config, More#{replay => Replay#{lib_dir := LibDir}}),
+         true = says(Reason, ["round,1,", Role]),
+         Json = frozen_json(Config),
+         true = says(Json, "\"status\": \"failed\""),
+         true = says(Json, ["round,1,", Role]),
+         [] = listed(Json, "went_first")
+     end || {Role, More} <- [{"frozen", #{}}, {"candidate", #{fault => "crash_after=10"}}]].
+
+both_reports_are_on_disk_unfinished_from_the_start(Config) ->
+    Copy = file(Config, "copy.json"),
+    Both = io_lib:format("cat '~s' '~s' > '~s'; exit 75",
+                         [file(Config, "frozen.json"), file(Config, "candidate.json"), Copy]),
+    {ok, _} = run(Config, #{looks => [1], look_command => shell(Both)}),
+    {ok, Json} = file:read_file(Copy),
+    {match, [_, _]} = re:run(Json, "\"status\": \"unfinished\"", [global]).
+
+shell(Script) ->
+    ["/bin/sh", "-c", lists:flatten(Script), "look"].
+
+a_look_that_decides_ends_the_run_as_if_it_had_been_planned_so(Config) ->
+    [begin
+         {ok, #{rounds := [_], load := #{rounds := 1}, pairing := #{went_first := [_]},
+                run := #{status := insufficient_samples}}} =
+             run(Config, #{rounds => 9, looks => [1, 2, 9], look_command => shell(Exit)}),
+         Json = frozen_json(Config),
+         [_] = listed(Json, "went_first"),
+         true = says(Json, "\"rounds\": 1,")
+     end || Exit <- ["exit 0", "exit 1", "kill -KILL $$"]].
+
+a_look_that_is_undecided_goes_on_to_the_last_round(Config) ->
+    Log = file(Config, "looks.log"),
+    {ok, #{rounds := [_, _, _]}} =
+        run(Config, #{rounds => 3, looks => [1, 2, 3],
+                      look_command => shell(["echo look >> '", Log, "'; exit 75"])}),
+    % The last round is judged by whoever started the run.
+    {ok, <<"look\nlook\n">>} = file:read_file(Log).
+
+a_look_command_is_given_complete_reports_that_are_gone_afterwards(Config) ->
+    Copy = file(Config, "look.log"),
+    Script = ["echo \"$1 $3\" > '", Copy, "'; ",
+              "grep -h -e '\"status\"' -e '\"rounds\": 1' \"$2\" \"$4\" >> '", Copy, "'"],
+    {ok, _} = run(Config, #{looks => [1], look_command => shell(Script)}),
+    {ok, Log} = file:read_file(Copy),
+    true = says(Log, "^--replay --candidate\n"),
+    {match, [_, _]} = re:run(Log, "insufficient_samples", [global]),
+    {match, [_, _]} = re:run(Log, "\"rounds\": 1", [global]).
+
+a_look_command_that_cannot_start_or_hangs_fails_the_run(Config) ->
+    {error, {failed, Reason, #{rounds := [_]}}} =
+        run(Config, #{looks => [1], look_command => ["/no/such/program"]}),
+    true = says(Reason, "look,1,{look_not_started"),
+    true = says(frozen_json(Config), "look_not_started"),
+    PidFile = file(Config, "sleeper.pid"),
+    Hangs = ["sleep 600 & echo $! > '", PidFile, "'; wait"],
+    {error, look_timeout} = router_bench_look:run(shell(Hangs), [], 1000),
+    receive Message -> ct:fail(Message) after 0 -> ok end,
+    {ok, Pid} = file:read_file(PidFile),
+    ok = gone("/proc/" ++ string:trim(binary_to_list(Pid)), 1000),
+    {ok, stop, <<"answer\n">>} = router_bench_look:run(shell("echo answer"), [], 10000),
+    {ok, go_on, <<>>} = router_bench_look:run(shell("exit 75"), [], 10000).
+
+%% A process that was killed may be seen until its parent has been told.
+gone(Process, Tries) ->
+    case file:read_file(filename:join(Process, "cmdline")) of
+        {ok, <<_, _/binary>>} when Tries > 0 -> timer:sleep(10), gone(Process, Tries - 1);
+        {ok, <<_, _/binary>>} -> still_there;
+        _ -> ok
+    end.
+
+no_further_look_is_begun_when_the_time_does_not_suffice(Config) ->
+    {ok, #{rounds := [_, _], load := #{rounds := 2}}} =
+        run(Config, #{rounds => 900, looks => [2, 900], timeout_ms => 60000,
+                      look_command => shell("exit 75")}).
+
+a_run_of_one_side_has_looks_too(Config) ->
+    {ok, Report} = run(Config, #{replay => none, rounds => 9, looks => [1, 2],
+                                 look_command => shell("[ $# -eq 2 ] && exit 0; exit 75")}),
+    #{rounds := [_], load := #{rounds := 1}} = Report,
+    false = is_map_key(pairing, Report).
+
+options_that_make_no_replay_are_refused(Config) ->
+    #{replay := Replay} = Options = options(Config, #{}),
+    [begin
+         {error, {bad_option, replay, _, _} = Reason} =
+             router_bench_plan:new(Options#{replay := Bad}),
+         true = says(router_bench_plan:message(Reason), Expected)
+     end || {Bad, Expected} <- [{#{}, "a map of"},
+                                {Replay#{commit := <<"--output=x">>}, "40 lower"},
+                                {Replay#{commit := <<?COMMIT/binary, "\n">>}, "40 lower"},
+                                {Replay#{tree := "../.."}, "40 lower"},
+                                {Replay#{more => 1}, "no key more"},
+                                {Replay#{lib_dir := file(Config, "none")}, "no application"},
+                                {Replay#{report_file := file(Config, "candidate.json")},
+                                 "other than"}]],
+    [{error, {bad_option, Key, _, _}} = router_bench_plan:new(maps:merge(Options, Bad))
+     || {Key, Bad} <- [{looks, #{looks => [2, 1]}}, {looks, #{looks => [0]}},
+                       {looks, #{looks => [3], look_command => ["x"]}},
+                       {look_command, #{looks => [1]}}, {look_command, #{look_command => "x"}},
+                       {report_file, #{looks => [1], look_command => ["x"], report_file => none}}]].
