@@ -10,7 +10,7 @@ Exit codes:
   0  PASS          every rule holds
   1  REGRESSION    at least one rule is violated
   2  INVALID       a file is missing, malformed or incomplete; wrong usage; a failed write
-  3  INCONCLUSIVE  too few samples to say
+  3  INCONCLUSIVE  too noisy or too few samples to say, or arrivals were skipped
   4  INCOMPARABLE  the reports were measured under different conditions";
 
 /// The command line of `perf-gate`.
@@ -40,6 +40,8 @@ pub enum Command {
     Seal(Seal),
     /// Print the arrival rate that a baseline was measured at; an empty line if it does not say
     Rate(Rate),
+    /// Print the looks, the commit and, if known, the tree of a replay of a baseline
+    ReplayPlan(ReplayPlan),
 }
 
 /// Arguments of `check`.
@@ -55,6 +57,13 @@ pub struct Check {
     /// own timestamp is judged
     #[arg(long, value_name = "FILE", required = true)]
     pub candidate: Vec<PathBuf>,
+    /// The report of the baseline's commit, measured in turn with the candidate: relative rules are
+    /// then judged on the pairs of rounds, with stated error rates
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+    /// Exit with 75 instead of 3 where more pairs are planned and may decide
+    #[arg(long, requires = "replay")]
+    pub until_decided: bool,
     /// Write perf_gate_*.log, perf_summary_*.md and perf_verdict_*.json into this directory
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
@@ -80,6 +89,17 @@ pub struct Rate {
     /// The frozen report
     #[arg(long, value_name = "FILE")]
     pub baseline: PathBuf,
+}
+
+/// Arguments of `replay-plan`.
+#[derive(Debug, Args)]
+pub struct ReplayPlan {
+    /// The frozen report
+    #[arg(long, value_name = "FILE")]
+    pub baseline: PathBuf,
+    /// The policy, which has the looks
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
 }
 
 /// A part of a file's name: 1 to 64 of letters, digits, `.`, `_`, `-`, without a leading dot.

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use cp1_format::{Comparison, Control, FieldDifference, Metric, Notice, Policy, Problem, Report};
+use cp1_format::{
+    Comparison, Control, Decision, FieldDifference, Judgement, Metric, Notice, Policy, Problem,
+    Report,
+};
 
 use crate::rules::{self, Breach, Ruling};
-use crate::{consistency, samples, validity};
+use crate::{consistency, replay, samples, validity};
 
 /// A report and the path that messages name.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +24,8 @@ pub struct Named<'a> {
 pub struct Findings {
     /// Every rule of the policy, in table order.
     pub rulings: Vec<Ruling>,
+    /// How the pairs of a replay were judged.
+    pub decision: Option<Decision>,
     /// Whether the reports were measured under the same conditions.
     pub comparison: Comparison,
     /// Why a report cannot be judged, or judged against.
@@ -39,13 +44,30 @@ impl Findings {
     pub fn has(&self, breach: Breach) -> bool {
         self.rulings.iter().any(|ruling| ruling.breach == Some(breach))
     }
+
+    /// Whether the pairs leave a rule open.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        let mut judgements = self.rulings.iter().map(|ruling| ruling.result.judgement);
+        judgements.any(|judgement| judgement == Judgement::Undecided)
+    }
 }
 
-/// Looks at everything; stops at nothing.
+/// Looks at everything; stops at nothing. With a replay, what was frozen only says which commit is
+/// the measure: its report of just now takes the place of the frozen figures.
 #[must_use]
-pub fn compare(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Findings {
+pub fn compare(
+    frozen: Named<'_>,
+    replayed: Option<Named<'_>>,
+    candidate: Named<'_>,
+    policy: &Policy,
+) -> Findings {
+    let baseline = replayed.unwrap_or(frozen);
     let mut invalid = validity::of_candidate(candidate.path, candidate.document, policy);
     invalid.extend(validity::of_baseline(baseline.path, baseline.document, policy));
+    if let Some(replayed) = replayed {
+        invalid.extend(replay::problems(frozen, replayed, candidate));
+    }
     for report in [candidate, baseline] {
         // What a run that ended early leaves need not add up, and is refused already.
         if !validity::ended_early(report.document) {
@@ -53,14 +75,19 @@ pub fn compare(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Fi
         }
     }
     let shortages = shortages(baseline, candidate, policy);
-    let rulings =
+    let mut rulings =
         rules::judge(policy, &baseline.document.metrics, &candidate.document.metrics, |metric| {
             shortages.get(&metric).map(|problem| problem.message.clone())
         });
+    let decision = replayed
+        .map(|replayed| replay::judge(policy, &mut rulings, replayed.document, candidate.document));
     let mut doubts: Vec<_> = shortages.into_values().collect();
     doubts.extend(skipped_arrivals(candidate));
     let comparison = comparison(baseline.document, candidate.document, policy);
     let mut notices = notices(baseline, candidate, policy);
+    if replayed.is_some() {
+        notices.extend(elsewhere(frozen.document, candidate.document, policy));
+    }
     if !comparison.differences.is_empty() {
         notices.push(Notice(
             "figures compare only under equal conditions: measure where the baseline was measured, \
@@ -70,12 +97,25 @@ pub fn compare(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Fi
     }
     Findings {
         rulings,
+        decision,
         comparison,
         invalid,
         planted_fault: validity::planted_fault(candidate.path, candidate.document),
         doubts,
         notices,
     }
+}
+
+/// Where the baseline was measured under other conditions than the replay.
+fn elsewhere(frozen: &Report, candidate: &Report, policy: &Policy) -> Option<Notice> {
+    let differences = comparison(frozen, candidate, policy).differences;
+    let fields: Vec<_> = differences.into_iter().map(|difference| difference.field).collect();
+    (!fields.is_empty()).then(|| {
+        Notice(format!(
+            "the baseline was measured under other conditions, which the replay makes up for: {}",
+            fields.join(", ")
+        ))
+    })
 }
 
 /// Of each metric that a rule judges, why it has too few samples to be judged.

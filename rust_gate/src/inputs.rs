@@ -15,9 +15,11 @@ pub struct Inputs {
     pub baseline: Source<Report>,
     /// The report under judgement.
     pub candidate: Source<Report>,
+    /// The baseline's commit, measured again beside the candidate; `None` without a replay.
+    pub replay: Option<Source<Report>>,
     /// The policy.
     pub policy: Source<Policy>,
-    /// Why a document is missing; empty where all three are there.
+    /// Why a document is missing; empty where all are there.
     pub problems: Vec<Problem>,
     /// How the candidate was chosen.
     pub notices: Vec<Notice>,
@@ -32,13 +34,19 @@ pub struct Source<T> {
     pub document: Option<T>,
 }
 
-/// Reads baseline and policy, and of the candidates the newest.
+/// Reads baseline, policy and replay, and of the candidates the newest.
 #[must_use]
-pub fn read(baseline: &Path, policy: &Path, candidates: &[PathBuf]) -> Inputs {
+pub fn read(
+    baseline: &Path,
+    policy: &Path,
+    candidates: &[PathBuf],
+    replay: Option<&Path>,
+) -> Inputs {
     let mut problems = Vec::new();
     let mut notices = Vec::new();
     let baseline_source = read_one(baseline, &mut problems);
     let policy = read_one(policy, &mut problems);
+    let replay = replay.map(|path| read_one(path, &mut problems));
     let matches = resolve(candidates, &mut problems);
     if let Ok(real) = baseline.canonicalize()
         && let Some(path) = matches.get(&real)
@@ -51,7 +59,7 @@ pub fn read(baseline: &Path, policy: &Path, candidates: &[PathBuf]) -> Inputs {
         });
     }
     let candidate = newest(candidates, matches, &mut problems, &mut notices);
-    Inputs { baseline: baseline_source, candidate, policy, problems, notices }
+    Inputs { baseline: baseline_source, candidate, replay, policy, problems, notices }
 }
 
 fn read_one<T: Document>(path: &Path, problems: &mut Vec<Problem>) -> Source<T> {

@@ -1,7 +1,8 @@
 //! Judges a measured report (the candidate) against the frozen one (the baseline) and the policy.
 //!
 //! Data flows one way: [`arguments`] → [`inputs`] (all read before any judging) → [`compare`]
-//! (pure: [`validity`], [`consistency`], [`samples`], [`rules`]) → [`verdict`] (pure) → [`render`]
+//! (pure: [`validity`], [`consistency`], [`samples`], [`rules`],
+//! [`replay`] with [`decision`] and [`statistics`]) → [`verdict`] (pure) → [`render`]
 //! (pure) → [`artifacts`] → the exit code, decided in `main.rs`.
 //!
 //! # Determinism
@@ -22,14 +23,18 @@ pub mod arguments;
 pub mod artifacts;
 pub mod compare;
 pub mod consistency;
+pub mod decision;
 pub mod escape;
 pub mod histograms;
 pub mod inputs;
 pub mod rate;
 pub mod render;
+pub mod replay;
+pub mod replay_plan;
 pub mod rules;
 pub mod samples;
 pub mod seal;
+pub mod statistics;
 pub mod validity;
 pub mod verdict;
 
@@ -60,7 +65,12 @@ pub struct Checked {
 /// # Errors
 /// [`WriteError::Encode`] where the verdict has no JSON form.
 pub fn check(arguments: &Check) -> Result<Checked, WriteError> {
-    let inputs = inputs::read(&arguments.baseline, &arguments.policy, &arguments.candidate);
+    let inputs = inputs::read(
+        &arguments.baseline,
+        &arguments.policy,
+        &arguments.candidate,
+        arguments.replay.as_deref(),
+    );
     let stamp = Stamp::new(arguments.label.as_ref(), inputs.candidate.document.as_ref());
     let verdict = verdict::decide(inputs);
     Ok(Checked {

@@ -9,12 +9,18 @@ use cp1_format::Outcome;
 use perf_gate::arguments::{Arguments, Check, Command};
 use perf_gate::escape::plain;
 use perf_gate::rate::rate;
+use perf_gate::replay_plan::replay_plan;
 use perf_gate::seal::seal;
+
+/// "Try again later" of sysexits.h: with more pairs.
+const EX_TEMPFAIL: u8 = 75;
 
 /// What came of the command, as far as the exit code needs it.
 enum Ending {
     /// A report was judged; `complete` says that text and artifacts were written.
     Judged { outcome: Outcome, complete: bool },
+    /// More pairs are planned, and the caller wants to know.
+    Undecided,
     /// The report is sealed, or what was asked is printed.
     Done,
     /// Nothing was done.
@@ -36,6 +42,7 @@ fn exit_code(ending: &Ending) -> u8 {
         Ending::Judged { outcome: Outcome::Pass, complete: false } | Ending::Failed => 2,
         Ending::Judged { outcome, .. } => outcome.exit_code(),
         Ending::Done => 0,
+        Ending::Undecided => EX_TEMPFAIL,
     }
 }
 
@@ -51,6 +58,7 @@ fn run() -> Ending {
             }
         },
         Command::Rate(arguments) => answer(rate(&arguments)),
+        Command::ReplayPlan(arguments) => answer(replay_plan(&arguments)),
     }
 }
 
@@ -88,6 +96,10 @@ fn check(arguments: &Check) -> Ending {
     {
         errors.iter().for_each(|error| complain(&error.to_string()));
         complete = false;
+    }
+    let next_look = checked.verdict.decision.as_ref().and_then(|decision| decision.next_look);
+    if arguments.until_decided && complete && next_look.is_some() {
+        return Ending::Undecided;
     }
     Ending::Judged { outcome: checked.verdict.outcome, complete }
 }

@@ -86,6 +86,8 @@ fn ruling(
         limit: words.join(", "),
         judgement,
         explanation,
+        pairs: None,
+        undisturbed_pairs: None,
     };
     Ruling { result, breach }
 }

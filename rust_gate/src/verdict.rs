@@ -9,12 +9,12 @@
 //! 4. REGRESSION by a relative limit. A planted fault does not hide it: such a run is meant to
 //!    fail.
 //! 5. INVALID by a planted fault: what would pass was not the router itself.
-//! 6. INCONCLUSIVE: too few samples, or arrivals that were skipped.
+//! 6. INCONCLUSIVE: too few samples, arrivals that were skipped, or pairs that do not decide.
 //! 7. PASS.
 
 use cp1_format::{
-    Comparison, FieldDifference, Input, Judgement, Notice, Outcome, Problem, Report, RuleResult,
-    SchemaName, SchemaTag, Verdict,
+    Comparison, Decision, FieldDifference, Input, Judgement, Notice, Outcome, Problem, Report,
+    RuleResult, SchemaName, SchemaTag, Verdict,
 };
 
 use crate::compare::{Findings, Named, compare};
@@ -28,15 +28,20 @@ const TEXT_MAX_CHARS: usize = 1000;
 /// Judges what was read.
 #[must_use]
 pub fn decide(inputs: Inputs) -> Verdict {
-    let Inputs { baseline, candidate, policy, problems, notices } = inputs;
+    let Inputs { baseline, candidate, replay, policy, problems, notices } = inputs;
     let judged = cp1_format::Inputs {
         baseline: input(&baseline),
         candidate: input(&candidate),
+        replay: replay.as_ref().map(input),
         policy: Input { path: clip(policy.path), ..Input::default() },
     };
     let findings = match (&baseline.document, &candidate.document, &policy.document) {
         (Some(frozen), Some(measured), Some(policy)) if problems.is_empty() => compare(
             Named { path: &baseline.path, document: frozen },
+            // Read, or else there is a problem.
+            replay.as_ref().and_then(|source| {
+                source.document.as_ref().map(|document| Named { path: &source.path, document })
+            }),
             Named { path: &candidate.path, document: measured },
             policy,
         ),
@@ -59,6 +64,7 @@ fn input(source: &Source<Report>) -> Input {
 fn unread(problems: Vec<Problem>) -> Findings {
     Findings {
         rulings: Vec::new(),
+        decision: None,
         comparison: Comparison::default(),
         invalid: problems,
         planted_fault: None,
@@ -79,7 +85,7 @@ fn outcome(findings: &Findings) -> Outcome {
         Outcome::Regression
     } else if findings.planted_fault.is_some() {
         Outcome::Invalid
-    } else if !findings.doubts.is_empty() {
+    } else if !findings.doubts.is_empty() || findings.is_undecided() {
         Outcome::Inconclusive
     } else {
         Outcome::Pass
@@ -88,8 +94,20 @@ fn outcome(findings: &Findings) -> Outcome {
 
 fn verdict(inputs: cp1_format::Inputs, findings: Findings, notices: Vec<Notice>) -> Verdict {
     let outcome = outcome(&findings);
-    let Findings { rulings, comparison, invalid, planted_fault, doubts, notices: further } =
-        findings;
+    let Findings {
+        rulings,
+        decision,
+        comparison,
+        invalid,
+        planted_fault,
+        doubts,
+        notices: further,
+    } = findings;
+    // More pairs cannot change any other answer.
+    let decision = decision.map(|decision| match outcome {
+        Outcome::Inconclusive => decision,
+        _ => Decision { next_look: None, ..decision },
+    });
     // A planted fault is a problem only where it decides; else the notice says it.
     let planted_fault = planted_fault.filter(|_| outcome == Outcome::Invalid);
     let problems: Vec<_> =
@@ -106,6 +124,7 @@ fn verdict(inputs: cp1_format::Inputs, findings: Findings, notices: Vec<Notice>)
         summary: summary(outcome, &rules, &comparison, &problems),
         inputs,
         comparison,
+        decision,
         rules,
         problems,
         notices: notices.into_iter().chain(further).map(|n| Notice(clip(n.0))).collect(),
@@ -136,7 +155,10 @@ fn summary(
         }
         Outcome::Invalid => format!("{}, so nothing is judged", plural(problems.len(), "problem")),
         Outcome::Inconclusive => match named(Judgement::NotJudged) {
-            (0, _) => "every rule holds, but arrivals were skipped".to_owned(),
+            (0, _) => match named(Judgement::Undecided) {
+                (0, _) => "every rule holds, but arrivals were skipped".to_owned(),
+                (count, names) => format!("{count} of {of_rules} undecided: {names}"),
+            },
             (count, names) => format!("{count} of {of_rules} could not be judged: {names}"),
         },
         Outcome::Incomparable => {

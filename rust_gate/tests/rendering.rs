@@ -8,8 +8,8 @@
 )]
 
 use cp1_format::{
-    Amount, Comparison, Decimal, FieldDifference, Input, Inputs, Judgement, Metric, Notice,
-    Outcome, Problem, RuleResult, SchemaName, SchemaTag, Verdict,
+    Amount, Comparison, Decimal, Decision, FieldDifference, Input, Inputs, Judgement, Metric,
+    Notice, Outcome, Problem, RuleResult, SchemaName, SchemaTag, Verdict,
 };
 use perf_gate::escape::{code, plain};
 use perf_gate::render::{markdown, terminal};
@@ -30,13 +30,27 @@ fn verdict(text: &str, repeated: usize) -> Verdict {
         limit: t(),
         judgement,
         explanation: some(),
+        pairs: None,
+        undisturbed_pairs: None,
     };
     Verdict {
         schema: SchemaTag { name: SchemaName::Cp1Verdict, version: 1 },
         outcome: Outcome::Invalid,
         exit_code: 2,
         summary: t(),
-        inputs: Inputs { baseline: input(), candidate: input(), policy: input() },
+        inputs: Inputs {
+            baseline: input(),
+            candidate: input(),
+            replay: Some(input()),
+            policy: input(),
+        },
+        decision: Some(Decision {
+            pairs: 8,
+            looks: vec![8, 12],
+            next_look: Some(12),
+            false_alarm_pct: Amount::from(1),
+            miss_pct: Amount::from(1),
+        }),
         comparison: Comparison {
             differences: vec![difference; repeated],
             unverified: vec![t(); repeated],

@@ -75,6 +75,7 @@ impl Workplace {
             .env("ARTIFACTS_DIR", "artifacts")
             .env("BASELINE_FILE", "baseline.json")
             .env("POLICY_FILE", "policy.json")
+            .env("PERF_COMPARE", "frozen")
             .env("PERF_ROUNDS", "1")
             .env("PERF_WARMUP_MS", "200")
             .env("PERF_THROUGHPUT_MS", "500")

@@ -38,7 +38,9 @@ pub use decimal::{Amount, Decimal, NumberError};
 pub use environment::{ContainerLimits, Environment, EnvironmentField, kernel_major_minor};
 pub use evidence::{Disturbance, Evidence, Hiccups, KernelTimes, Kernels, Machine};
 pub use metric::{Direction, Metric};
-pub use policy::{Absolute, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion, Relative, Rule};
+pub use policy::{
+    Absolute, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion, Relative, Rule,
+};
 pub use read::{Document, Place, ReadError, Segment, Violation, parse, read_file};
 pub use report::{
     Arrivals, Clock, Control, Diagnostics, Git, KeyDistribution, Keys, Load, Pairing, Report, Role,
@@ -50,8 +52,8 @@ pub use round::{
 };
 pub use timestamp::Timestamp;
 pub use verdict::{
-    Comparison, FieldDifference, Input, Inputs, Judgement, Notice, Outcome, Problem, RuleResult,
-    Verdict,
+    Comparison, Decision, FieldDifference, Input, Inputs, Judgement, Notice, Outcome, PairsResult,
+    Problem, RuleResult, Verdict,
 };
 pub use vm::{
     Lateness, MemoryGrowth, ProbeCost, RunQueue, SamplerFigures, SchedulerUtilization, VmFigures,

@@ -24,7 +24,39 @@ pub struct Policy {
     /// Which environments may be compared directly.
     #[serde(default)]
     pub environment: EnvironmentPolicy,
+    /// How the pairs of a replay are judged.
+    #[serde(default)]
+    pub decision: DecisionPolicy,
 }
+
+/// How the pairs of a replay are judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DecisionPolicy {
+    /// Pairs after which the rounds are judged; ascending. At the last look nothing more follows.
+    pub looks: Vec<u32>,
+    /// How often, at most, the whole gate may fail without any change, in percent.
+    pub false_alarm_pct: Amount,
+    /// How often, at most, a metric that changed by what must be caught may pass, in percent.
+    pub miss_pct: Amount,
+    /// What must be caught, in percent of the frozen figure; of a metric that is not named here,
+    /// twice its limit.
+    pub must_catch_pct: BTreeMap<Metric, Amount>,
+}
+
+impl Default for DecisionPolicy {
+    fn default() -> Self {
+        Self {
+            looks: vec![8, 12, 20, 30],
+            false_alarm_pct: Amount::from(1),
+            miss_pct: Amount::from(1),
+            must_catch_pct: BTreeMap::new(),
+        }
+    }
+}
+
+/// Most rounds of a look: far beyond what any time limit allows.
+const LOOK_MAX: u32 = 100;
 
 /// The freezes that this gate knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -119,7 +151,48 @@ impl Document for Policy {
                 "give each metric its rule; perf/README.md has the six of the freeze",
             ));
         }
-        self.rules.iter().try_for_each(|(metric, rule)| rule.check(*metric))
+        self.rules.iter().try_for_each(|(metric, rule)| rule.check(*metric))?;
+        self.decision.check(&self.rules)
+    }
+}
+
+impl DecisionPolicy {
+    fn check(&self, rules: &BTreeMap<Metric, Rule>) -> Result<(), Violation> {
+        let at = |keys: &[&str], problem: String, cure: &str| {
+            let path = ["decision"].into_iter().chain(keys.iter().copied());
+            Err(Violation::new(path.map(Segment::from), problem, cure))
+        };
+        let ascends = self.looks.is_sorted_by(|earlier, later| earlier < later);
+        let in_range = self.looks.iter().all(|look| (2..=LOOK_MAX).contains(look));
+        if self.looks.is_empty() || !ascends || !in_range {
+            let problem = format!("{:?} are no looks", self.looks);
+            return at(&["looks"], problem, "give ascending numbers of pairs from 2 to 100");
+        }
+        for (key, percent) in
+            [("false_alarm_pct", &self.false_alarm_pct), ("miss_pct", &self.miss_pct)]
+        {
+            if percent.is_zero() || **percent >= Decimal::from(50) {
+                let problem = format!("an error rate of {percent} % can never or always be met");
+                return at(&[key], problem, "give a percentage above 0 and below 50");
+            }
+        }
+        for (metric, percent) in &self.must_catch_pct {
+            let place = ["must_catch_pct", metric.name()];
+            let Some(relative) = rules.get(metric).and_then(|rule| rule.relative.as_ref()) else {
+                let problem = "no relative rule judges this metric".to_owned();
+                return at(&place, problem, "remove it, or give the metric a relative rule");
+            };
+            let limits = [&relative.max_pct_increase, &relative.max_pct_decrease];
+            if let Some(limit) = limits.into_iter().flatten().find(|limit| ***limit >= **percent) {
+                let problem = format!("{percent} % is not above the limit of {limit} %");
+                return at(&place, problem, "what must be caught lies beyond what is tolerated");
+            }
+            if relative.max_pct_decrease.is_some() && **percent >= Decimal::from(100) {
+                let problem = format!("a figure cannot fall by {percent} %");
+                return at(&place, problem, "give a percentage below 100");
+            }
+        }
+        Ok(())
     }
 }
 

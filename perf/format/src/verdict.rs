@@ -24,12 +24,51 @@ pub struct Verdict {
     pub inputs: Inputs,
     /// Whether the two reports may be compared.
     pub comparison: Comparison,
+    /// How the pairs of a replay were judged; absent where figures were compared directly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
     /// Every rule of the policy, in table order; empty where nothing could be judged.
     pub rules: Vec<RuleResult>,
     /// Why nothing, or not everything, could be judged.
     pub problems: Vec<Problem>,
     /// What a reader should know besides.
     pub notices: Vec<Notice>,
+}
+
+/// How the pairs of a replay were judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// Pairs of rounds judged.
+    pub pairs: u64,
+    /// The planned looks, in pairs.
+    pub looks: Vec<u32>,
+    /// The next look, where the answer is open and more pairs are planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_look: Option<u32>,
+    /// How often, at most, the gate fails without any change, in percent.
+    pub false_alarm_pct: Amount,
+    /// How often, at most, a metric that changed by what must be caught passes, in percent.
+    pub miss_pct: Amount,
+}
+
+/// What the pairs of a replay say about one metric. Percentages are changes of the figure from the
+/// frozen commit's to the candidate's, rounded to 2 places.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PairsResult {
+    /// Pairs judged.
+    pub pairs: u64,
+    /// Hodges-Lehmann estimate of the change.
+    pub estimate_pct: Decimal,
+    /// Lower bound; absent where the pairs are too few for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_pct: Option<Decimal>,
+    /// Upper bound; absent where the pairs are too few for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_pct: Option<Decimal>,
+    /// What must be caught.
+    pub must_catch_pct: Decimal,
 }
 
 /// The answer. The order is not a ranking.
@@ -82,6 +121,9 @@ pub struct Inputs {
     pub baseline: Input,
     /// The report under judgement.
     pub candidate: Input,
+    /// The frozen commit's report, measured in turn with the candidate's; absent without a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Input>,
     /// The policy.
     pub policy: Input,
 }
@@ -149,6 +191,12 @@ pub struct RuleResult {
     /// Why, where it is not simply that the rule holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<String>,
+    /// What the pairs of a replay say; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<PairsResult>,
+    /// The same without the pairs of which a round was disturbed; absent where none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undisturbed_pairs: Option<PairsResult>,
 }
 
 /// What came of one rule.
@@ -159,6 +207,8 @@ pub enum Judgement {
     Holds,
     /// A limit is violated.
     Violated,
+    /// The rounds are too few or too far apart to say.
+    Undecided,
     /// The figures do not say.
     NotJudged,
 }
@@ -170,6 +220,7 @@ impl Judgement {
         match self {
             Self::Holds => "ok",
             Self::Violated => "VIOLATED",
+            Self::Undecided => "undecided",
             Self::NotJudged => "not judged",
         }
     }

@@ -11,13 +11,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use cp1_format::{
-    Absolute, Accounting, Amount, Counted, Decimal, Disturbance, EncodedHistogram, Environment,
-    EnvironmentField, EnvironmentPolicy, Evidence, GatePolicy, Git, HISTOGRAM_ENCODING, Hiccups,
-    KernelTimes, Kernels, LatencyPhase, Lateness, Machine, MemoryFigures, MemoryGrowth, Metric,
-    Metrics, Outcomes, Percentiles, Phase, Policy, PolicyVersion, ProbeCost, Quantity, Relative,
-    Report, Round, Rule, Run, RunQueue, RunStatus, SamplerFigures, SchedulerUtilization,
-    SchemaName, SchemaTag, Series, ThroughputPhase, Timestamp, VmFigures, Warmup, parse, read_file,
-    to_json, write_atomically,
+    Absolute, Accounting, Amount, Counted, Decimal, DecisionPolicy, Disturbance, EncodedHistogram,
+    Environment, EnvironmentField, EnvironmentPolicy, Evidence, GatePolicy, Git,
+    HISTOGRAM_ENCODING, Hiccups, KernelTimes, Kernels, LatencyPhase, Lateness, Machine,
+    MemoryFigures, MemoryGrowth, Metric, Metrics, Outcomes, Percentiles, Phase, Policy,
+    PolicyVersion, ProbeCost, Quantity, Relative, Report, Round, Rule, Run, RunQueue, RunStatus,
+    SamplerFigures, SchedulerUtilization, SchemaName, SchemaTag, Series, ThroughputPhase,
+    Timestamp, VmFigures, Warmup, parse, read_file, to_json, write_atomically,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
@@ -259,6 +259,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     let rules = btree_map(select(&Metric::ALL[..]), rule, 1..6);
     (rules, any::<bool>(), any::<bool>()).prop_map(|(rules, zero, all)| Policy {
         version: PolicyVersion::Cp1,
+        decision: DecisionPolicy { looks: vec![2, 100], ..DecisionPolicy::default() },
         rules,
         gate: GatePolicy {
             require_candidate_ct_exit_code_zero: zero,

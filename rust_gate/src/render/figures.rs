@@ -1,6 +1,6 @@
 //! Cells of the table, the same in every format.
 
-use cp1_format::{Amount, Decimal, Judgement, RuleResult};
+use cp1_format::{Amount, Decimal, Decision, Judgement, RuleResult, Verdict};
 
 /// Digits of a figure that a reader takes in.
 const SIGNIFICANT_DIGITS: i64 = 6;
@@ -62,4 +62,24 @@ pub fn rounds(count: Option<u64>) -> String {
         Some(count) => format!("{count} rounds"),
         None => "no rounds".to_owned(),
     }
+}
+
+/// How the pairs of a replay were judged, in lines; none without a replay. Numbers only: nothing of
+/// it comes from a judged file's text.
+#[must_use]
+pub fn decision(verdict: &Verdict) -> Vec<String> {
+    let Some(Decision { pairs, looks, next_look, false_alarm_pct, miss_pct }) = &verdict.decision
+    else {
+        return Vec::new();
+    };
+    let looks: Vec<_> = looks.iter().map(ToString::to_string).collect();
+    let next = match next_look {
+        Some(next) => format!("; next look after {next}"),
+        None => String::new(),
+    };
+    vec![format!(
+        "judged on {pairs} pairs of rounds, looks planned after {}{next}; false alarms of the gate: \
+         at most {false_alarm_pct} %, misses of what must be caught: at most {miss_pct} %",
+        looks.join(", ")
+    )]
 }

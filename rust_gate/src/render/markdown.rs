@@ -23,6 +23,10 @@ pub fn render(verdict: &Verdict) -> String {
     page.line(&format!("{} (exit {})", code(&verdict.summary), verdict.exit_code));
     rules(&mut page, verdict);
     explanations(&mut page, verdict);
+    for line in figures::decision(verdict) {
+        page.line("");
+        page.line(&line);
+    }
     differences(&mut page, verdict);
     problems(&mut page, verdict);
     notices(&mut page, verdict);
@@ -158,12 +162,9 @@ fn inputs(page: &mut Page, verdict: &Verdict) {
             optional(input.timestamp.as_ref().map(|_| figures::rounds(input.rounds))),
         ]
     };
-    page.table(
-        &["", "path", "commit", "measured", "rounds"],
-        &[
-            row("baseline", &verdict.inputs.baseline),
-            row("candidate", &verdict.inputs.candidate),
-            row("policy", &verdict.inputs.policy),
-        ],
-    );
+    let inputs = &verdict.inputs;
+    let mut rows = vec![row("baseline", &inputs.baseline)];
+    rows.extend(inputs.replay.iter().map(|replay| row("replay", replay)));
+    rows.extend([row("candidate", &inputs.candidate), row("policy", &inputs.policy)]);
+    page.table(&["", "path", "commit", "measured", "rounds"], &rows);
 }

@@ -13,6 +13,7 @@ pub fn render(verdict: &Verdict) -> String {
     let mut page = String::from("CP1 performance gate\n");
     section(&mut page, "", &inputs(verdict));
     section(&mut page, "", &rules(verdict));
+    section(&mut page, "", &figures::decision(verdict));
     section(&mut page, "Conditions that differ:", &differences(verdict));
     section(&mut page, "Conditions that neither report states:", &unverified(verdict));
     section(&mut page, "Problems:", &problems(verdict));
@@ -50,11 +51,11 @@ fn inputs(verdict: &Verdict) -> Vec<String> {
             input.timestamp.as_ref().map(|_| figures::rounds(input.rounds)).unwrap_or_default(),
         ]
     };
-    aligned(&[
-        row("baseline", &verdict.inputs.baseline),
-        row("candidate", &verdict.inputs.candidate),
-        row("policy", &verdict.inputs.policy),
-    ])
+    let inputs = &verdict.inputs;
+    let mut rows = vec![row("baseline", &inputs.baseline)];
+    rows.extend(inputs.replay.iter().map(|replay| row("replay", replay)));
+    rows.extend([row("candidate", &inputs.candidate), row("policy", &inputs.policy)]);
+    aligned(&rows)
 }
 
 fn rules(verdict: &Verdict) -> Vec<String> {

@@ -1,0 +1,171 @@
+//! What the rounds of two sides say about one metric, with stated error rates. Pure.
+//!
+//! The figures of the rounds are compared as natural logs, so that a percentage is a distance, and
+//! turned so that more is worse. With the estimate of the shift and its two bounds
+//! ([`crate::statistics`]):
+//!
+//! * **Fail**: the estimate is beyond the limit, and the bound nearer to no change is beyond no
+//!   change. Without any change this happens at most as often as that bound's level says.
+//! * **Pass**: the estimate is within the limit, and the far bound is below what must be caught.
+//!   With a change of that size this happens at most as often as the far bound's level says.
+//! * **Undecided**: neither. More rounds are measured, up to the last planned look; there an
+//!   estimate beyond the limit fails, and one within it stays undecided.
+//!
+//! The levels are the policy's error rates, shared out: the false alarms of the whole gate among
+//! all metrics judged on rounds and all looks, the misses of one metric among the looks
+//! (Bonferroni). Looks are fixed in advance; nothing is measured again until it is green.
+//!
+//! # Why Mann-Whitney bounds for pairs
+//!
+//! Rounds of a replay are measured in turn, so whatever slows the machine for longer than a pair
+//! falls on both sides alike, and both sides' rounds are exchangeable but for the change. The
+//! signed-rank test of the pairs' differences is exact too, but of 8 pairs its smallest probability
+//! is 1/256: at the level of a gate with four metrics and four looks, 1/1600, it could not say
+//! anything before the third look. That of Mann-Whitney is 1/12870.
+
+use crate::statistics::{Ranks, Shift};
+
+/// Rounding of logs and their differences: a figure exactly at the limit is within it.
+const ROUNDING: f64 = 1e-9;
+
+/// The answer for one metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ruling {
+    /// The change is beyond the limit, and no accident.
+    Fail,
+    /// A change that must be caught is ruled out.
+    Pass,
+    /// The rounds do not say.
+    Undecided,
+}
+
+/// What a metric is held to. Logs, of which more is worse.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Criteria {
+    /// The tolerated shift.
+    pub limit: f64,
+    /// The shift that must be caught; above the limit.
+    pub must_catch: f64,
+    /// How often, at most, a failure without any change, at this look and for this metric.
+    pub false_alarm: f64,
+    /// How often, at most, a pass with a change of `must_catch`, at this look.
+    pub miss: f64,
+}
+
+/// Shift of a candidate's figures, turned so that more is worse. Figures must be above 0.
+#[must_use]
+pub fn shift(
+    baseline: &[f64],
+    candidate: &[f64],
+    criteria: &Criteria,
+    less_is_worse: bool,
+) -> Shift {
+    let logs = |figures: &[f64]| -> Vec<f64> {
+        let sign = if less_is_worse { -1.0 } else { 1.0 };
+        figures.iter().map(|figure| sign * figure.ln()).collect()
+    };
+    let ranks =
+        Ranks::mann_whitney(baseline.len(), candidate.len(), criteria.false_alarm, criteria.miss);
+    ranks.unpaired(&logs(baseline), &logs(candidate))
+}
+
+/// The rule of this module's page.
+#[must_use]
+pub fn decide(shift: &Shift, criteria: &Criteria, is_last_look: bool) -> Ruling {
+    let is_beyond = shift.estimate > criteria.limit + ROUNDING;
+    if is_beyond && (shift.lower > ROUNDING || is_last_look) {
+        Ruling::Fail
+    } else if !is_beyond && shift.upper < criteria.must_catch {
+        Ruling::Pass
+    } else {
+        Ruling::Undecided
+    }
+}
+
+/// The shift that a percentage is, where more is worse: an increase of `percent`, or a decrease.
+#[must_use]
+pub fn log_of_percent(percent: f64, less_is_worse: bool) -> f64 {
+    if less_is_worse { -(-percent / 100.0).ln_1p() } else { (percent / 100.0).ln_1p() }
+}
+
+/// The change of the figure in percent that a shift is; the inverse of [`log_of_percent`], signed
+/// as the figure moves. `None` for a bound that there is not.
+#[must_use]
+pub fn percent_of_log(shift: f64, less_is_worse: bool) -> Option<f64> {
+    let log = if less_is_worse { -shift } else { shift };
+    let percent = log.exp_m1() * 100.0;
+    (log.is_finite() && percent.is_finite()).then_some(percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CRITERIA: Criteria =
+        Criteria { limit: 0.1, must_catch: 0.2, false_alarm: 0.001, miss: 0.005 };
+
+    fn ruling(estimate: f64, lower: f64, upper: f64, is_last_look: bool) -> Ruling {
+        decide(&Shift { estimate, lower, upper }, &CRITERIA, is_last_look)
+    }
+
+    #[test]
+    fn every_side_of_every_border_has_its_ruling() {
+        assert_eq!(ruling(0.11, 0.01, 0.3, false), Ruling::Fail);
+        assert_eq!(ruling(0.11, -0.01, 0.3, false), Ruling::Undecided);
+        assert_eq!(ruling(0.11, -0.01, 0.3, true), Ruling::Fail);
+        assert_eq!(ruling(0.1, 0.05, 0.19, false), Ruling::Pass, "the limit itself is within");
+        assert_eq!(ruling(0.1, 0.05, 0.21, false), Ruling::Undecided);
+        assert_eq!(ruling(0.0, f64::NEG_INFINITY, f64::INFINITY, true), Ruling::Undecided);
+    }
+
+    #[test]
+    fn percent_and_log_are_inverse_in_both_directions() {
+        assert!((log_of_percent(15.0, false) - 1.15_f64.ln()).abs() < 1e-15);
+        assert!((log_of_percent(10.0, true) + 0.9_f64.ln()).abs() < 1e-15);
+        for percent in [0.0, 0.01, 15.0, 99.0] {
+            for (less_is_worse, shown) in [(false, percent), (true, -percent)] {
+                let log = log_of_percent(percent, less_is_worse);
+                let back = percent_of_log(log, less_is_worse).unwrap_or(f64::NAN);
+                assert!((back - shown).abs() < 1e-9, "{percent} {less_is_worse} {back}");
+            }
+        }
+        assert_eq!(percent_of_log(f64::INFINITY, false), None);
+        assert_eq!(percent_of_log(f64::INFINITY, true), None);
+    }
+
+    proptest! {
+        /// Fail is worse than undecided, and that is worse than pass.
+        #[test]
+        fn a_worse_candidate_never_has_a_better_ruling(
+            baseline in prop::collection::vec(1.0f64..2.0, 8),
+            candidate in prop::collection::vec(1.0f64..2.0, 8),
+            worse in 1.0f64..2.0, is_last_look: bool, less_is_worse: bool,
+        ) {
+            let factor = if less_is_worse { 1.0 / worse } else { worse };
+            let moved: Vec<_> = candidate.iter().map(|figure| figure * factor).collect();
+            let rank = |candidate: &[f64]| {
+                let shift = shift(&baseline, candidate, &CRITERIA, less_is_worse);
+                match decide(&shift, &CRITERIA, is_last_look) {
+                    Ruling::Pass => 0,
+                    Ruling::Undecided => 1,
+                    Ruling::Fail => 2,
+                }
+            };
+            prop_assert!(rank(&moved) >= rank(&candidate));
+        }
+
+        #[test]
+        fn the_unit_of_the_figures_is_irrelevant(
+            baseline in prop::collection::vec(1.0f64..2.0, 8),
+            candidate in prop::collection::vec(1.0f64..2.0, 8), unit in 0.001f64..1000.0,
+        ) {
+            let scaled = |figures: &[f64]| figures.iter().map(|f| f * unit).collect::<Vec<_>>();
+            let one = shift(&baseline, &candidate, &CRITERIA, false);
+            let other = shift(&scaled(&baseline), &scaled(&candidate), &CRITERIA, false);
+            prop_assert!((one.estimate - other.estimate).abs() < 1e-9);
+            prop_assert!((one.lower - other.lower).abs() < 1e-9);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! `check --replay`: the baseline's commit and the candidate, judged pair by pair.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod common;
+
+use common::{Answer, Room, full_of};
+use serde_json::{Value, json};
+
+const USUAL: [&str; 4] = ["--candidate", "candidate.json", "--replay", "replay.json"];
+
+/// A replay of so many pairs; the candidate's memory is changed by a percentage, and every round of
+/// both sides is spread by up to `spread` percent. Memory, because it needs no histogram.
+fn room(pairs: u64, change_pct: f64, spread_pct: f64) -> Room {
+    let mut baseline = full_of(3, 25_000);
+    baseline["env"]["cpu_model"] = json!("another processor");
+    let room = Room::with(&baseline);
+    for (name, role, factor, phase) in [
+        ("replay.json", "frozen", 1.0, 0),
+        ("candidate.json", "candidate", 1.0 + change_pct / 100.0, 3),
+    ] {
+        let mut report = full_of(pairs, 25_000);
+        let mut peaks = Vec::new();
+        for (index, round) in report["rounds"].as_array_mut().unwrap().iter_mut().enumerate() {
+            // -1 to 1 in steps of a third, the same for both sides but in another order.
+            let place = ((index + phase) % 7) as f64 / 3.0 - 1.0;
+            let bytes = (33_030_144.0 * factor * (1.0 + place * spread_pct / 100.0)).round();
+            round["memory"]["peak_bytes"] = json!(bytes as u64);
+            round["metrics"]["mem_mb_total_erlang"] = json!(bytes / 1_048_576.0);
+            peaks.push(bytes / 1_048_576.0);
+        }
+        peaks.sort_by(f64::total_cmp);
+        let middle = peaks.len() / 2;
+        let median = if peaks.len() % 2 == 1 {
+            peaks[middle]
+        } else {
+            f64::midpoint(peaks[middle - 1], peaks[middle])
+        };
+        report["metrics"]["mem_mb_total_erlang"] = json!(median);
+        let went_first: Vec<_> =
+            (0..pairs).map(|pair| (pair % 2 == 0) == (role == "frozen")).collect();
+        report["pairing"] = json!({"role": role, "seed": 1, "went_first": went_first});
+        report["timestamp"] = json!("2026-01-31T13:00:00Z");
+        room.json(name, &report);
+    }
+    room
+}
+
+fn check(room: &Room) -> Answer {
+    room.check_with(&USUAL)
+}
+
+fn until_decided(room: &Room) -> i32 {
+    room.check_with(&[&USUAL[..], &["--until-decided"]].concat()).code
+}
+
+fn disturb(room: &Room, file: &str, rounds: &[usize]) {
+    room.change(file, |report| {
+        for (index, round) in report["rounds"].as_array_mut().unwrap().iter_mut().enumerate() {
+            let reasons = if rounds.contains(&index) { vec!["other_cpu_load"] } else { vec![] };
+            round["disturbed"] = Value::from(reasons);
+        }
+    });
+}
+
+#[test]
+fn equal_rounds_pass_at_the_first_look_whatever_machine_the_baseline_knew() {
+    let room = room(8, 0.0, 0.0);
+    check(&room).is(
+        0,
+        &[
+            "estimate 0.00 %, bounds 0.00 % to 0.00 %, must catch +30.00 %",
+            "judged on 8 pairs of rounds, looks planned after 8, 12, 20, 30",
+            "the baseline was measured under other conditions, which the replay makes up for: \
+             cpu_model",
+        ],
+    );
+    assert_eq!(until_decided(&room), 0);
+}
+
+#[test]
+fn a_change_beyond_the_limit_fails_at_the_first_look() {
+    let room = room(8, 40.0, 3.0);
+    check(&room).is(1, &["mem_mb_total_erlang", "VIOLATED", "must catch +30.00 %"]);
+    assert_eq!(until_decided(&room), 1);
+}
+
+#[test]
+fn a_change_within_the_limit_passes() {
+    check(&room(8, 14.9, 3.0)).is(0, &[]);
+}
+
+#[test]
+fn what_does_not_decide_asks_for_more_pairs_until_the_last_look() {
+    // The estimate is within the limit, but as far apart as the rounds are, twice the limit is not
+    // ruled out.
+    let early = room(8, 10.0, 40.0);
+    check(&early).is(3, &["undecided", "next look after 12"]);
+    assert_eq!(until_decided(&early), 75);
+    let last = room(30, 10.0, 60.0);
+    check(&last).is(3, &["undecided"]);
+    assert_eq!(until_decided(&last), 3);
+    // An estimate beyond the limit fails at the last look, even where no bound is.
+    let beyond = room(30, 20.0, 60.0);
+    check(&beyond).is(1, &["VIOLATED"]);
+}
+
+#[test]
+fn an_improvement_is_no_regression_however_large() {
+    check(&room(8, -60.0, 3.0))
+        .is(0, &["mem_mb_total_erlang improved by 59.80 %", "estimate -60.00 %"]);
+}
+
+#[test]
+fn leaving_disturbed_pairs_out_never_turns_red_to_green() {
+    let red = room(8, 40.0, 3.0);
+    disturb(&red, "candidate.json", &[0, 1, 2, 3, 4]);
+    disturb(&red, "replay.json", &[]);
+    check(&red).is(1, &["5 of 8 rounds of the candidate were disturbed"]);
+}
+
+#[test]
+fn pairs_that_are_green_only_with_the_disturbed_ones_are_undecided() {
+    let room = room(30, 0.0, 0.0);
+    let undisturbed = [28, 29];
+    disturb(&room, "replay.json", &(0..28).collect::<Vec<_>>());
+    disturb(&room, "candidate.json", &[]);
+    room.change("candidate.json", |report| {
+        for index in undisturbed {
+            report["rounds"][index]["memory"]["peak_bytes"] = json!(46_242_202_u64);
+            report["rounds"][index]["metrics"]["mem_mb_total_erlang"] =
+                json!(46_242_202.0 / 1_048_576.0);
+        }
+    });
+    check(&room).is(3, &["all pairs pass, but the undisturbed ones lie beyond the limit"]);
+}
+
+#[test]
+fn two_reports_that_are_no_replay_of_the_baseline_are_invalid() {
+    let change = |file: &str, path: &str, value: Value, said: &str| {
+        let room = room(8, 0.0, 0.0);
+        room.set(file, path, value);
+        check(&room).is_invalid(&[said]);
+    };
+    change("replay.json", "pairing.role", json!("candidate"), "the other side of a replay");
+    change("candidate.json", "pairing.role", json!("frozen"), "the other side of a replay");
+    change("candidate.json", "pairing.seed", json!(2), "come from different runs");
+    change(
+        "replay.json",
+        "pairing.went_first",
+        Value::from(vec![true; 8]),
+        "come from different runs",
+    );
+    change("replay.json", "git.commit", json!("f".repeat(40)), "not the commit");
+    change("replay.json", "run.ct_exit_code", json!(1), "did not exit with 0");
+    change("replay.json", "run.planted_fault", json!("delay_us=9"), "planted fault");
+    change("replay.json", "run.status", json!("failed"), "failed");
+    let room = room(8, 0.0, 0.0);
+    room.change("candidate.json", |report| {
+        report.as_object_mut().unwrap().remove("pairing");
+    });
+    check(&room).is_invalid(&["is no side of a replay"]);
+    std::fs::remove_file(room.path("replay.json")).unwrap();
+    check(&room).is_invalid(&["replay.json"]);
+}
+
+#[test]
+fn a_tree_stands_for_a_commit_that_is_gone() {
+    let room = room(8, 0.0, 0.0);
+    let tree = json!("e".repeat(40));
+    room.set("baseline.json", "git.tree", tree.clone());
+    room.set("replay.json", "git.tree", tree);
+    room.set("replay.json", "git.commit", json!("f".repeat(40)));
+    check(&room).is(0, &[]);
+}
+
+#[test]
+fn an_absolute_limit_needs_no_statistics() {
+    let room = room(8, 0.0, 0.0);
+    room.set("policy.json", "rules.errors_total.absolute.equals", json!(1));
+    check(&room).is(1, &["errors_total: 0 is not the required 1"]);
+    assert_eq!(until_decided(&room), 1);
+}
+
+#[test]
+fn the_policy_says_looks_and_what_must_be_caught() {
+    let room = room(8, 10.0, 5.0);
+    room.set("policy.json", "decision", json!({"must_catch_pct": {"mem_mb_total_erlang": 16}}));
+    check(&room).is(3, &["must catch +16.00 %", "next look after 12"]);
+    room.set("policy.json", "decision", json!({"looks": [4, 8]}));
+    check(&room).is(0, &["looks planned after 4, 8"]);
+    for (section, place) in [
+        (json!({"looks": []}), "decision.looks"),
+        (json!({"looks": [8, 8]}), "decision.looks"),
+        (json!({"looks": [1]}), "decision.looks"),
+        (json!({"looks": [101]}), "decision.looks"),
+        (json!({"false_alarm_pct": 0}), "decision.false_alarm_pct"),
+        (json!({"miss_pct": 50}), "decision.miss_pct"),
+        (json!({"must_catch_pct": {"errors_total": 5}}), "decision.must_catch_pct.errors_total"),
+        (json!({"must_catch_pct": {"rps": 10}}), "decision.must_catch_pct.rps"),
+        (json!({"must_catch_pct": {"rps": 100}}), "decision.must_catch_pct.rps"),
+        (json!({"look": [8]}), "decision.look"),
+    ] {
+        room.set("policy.json", "decision", section);
+        check(&room).is_invalid(&[place]);
+    }
+}
