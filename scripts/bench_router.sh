@@ -48,8 +48,13 @@ elif [ "$child_status" -eq 124 ] || [ "$child_status" -eq 137 ]; then
   child_status=124
 fi
 
+for measured in "${PERF_REPLAY_REPORT_FILE:-}" "$report"; do
+  if [ -n "$measured" ] && [ -e "$measured" ]; then
+    "${CARGO_TARGET_DIR:-target}/release/perf-gate" seal --report "$measured" \
+      --ct-exit-code "$child_status"
+  fi
+done
 if [ -e "$report" ]; then
-  "${CARGO_TARGET_DIR:-target}/release/perf-gate" seal --report "$report" --ct-exit-code "$child_status"
   echo "report: $report"
 elif [ "$child_status" -eq 0 ]; then
   echo "bench_router.sh: the test run succeeded and left no report" >&2

@@ -19,6 +19,9 @@ Settings (environment variables; an empty one counts as unset):
   POLICY_FILE           the policy                               [perf/policy_cp1.json]
   ARTIFACTS_DIR         where reports and verdicts go            [_artifacts]
   PERF_ADAPTER          the adapter module that knows the router [ref_router_adapter]
+  PERF_COMPARE          replay: measure the baseline's commit beside the candidate, in pairs of rounds,
+                        until the pairs decide; frozen: with the baseline's figures, on the machine
+                        that it was measured on; auto: replay, but frozen in a smoke run  [auto]
   PERF_MODE             smoke (3 rounds) or gate (10 rounds)     [smoke in a merge or pull request,
                                                                   else gate]
   PERF_ROUNDS           rounds, each in a fresh BEAM             [by PERF_MODE]     1 to 1000
@@ -32,6 +35,32 @@ Settings (environment variables; an empty one counts as unset):
   PERF_FAULT            plant a fault to see the gate fail: delay_us=N error_ratio=R leak_bytes=N
                         backpressure=1 crash_after=N             [none]
 TEXT
+}
+
+# The mode as the bench will see it.
+perf_mode() {
+  if [ -n "${PERF_MODE:-}" ]; then
+    echo "$PERF_MODE"
+  elif [ "${CI_PIPELINE_SOURCE:-}" = merge_request_event ] \
+    || [ "${GITHUB_EVENT_NAME:-}" = pull_request ]; then
+    echo smoke
+  else
+    echo gate
+  fi
+}
+
+# Builds the baseline's commit and tells the bench about it.
+prepare_replay() {
+  local plan looks commit tree
+  plan=$("${CARGO_TARGET_DIR:-target}/release/perf-gate" replay-plan --baseline "$baseline" \
+    --policy "$policy") || exit 2
+  read -r looks commit tree <<<"$plan"
+  rebar3 as perf compile >/dev/null || { rebar3 as perf compile; exit 2; }
+  PERF_REPLAY_LIB_DIR=$("$scripts/replay_build.sh" "$commit" ${tree:+"$tree"}) || exit 2
+  export PERF_REPLAY_LIB_DIR PERF_REPLAY_COMMIT=$commit PERF_REPLAY_TREE=$tree
+  export PERF_REPLAY_REPORT_FILE=$artifacts/perf_replay_$stamp.json
+  export PERF_LOOKS=$looks PERF_LOOK_COMMAND=$scripts/look.sh
+  export PERF_LOOK_BASELINE=$baseline PERF_LOOK_POLICY=$policy
 }
 
 case "${1:-}" in
@@ -59,8 +88,26 @@ candidate=
 cd "$root"
 cargo build --quiet --locked --release --package perf-gate
 
+# How the candidate is compared. A report that is there already cannot be measured in turn.
+compare=${PERF_COMPARE:-auto}
+case "$compare" in
+  frozen) ;;
+  replay | auto)
+    if [ -n "$candidate" ]; then
+      [ "$compare" = auto ] \
+        || { echo "perf_gate.sh: PERF_COMPARE=replay measures; leave CANDIDATE_FILE out" >&2; exit 2; }
+      compare=frozen
+    elif [ "$compare" = auto ] && [ "$(perf_mode)" = smoke ]; then
+      compare=frozen
+    else
+      compare=replay
+    fi ;;
+  *) echo "perf_gate.sh: PERF_COMPARE is $compare; expected auto, frozen or replay" >&2; exit 2 ;;
+esac
+
 bench_status=0
 interrupted=0
+replay=()
 if [ -z "$candidate" ]; then
   # Chosen once, for the baseline. One that cannot be read is the gate's to say, below.
   if [ -z "${PERF_RATE:-}" ]; then
@@ -70,13 +117,18 @@ if [ -z "$candidate" ]; then
   fi
   # A new name: what an earlier run left can never be judged as this run's.
   candidate=$artifacts/perf_baseline_$stamp.json
+  if [ "$compare" = replay ]; then
+    prepare_replay
+    replay=(--replay "$PERF_REPLAY_REPORT_FILE")
+  fi
   run_child env PERF_REPORT_FILE="$candidate" "$scripts/bench_router.sh"
   bench_status=$child_status
 fi
 
 gate_status=0
 "${CARGO_TARGET_DIR:-target}/release/perf-gate" check --baseline "$baseline" --policy "$policy" \
-  --candidate "$candidate" --artifacts "$artifacts" --label "$stamp" || gate_status=$?
+  --candidate "$candidate" "${replay[@]}" --artifacts "$artifacts" --label "$stamp" \
+  || gate_status=$?
 
 if [ "$interrupted" -ne 0 ]; then
   exit "$interrupted"

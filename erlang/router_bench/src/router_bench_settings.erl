@@ -14,7 +14,7 @@ options() ->
         Mode = mode(),
         Numbers = [{Key, Value} || {Variable, Key, Min, Max} <- numbers(),
                                    {ok, Value} <- [number(Variable, Min, Max)]],
-        {ok, maps:merge(Mode, maps:from_list(Numbers ++ timeout() ++ fault()
+        {ok, maps:merge(Mode, maps:from_list(Numbers ++ timeout() ++ fault() ++ replay() ++ looks()
                                              ++ [{adapter, adapter()}]))}
     catch
         throw:{setting, Message} -> {error, lists:flatten(Message)}
@@ -90,6 +90,36 @@ fault() ->
                 {ok, Fault} -> [{fault, Fault}];
                 {error, Message} -> bad("PERF_FAULT", Text, Message)
             end
+    end.
+
+%% Set by scripts/perf_gate.sh: the frozen build of a replay and where its report goes.
+replay() ->
+    case [variable(Name) || Name <- ["PERF_REPLAY_LIB_DIR", "PERF_REPLAY_REPORT_FILE",
+                                     "PERF_REPLAY_COMMIT", "PERF_REPLAY_TREE"]] of
+        [{ok, LibDir}, {ok, File}, {ok, Commit} | Tree] ->
+            Trees = [{tree, list_to_binary(Hash)} || {ok, Hash} <- Tree],
+            [{replay, maps:from_list([{lib_dir, LibDir}, {report_file, File},
+                                      {commit, list_to_binary(Commit)} | Trees])}];
+        _ ->
+            []
+    end.
+
+%% Set by scripts/perf_gate.sh: after how many rounds, separated by commas, which program is asked.
+%% The last look ends the run, unless PERF_ROUNDS says how many rounds there are: then there is
+%% nothing to ask.
+looks() ->
+    case {variable("PERF_LOOKS"), variable("PERF_LOOK_COMMAND"), variable("PERF_ROUNDS")} of
+        {{ok, Text}, {ok, Command}, unset} ->
+            Looks = [look(Text, Look) || Look <- string:split(Text, ",", all)],
+            [{looks, Looks}, {rounds, lists:last(Looks)}, {look_command, [Command]}];
+        _ ->
+            []
+    end.
+
+look(Text, Look) ->
+    case string:to_integer(Look) of
+        {Value, ""} when Value >= 1, Value =< 1000 -> Value;
+        _ -> bad("PERF_LOOKS", Text, "numbers of rounds, separated by commas")
     end.
 
 adapter() ->
