@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::clock::os_now_ns;
-use crate::pacer::{sleep_to, tighten_timer};
+use crate::pacer::sleep_to;
 use crate::recorder::Recorder;
 use crate::snapshot::Snapshot;
 use crate::threads;
@@ -40,7 +40,7 @@ impl HiccupHandle {
         let recorder = Arc::new(Recorder::new(0));
         let (thread_stop, thread_recorder) = (Arc::clone(&stop), Arc::clone(&recorder));
         let thread = threads::spawn("router_hiccup", move || {
-            tighten_timer();
+            threads::wake_promptly();
             run(start_ns, &thread_stop, &thread_recorder);
         })?;
         Ok(Self { stop, recorder, thread: Mutex::new(Some(thread)) })

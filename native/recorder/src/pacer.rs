@@ -195,7 +195,7 @@ impl PacerHandle {
         let shared = Arc::new(Shared::default());
         let thread_shared = Arc::clone(&shared);
         threads::spawn("router_bench_pacer", move || {
-            tighten_timer();
+            threads::wake_promptly();
             run(plan, &in_flight, &announce_lag, &thread_shared, &mut announce);
             if !threads::is_exiting() {
                 finish();
@@ -288,13 +288,4 @@ pub(crate) fn sleep_to(deadline_ns: u64) {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn sleep_to(deadline_ns: u64) {
     std::thread::sleep(std::time::Duration::from_nanos(deadline_ns.saturating_sub(os_now_ns())));
-}
-
-/// Linux may wake a thread up to 50 µs late to save power; ask for 1 ns instead.
-pub(crate) fn tighten_timer() {
-    #[cfg(target_os = "linux")]
-    // SAFETY: sets a property of this thread only; a failure leaves the default slack.
-    unsafe {
-        libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64, 0_u64, 0_u64, 0_u64)
-    };
 }
