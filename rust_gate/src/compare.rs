@@ -7,8 +7,9 @@ use cp1_format::{
     Report,
 };
 
+use crate::rounds::{self, ROUNDS_MIN, Sides};
 use crate::rules::{self, Breach, Ruling};
-use crate::{consistency, replay, samples, validity};
+use crate::{consistency, replay, samples, sessions, validity};
 
 /// A report and the path that messages name.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +25,7 @@ pub struct Named<'a> {
 pub struct Findings {
     /// Every rule of the policy, in table order.
     pub rulings: Vec<Ruling>,
-    /// How the pairs of a replay were judged.
+    /// How the rounds were judged; `None` where the figures were compared alone.
     pub decision: Option<Decision>,
     /// Whether the reports were measured under the same conditions.
     pub comparison: Comparison,
@@ -45,7 +46,7 @@ impl Findings {
         self.rulings.iter().any(|ruling| ruling.breach == Some(breach))
     }
 
-    /// Whether the pairs leave a rule open.
+    /// Whether the rounds leave a rule open.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
         let mut judgements = self.rulings.iter().map(|ruling| ruling.result.judgement);
@@ -79,12 +80,20 @@ pub fn compare(
         rules::judge(policy, &baseline.document.metrics, &candidate.document.metrics, |metric| {
             shortages.get(&metric).map(|problem| problem.message.clone())
         });
-    let decision = replayed
-        .map(|replayed| replay::judge(policy, &mut rulings, replayed.document, candidate.document));
+    let sides = match replayed {
+        Some(replayed) => Ok(Sides::pairs(replayed.document, candidate.document)),
+        None => apart(frozen.document, candidate.document, policy),
+    };
+    let decision = sides.as_ref().ok().map(|sides| rounds::judge(policy, &mut rulings, sides));
     let mut doubts: Vec<_> = shortages.into_values().collect();
     doubts.extend(skipped_arrivals(candidate));
     let comparison = comparison(baseline.document, candidate.document, policy);
     let mut notices = notices(baseline, candidate, policy);
+    if let Err(reason) = sides {
+        notices.push(Notice(format!(
+            "{reason}: the figures are compared alone, and no error rate can be given"
+        )));
+    }
     if replayed.is_some() {
         notices.extend(elsewhere(frozen.document, candidate.document, policy));
     }
@@ -103,6 +112,25 @@ pub fn compare(
         planted_fault: validity::planted_fault(candidate.path, candidate.document),
         doubts,
         notices,
+    }
+}
+
+/// The rounds of two reports that were not measured in turn; or why they cannot be judged as rounds.
+fn apart<'a>(
+    frozen: &'a Report,
+    candidate: &'a Report,
+    policy: &Policy,
+) -> Result<Sides<'a>, String> {
+    for (name, report) in [("candidate", candidate), ("baseline", frozen)] {
+        match report.rounds.as_ref().map_or(0, Vec::len) {
+            0 => return Err(format!("the {name} has no rounds")),
+            few if few < ROUNDS_MIN => return Err(format!("the {name} has only {few} round")),
+            _ => {}
+        }
+    }
+    match sessions::disagreement(frozen, policy) {
+        Some(reason) => Err(reason),
+        None => Ok(Sides::apart(frozen, candidate)),
     }
 }
 
@@ -192,11 +220,6 @@ fn notices(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Vec<No
         if let Some(text) = disturbed(name, report) {
             say(text);
         }
-    }
-    if candidate.document.rounds.is_none() {
-        say("the candidate has no rounds: it is judged on its figures alone, and no error rate can \
-             be given"
-            .to_owned());
     }
     for (metric, control) in candidate.document.controls.iter().flatten() {
         if *control == Control::NotOffered {

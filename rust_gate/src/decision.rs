@@ -12,7 +12,7 @@
 //!   estimate beyond the limit fails, and one within it stays undecided.
 //!
 //! The levels are the policy's error rates, shared out: the false alarms of the whole gate among
-//! all metrics judged on rounds and all looks, the misses of one metric among the looks
+//! all limits judged on rounds and all looks, the misses of one metric among the looks
 //! (Bonferroni). Looks are fixed in advance; nothing is measured again until it is green.
 //!
 //! # Why Mann-Whitney bounds for pairs
@@ -23,20 +23,22 @@
 //! is 1/256: at the level of a gate with four metrics and four looks, 1/1600, it could not say
 //! anything before the third look. That of Mann-Whitney is 1/12870.
 
+use cp1_format::{Metric, Policy, Relative, Rule};
+
 use crate::statistics::{Ranks, Shift};
 
 /// Rounding of logs and their differences: a figure exactly at the limit is within it.
 const ROUNDING: f64 = 1e-9;
 
-/// The answer for one metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The answer for one metric; the order is from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ruling {
-    /// The change is beyond the limit, and no accident.
-    Fail,
     /// A change that must be caught is ruled out.
     Pass,
     /// The rounds do not say.
     Undecided,
+    /// The change is beyond the limit, and no accident.
+    Fail,
 }
 
 /// What a metric is held to. Logs, of which more is worse.
@@ -50,6 +52,71 @@ pub struct Criteria {
     pub false_alarm: f64,
     /// How often, at most, a pass with a change of `must_catch`, at this look.
     pub miss: f64,
+}
+
+/// A relative limit of the policy, with the criteria that rounds are judged by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Held {
+    /// Of which metric.
+    pub metric: Metric,
+    /// The tolerated change, in percent; above 0 in either direction.
+    pub limit_pct: f64,
+    /// The change that must be caught, in percent.
+    pub must_catch_pct: f64,
+    /// Whether the limit is one on a decrease.
+    pub less_is_worse: bool,
+    /// The same in logs, with the error rates of one look.
+    pub criteria: Criteria,
+}
+
+/// Every relative limit of a policy, in table order.
+#[must_use]
+pub fn held(policy: &Policy) -> Vec<Held> {
+    let limits: Vec<_> = policy
+        .rules
+        .iter()
+        .flat_map(|(&metric, rule)| {
+            limits(rule).map(move |(limit, less_is_worse)| (metric, limit, less_is_worse))
+        })
+        .collect();
+    let looks = policy.decision.looks.len().max(1);
+    let share = |percent: f64, ways: usize| percent / 100.0 / ways as f64;
+    let false_alarm =
+        share(policy.decision.false_alarm_pct.approximate(), limits.len().max(1) * looks);
+    let miss = share(policy.decision.miss_pct.approximate(), looks);
+    limits
+        .into_iter()
+        .map(|(metric, limit_pct, less_is_worse)| {
+            let given = policy.decision.must_catch_pct.get(&metric);
+            let must_catch_pct = given.map_or_else(
+                || default_must_catch(limit_pct, less_is_worse),
+                |percent| percent.approximate(),
+            );
+            let criteria = Criteria {
+                limit: log_of_percent(limit_pct, less_is_worse),
+                must_catch: log_of_percent(must_catch_pct, less_is_worse),
+                false_alarm,
+                miss,
+            };
+            Held { metric, limit_pct, must_catch_pct, less_is_worse, criteria }
+        })
+        .collect()
+}
+
+/// The relative limits of a rule in percent, each with whether less is worse.
+fn limits(rule: &Rule) -> impl Iterator<Item = (f64, bool)> + use<> {
+    let limit = |of: fn(&Relative) -> Option<&cp1_format::Amount>| {
+        rule.relative.as_ref().and_then(of).map(|percent| percent.approximate())
+    };
+    let increase = limit(|relative| relative.max_pct_increase.as_ref()).map(|limit| (limit, false));
+    let decrease = limit(|relative| relative.max_pct_decrease.as_ref()).map(|limit| (limit, true));
+    increase.into_iter().chain(decrease)
+}
+
+/// Twice the limit; of a decrease that would be all, half way between the limit and all.
+fn default_must_catch(limit: f64, less_is_worse: bool) -> f64 {
+    let twice = 2.0 * limit;
+    if less_is_worse && twice >= 100.0 { f64::midpoint(limit, 100.0) } else { twice }
 }
 
 /// Shift of a candidate's figures, turned so that more is worse. Figures must be above 0.
@@ -136,7 +203,6 @@ mod tests {
     }
 
     proptest! {
-        /// Fail is worse than undecided, and that is worse than pass.
         #[test]
         fn a_worse_candidate_never_has_a_better_ruling(
             baseline in prop::collection::vec(1.0f64..2.0, 8),
@@ -147,11 +213,7 @@ mod tests {
             let moved: Vec<_> = candidate.iter().map(|figure| figure * factor).collect();
             let rank = |candidate: &[f64]| {
                 let shift = shift(&baseline, candidate, &CRITERIA, less_is_worse);
-                match decide(&shift, &CRITERIA, is_last_look) {
-                    Ruling::Pass => 0,
-                    Ruling::Undecided => 1,
-                    Ruling::Fail => 2,
-                }
+                decide(&shift, &CRITERIA, is_last_look)
             };
             prop_assert!(rank(&moved) >= rank(&candidate));
         }

@@ -1,9 +1,9 @@
 //! Judges a measured report (the candidate) against the frozen one (the baseline) and the policy.
 //!
 //! Data flows one way: [`arguments`] → [`inputs`] (all read before any judging) → [`compare`]
-//! (pure: [`validity`], [`consistency`], [`samples`], [`rules`],
-//! [`replay`] with [`decision`] and [`statistics`]) → [`verdict`] (pure) → [`render`]
-//! (pure) → [`artifacts`] → the exit code, decided in `main.rs`.
+//! (pure: [`validity`], [`consistency`], [`replay`], [`samples`], [`rules`], and [`rounds`] with
+//! [`sessions`], [`decision`] and [`statistics`]) → [`verdict`] (pure) → [`render`] (pure) →
+//! [`artifacts`] → the exit code, decided in `main.rs`.
 //!
 //! # Determinism
 //!
@@ -31,9 +31,11 @@ pub mod rate;
 pub mod render;
 pub mod replay;
 pub mod replay_plan;
+pub mod rounds;
 pub mod rules;
 pub mod samples;
 pub mod seal;
+pub mod sessions;
 pub mod statistics;
 pub mod validity;
 pub mod verdict;

@@ -86,8 +86,8 @@ fn ruling(
         limit: words.join(", "),
         judgement,
         explanation,
-        pairs: None,
-        undisturbed_pairs: None,
+        on_rounds: None,
+        on_undisturbed_rounds: None,
     };
     Ruling { result, breach }
 }

@@ -8,8 +8,8 @@
 //! 3. INCOMPARABLE: environment or load differ, so a relative limit says nothing, either way.
 //! 4. REGRESSION by a relative limit. A planted fault does not hide it: such a run is meant to
 //!    fail.
-//! 5. INVALID by a planted fault: what would pass was not the router itself.
-//! 6. INCONCLUSIVE: too few samples, arrivals that were skipped, or pairs that do not decide.
+//! 5. INCONCLUSIVE: too few samples, arrivals that were skipped, or rounds that do not decide.
+//! 6. INVALID by a planted fault: what would pass was not the router itself.
 //! 7. PASS.
 
 use cp1_format::{
@@ -83,10 +83,10 @@ fn outcome(findings: &Findings) -> Outcome {
         Outcome::Incomparable
     } else if findings.has(Breach::Relative) {
         Outcome::Regression
-    } else if findings.planted_fault.is_some() {
-        Outcome::Invalid
     } else if !findings.doubts.is_empty() || findings.is_undecided() {
         Outcome::Inconclusive
+    } else if findings.planted_fault.is_some() {
+        Outcome::Invalid
     } else {
         Outcome::Pass
     }
@@ -103,7 +103,7 @@ fn verdict(inputs: cp1_format::Inputs, findings: Findings, notices: Vec<Notice>)
         doubts,
         notices: further,
     } = findings;
-    // More pairs cannot change any other answer.
+    // More rounds cannot change any other answer.
     let decision = decision.map(|decision| match outcome {
         Outcome::Inconclusive => decision,
         _ => Decision { next_look: None, ..decision },

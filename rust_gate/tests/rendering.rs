@@ -30,8 +30,8 @@ fn verdict(text: &str, repeated: usize) -> Verdict {
         limit: t(),
         judgement,
         explanation: some(),
-        pairs: None,
-        undisturbed_pairs: None,
+        on_rounds: None,
+        on_undisturbed_rounds: None,
     };
     Verdict {
         schema: SchemaTag { name: SchemaName::Cp1Verdict, version: 1 },
@@ -45,7 +45,9 @@ fn verdict(text: &str, repeated: usize) -> Verdict {
             policy: input(),
         },
         decision: Some(Decision {
-            pairs: 8,
+            rounds: 8,
+            baseline_rounds: 8,
+            paired: true,
             looks: vec![8, 12],
             next_look: Some(12),
             false_alarm_pct: Amount::from(1),

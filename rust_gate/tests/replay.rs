@@ -137,7 +137,7 @@ fn pairs_that_are_green_only_with_the_disturbed_ones_are_undecided() {
                 json!(46_242_202.0 / 1_048_576.0);
         }
     });
-    check(&room).is(3, &["all pairs pass, but the undisturbed ones lie beyond the limit"]);
+    check(&room).is(3, &["all rounds pass, but the undisturbed ones lie beyond the limit"]);
 }
 
 #[test]

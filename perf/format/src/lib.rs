@@ -52,8 +52,8 @@ pub use round::{
 };
 pub use timestamp::Timestamp;
 pub use verdict::{
-    Comparison, Decision, FieldDifference, Input, Inputs, Judgement, Notice, Outcome, PairsResult,
-    Problem, RuleResult, Verdict,
+    Comparison, Decision, FieldDifference, Input, Inputs, Judgement, Notice, Outcome, Problem,
+    RoundsResult, RuleResult, Verdict,
 };
 pub use vm::{
     Lateness, MemoryGrowth, ProbeCost, RunQueue, SamplerFigures, SchedulerUtilization, VmFigures,

@@ -24,16 +24,17 @@ pub struct Policy {
     /// Which environments may be compared directly.
     #[serde(default)]
     pub environment: EnvironmentPolicy,
-    /// How the pairs of a replay are judged.
+    /// How rounds are judged.
     #[serde(default)]
     pub decision: DecisionPolicy,
 }
 
-/// How the pairs of a replay are judged.
+/// How rounds are judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecisionPolicy {
-    /// Pairs after which the rounds are judged; ascending. At the last look nothing more follows.
+    /// Rounds of the candidate, pairs in a replay, after which they are judged; ascending. At the last
+    /// look nothing more follows.
     pub looks: Vec<u32>,
     /// How often, at most, the whole gate may fail without any change, in percent.
     pub false_alarm_pct: Amount,

@@ -24,7 +24,7 @@ pub struct Verdict {
     pub inputs: Inputs,
     /// Whether the two reports may be compared.
     pub comparison: Comparison,
-    /// How the pairs of a replay were judged; absent where figures were compared directly.
+    /// How the rounds were judged; absent where the figures were compared alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
     /// Every rule of the policy, in table order; empty where nothing could be judged.
@@ -35,15 +35,19 @@ pub struct Verdict {
     pub notices: Vec<Notice>,
 }
 
-/// How the pairs of a replay were judged.
+/// How the rounds of both sides were judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
-    /// Pairs of rounds judged.
-    pub pairs: u64,
-    /// The planned looks, in pairs.
+    /// Rounds of the candidate.
+    pub rounds: u64,
+    /// Rounds of the other side: the frozen ones, or the replayed ones.
+    pub baseline_rounds: u64,
+    /// Whether the rounds of both sides were measured in turn, as pairs.
+    pub paired: bool,
+    /// The planned looks, in rounds of the candidate.
     pub looks: Vec<u32>,
-    /// The next look, where the answer is open and more pairs are planned.
+    /// The next look, where the answer is open and more rounds are planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_look: Option<u32>,
     /// How often, at most, the gate fails without any change, in percent.
@@ -52,19 +56,21 @@ pub struct Decision {
     pub miss_pct: Amount,
 }
 
-/// What the pairs of a replay say about one metric. Percentages are changes of the figure from the
-/// frozen commit's to the candidate's, rounded to 2 places.
+/// What the rounds of both sides say about one metric. Percentages are changes of the figure from
+/// the frozen commit's to the candidate's, rounded to 2 places.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PairsResult {
-    /// Pairs judged.
-    pub pairs: u64,
+pub struct RoundsResult {
+    /// Rounds of the candidate.
+    pub rounds: u64,
+    /// Rounds of the other side.
+    pub baseline_rounds: u64,
     /// Hodges-Lehmann estimate of the change.
     pub estimate_pct: Decimal,
-    /// Lower bound; absent where the pairs are too few for one.
+    /// Lower bound; absent where the rounds are too few for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low_pct: Option<Decimal>,
-    /// Upper bound; absent where the pairs are too few for one.
+    /// Upper bound; absent where the rounds are too few for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub high_pct: Option<Decimal>,
     /// What must be caught.
@@ -191,12 +197,12 @@ pub struct RuleResult {
     /// Why, where it is not simply that the rule holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<String>,
-    /// What the pairs of a replay say; absent where there are none.
+    /// What the rounds say; absent where the figures were compared alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pairs: Option<PairsResult>,
-    /// The same without the pairs of which a round was disturbed; absent where none was.
+    pub on_rounds: Option<RoundsResult>,
+    /// The same without the disturbed rounds; absent where none was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub undisturbed_pairs: Option<PairsResult>,
+    pub on_undisturbed_rounds: Option<RoundsResult>,
 }
 
 /// What came of one rule.

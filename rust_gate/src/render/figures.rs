@@ -64,22 +64,39 @@ pub fn rounds(count: Option<u64>) -> String {
     }
 }
 
-/// How the pairs of a replay were judged, in lines; none without a replay. Numbers only: nothing of
-/// it comes from a judged file's text.
+/// How the rounds were judged, in lines; none where figures were compared alone. Numbers only:
+/// nothing of it comes from a judged file's text.
 #[must_use]
 pub fn decision(verdict: &Verdict) -> Vec<String> {
-    let Some(Decision { pairs, looks, next_look, false_alarm_pct, miss_pct }) = &verdict.decision
-    else {
-        return Vec::new();
+    let Some(decision) = &verdict.decision else { return Vec::new() };
+    let Decision { rounds, baseline_rounds, paired, looks, next_look, false_alarm_pct, miss_pct } =
+        decision;
+    let judged = match paired {
+        true => format!("{rounds} pairs of rounds"),
+        false => format!("{rounds} rounds against {baseline_rounds} frozen ones"),
     };
     let looks: Vec<_> = looks.iter().map(ToString::to_string).collect();
     let next = match next_look {
         Some(next) => format!("; next look after {next}"),
         None => String::new(),
     };
-    vec![format!(
-        "judged on {pairs} pairs of rounds, looks planned after {}{next}; false alarms of the gate: \
-         at most {false_alarm_pct} %, misses of what must be caught: at most {miss_pct} %",
+    let mut lines = vec![format!(
+        "judged on {judged}, looks planned after {}{next}; false alarms of the gate: at most \
+         {false_alarm_pct} %, misses of what must be caught: at most {miss_pct} %",
         looks.join(", ")
-    )]
+    )];
+    lines.extend(verdict.rules.iter().filter_map(|rule| {
+        let without = rule.on_undisturbed_rounds.as_ref()?;
+        let bound = |bound: &Option<Decimal>| bound.as_ref().map_or("open".to_owned(), change);
+        Some(format!(
+            "without what was disturbed, {} and {} rounds left: {} estimate {}, bounds {} to {}",
+            without.baseline_rounds,
+            without.rounds,
+            rule.metric,
+            change(&without.estimate_pct),
+            bound(&without.low_pct),
+            bound(&without.high_pct),
+        ))
+    }));
+    lines
 }
