@@ -42,6 +42,15 @@ pub enum Command {
     Rate(Rate),
     /// Print the looks, the commit and, if known, the tree of a replay of a baseline
     ReplayPlan(ReplayPlan),
+    /// Print how often gates under this policy would err, by Monte Carlo over a baseline's rounds
+    Simulate(Simulate),
+    /// Print how many pairs of rounds this policy needs on the baseline's machine
+    Plan(Plan),
+    /// Plant a regression just past each rule into a copy of a candidate and demand red; improve each
+    /// metric and demand green
+    Selftest(Selftest),
+    /// Count the verdicts in a directory, with intervals for their rates
+    Tally(Tally),
 }
 
 /// Arguments of `check`.
@@ -100,6 +109,76 @@ pub struct ReplayPlan {
     /// The policy, which has the looks
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
+}
+
+/// Arguments of `simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// The frozen report, whose rounds are drawn from
+    #[arg(long, value_name = "FILE")]
+    pub baseline: PathBuf,
+    /// The policy
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// Gates simulated for each line of the table
+    #[arg(long, value_name = "N", default_value_t = 2000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub gates: u32,
+    /// Seed of the random numbers
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Instead of the baseline's rounds: normal noise of so many percent
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub spread: Option<f64>,
+    /// With --spread: so many percent of the rounds are worse by 30 % on average
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent,
+          requires = "spread")]
+    pub spikes: f64,
+    /// With --spread: a session moves both sides by normal noise of so many percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent,
+          requires = "spread")]
+    pub session: f64,
+}
+
+fn percent(text: &str) -> Result<f64, &'static str> {
+    let number: f64 = text.parse().map_err(|_| "give a number of percent")?;
+    if (0.0..=100.0).contains(&number) { Ok(number) } else { Err("give 0 to 100 percent") }
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The frozen report, whose rounds show the machine's noise
+    #[arg(long, value_name = "FILE")]
+    pub baseline: PathBuf,
+    /// The policy
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+}
+
+/// Arguments of `selftest`.
+#[derive(Debug, Args)]
+pub struct Selftest {
+    /// The frozen report
+    #[arg(long, value_name = "FILE")]
+    pub baseline: PathBuf,
+    /// The policy to test
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// A measured report to plant into
+    #[arg(long, value_name = "FILE")]
+    pub candidate: PathBuf,
+    /// The frozen commit's report, where candidate and baseline were measured in turn
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+}
+
+/// Arguments of `tally`.
+#[derive(Debug, Args)]
+pub struct Tally {
+    /// The directory
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }
 
 /// A part of a file's name: 1 to 64 of letters, digits, `.`, `_`, `-`, without a leading dot.

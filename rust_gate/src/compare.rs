@@ -75,21 +75,12 @@ pub fn compare(
             invalid.extend(consistency::check(report.path, report.document));
         }
     }
-    let shortages = shortages(baseline, candidate, policy);
-    let mut rulings =
-        rules::judge(policy, &baseline.document.metrics, &candidate.document.metrics, |metric| {
-            shortages.get(&metric).map(|problem| problem.message.clone())
-        });
-    let sides = match replayed {
-        Some(replayed) => Ok(Sides::pairs(replayed.document, candidate.document)),
-        None => apart(frozen.document, candidate.document, policy),
-    };
-    let decision = sides.as_ref().ok().map(|sides| rounds::judge(policy, &mut rulings, sides));
-    let mut doubts: Vec<_> = shortages.into_values().collect();
+    let Judged { rulings, decision, mut doubts, alone } =
+        judge(frozen, replayed, candidate, policy);
     doubts.extend(skipped_arrivals(candidate));
     let comparison = comparison(baseline.document, candidate.document, policy);
     let mut notices = notices(baseline, candidate, policy);
-    if let Err(reason) = sides {
+    if let Some(reason) = alone {
         notices.push(Notice(format!(
             "{reason}: the figures are compared alone, and no error rate can be given"
         )));
@@ -113,6 +104,37 @@ pub fn compare(
         doubts,
         notices,
     }
+}
+
+/// What the rules say of the figures.
+pub(crate) struct Judged {
+    pub(crate) rulings: Vec<Ruling>,
+    pub(crate) decision: Option<Decision>,
+    /// Metrics with too few samples to be judged.
+    doubts: Vec<Problem>,
+    /// Why the figures were compared alone and not the rounds; `None` where the rounds were.
+    alone: Option<String>,
+}
+
+/// Judges every rule, on rounds wherever that is sound.
+pub(crate) fn judge(
+    frozen: Named<'_>,
+    replayed: Option<Named<'_>>,
+    candidate: Named<'_>,
+    policy: &Policy,
+) -> Judged {
+    let baseline = replayed.unwrap_or(frozen);
+    let shortages = shortages(baseline, candidate, policy);
+    let mut rulings =
+        rules::judge(policy, &baseline.document.metrics, &candidate.document.metrics, |metric| {
+            shortages.get(&metric).map(|problem| problem.message.clone())
+        });
+    let sides = match replayed {
+        Some(replayed) => Ok(Sides::pairs(replayed.document, candidate.document)),
+        None => apart(frozen.document, candidate.document, policy),
+    };
+    let decision = sides.as_ref().ok().map(|sides| rounds::judge(policy, &mut rulings, sides));
+    Judged { rulings, decision, doubts: shortages.into_values().collect(), alone: sides.err() }
 }
 
 /// The rounds of two reports that were not measured in turn; or why they cannot be judged as rounds.

@@ -35,8 +35,11 @@ pub mod rounds;
 pub mod rules;
 pub mod samples;
 pub mod seal;
+pub mod selftest;
 pub mod sessions;
+pub mod simulate;
 pub mod statistics;
+pub mod tally;
 pub mod validity;
 pub mod verdict;
 

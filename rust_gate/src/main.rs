@@ -11,6 +11,9 @@ use perf_gate::escape::plain;
 use perf_gate::rate::rate;
 use perf_gate::replay_plan::replay_plan;
 use perf_gate::seal::seal;
+use perf_gate::selftest::selftest;
+use perf_gate::simulate::{plan, simulate};
+use perf_gate::tally::tally;
 
 /// "Try again later" of sysexits.h: with more pairs.
 const EX_TEMPFAIL: u8 = 75;
@@ -59,13 +62,18 @@ fn run() -> Ending {
         },
         Command::Rate(arguments) => answer(rate(&arguments)),
         Command::ReplayPlan(arguments) => answer(replay_plan(&arguments)),
+        Command::Simulate(arguments) => answer(simulate(&arguments)),
+        Command::Plan(arguments) => answer(plan(&arguments)),
+        Command::Selftest(arguments) => answer(selftest(&arguments)),
+        Command::Tally(arguments) => answer(tally(&arguments)),
     }
 }
 
-/// Prints what was asked, on one line.
+/// Prints what was asked.
 fn answer<E: std::error::Error>(asked: Result<String, E>) -> Ending {
     let printed = asked.map_err(|error| error.to_string()).and_then(|text| {
-        writeln!(io::stdout(), "{}", plain(&text))
+        let lines: Vec<_> = text.lines().map(plain).collect();
+        writeln!(io::stdout(), "{}", lines.join("\n"))
             .map_err(|error| format!("failed to print: {error}"))
     });
     match printed {

@@ -59,7 +59,8 @@ impl<'a> Sides<'a> {
         (fewer && enough).then_some(Self { baseline, candidate, paired: self.paired })
     }
 
-    fn shift(&self, held: &Held) -> Shift {
+    /// Shift of a metric, of which more is worse.
+    pub(crate) fn shift(&self, held: &Held) -> Shift {
         let figures = |side: &[&Round]| -> Vec<f64> {
             side.iter()
                 .filter_map(|round| round.metrics.get(held.metric))
