@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ColorChoice, Parser, Subcommand};
+use cp1_format::Metric;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  PASS          every rule holds
   1  REGRESSION    at least one rule is violated
   2  INVALID       a file is missing, malformed or incomplete; wrong usage; a failed write
-  3  INCONCLUSIVE  too noisy or too few samples to say, or arrivals were skipped
-  4  INCOMPARABLE  the reports were measured under different conditions";
+  3  INCONCLUSIVE  the rounds do not decide, too few samples, or arrivals were skipped
+  4  INCOMPARABLE  the reports were measured under different conditions
+ 75  only with --until-decided: INCONCLUSIVE so far, and more rounds are planned";
 
 /// The command line of `perf-gate`.
 #[derive(Debug, Parser)]
@@ -40,6 +42,8 @@ pub enum Command {
     Seal(Seal),
     /// Print the arrival rate that a baseline was measured at; an empty line if it does not say
     Rate(Rate),
+    /// Print a headline figure of a report
+    Figure(Figure),
     /// Print the looks, the commit and, if known, the tree of a replay of a baseline
     ReplayPlan(ReplayPlan),
     /// Print how often gates under this policy would err, by Monte Carlo over a baseline's rounds
@@ -98,6 +102,23 @@ pub struct Rate {
     /// The frozen report
     #[arg(long, value_name = "FILE")]
     pub baseline: PathBuf,
+}
+
+/// Arguments of `figure`.
+#[derive(Debug, Args)]
+pub struct Figure {
+    /// The report
+    #[arg(long, value_name = "FILE")]
+    pub report: PathBuf,
+    /// Which figure, for example latency_p95_ms
+    #[arg(value_name = "METRIC", value_parser = metric)]
+    pub metric: Metric,
+}
+
+fn metric(text: &str) -> Result<Metric, String> {
+    let names = || Metric::ALL.map(Metric::name).join(", ");
+    let found = Metric::ALL.into_iter().find(|metric| metric.name() == text);
+    found.ok_or_else(|| format!("expected one of {}", names()))
 }
 
 /// Arguments of `replay-plan`.

@@ -25,6 +25,7 @@ pub mod compare;
 pub mod consistency;
 pub mod decision;
 pub mod escape;
+pub mod figure;
 pub mod histograms;
 pub mod inputs;
 pub mod rate;

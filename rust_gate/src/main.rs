@@ -8,6 +8,7 @@ use clap::Parser as _;
 use cp1_format::Outcome;
 use perf_gate::arguments::{Arguments, Check, Command};
 use perf_gate::escape::plain;
+use perf_gate::figure::figure;
 use perf_gate::rate::rate;
 use perf_gate::replay_plan::replay_plan;
 use perf_gate::seal::seal;
@@ -61,6 +62,7 @@ fn run() -> Ending {
             }
         },
         Command::Rate(arguments) => answer(rate(&arguments)),
+        Command::Figure(arguments) => answer(figure(&arguments)),
         Command::ReplayPlan(arguments) => answer(replay_plan(&arguments)),
         Command::Simulate(arguments) => answer(simulate(&arguments)),
         Command::Plan(arguments) => answer(plan(&arguments)),
