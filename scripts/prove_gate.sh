@@ -44,7 +44,10 @@ rounds() { # report [fault]
   run_child env PERF_ROUNDS=6 PERF_FAULT="${2:-}" PERF_REPORT_FILE="$1" "$scripts/bench_router.sh" \
     >"$directory/log" 2>&1
   [ "$interrupted" -eq 0 ] || exit "$interrupted"
-  [ -e "$1" ] && [ "$child_status" -eq 0 ] || { cat "$directory/log" >&2; exit 2; }
+  if [ "$child_status" -ne 0 ] || [ ! -e "$1" ]; then
+    cat "$directory/log" >&2
+    exit 2
+  fi
 }
 
 # The delay by which p95 rises by 30 %, from one trial: it is nearly proportional.

@@ -35,6 +35,9 @@ pub enum SelftestError {
     /// A rule that no figure can violate.
     #[error("{0}: no figure violates this rule, so it cannot fail; give it a limit that can")]
     CannotFail(Metric),
+    /// The rounds are too few for any bound.
+    #[error("{0}: too few rounds to plant into; give a run that reached its first look")]
+    TooFewRounds(Metric),
     /// A planted regression is not red.
     #[error("{metric}: planted {planted}, and the rule answered {judgement}")]
     Missed {
@@ -82,6 +85,9 @@ pub fn selftest(arguments: &Selftest) -> Result<String, SelftestError> {
     };
     let mut lines = Vec::new();
     for (&metric, rule) in &files.policy.rules {
+        if files.held(metric).iter().any(|held| files.shift(held).is_none()) {
+            return Err(SelftestError::TooFewRounds(metric));
+        }
         let worse = files.regressions(metric, rule);
         if worse.is_empty() {
             return Err(SelftestError::CannotFail(metric));

@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Answer, Room, full_of};
+use common::{Answer, Room, full_of, set_memory};
 use serde_json::{Value, json};
 
 const USUAL: [&str; 4] = ["--candidate", "candidate.json", "--replay", "replay.json"];
@@ -21,27 +21,13 @@ fn room(pairs: u64, change_pct: f64, spread_pct: f64) -> Room {
     baseline["env"]["cpu_model"] = json!("another processor");
     let room = Room::with(&baseline);
     for (name, role, factor, phase) in [
-        ("replay.json", "frozen", 1.0, 0),
+        ("replay.json", "frozen", 1.0, 0_usize),
         ("candidate.json", "candidate", 1.0 + change_pct / 100.0, 3),
     ] {
         let mut report = full_of(pairs, 25_000);
-        let mut peaks = Vec::new();
-        for (index, round) in report["rounds"].as_array_mut().unwrap().iter_mut().enumerate() {
-            // -1 to 1 in steps of a third, the same for both sides but in another order.
-            let place = ((index + phase) % 7) as f64 / 3.0 - 1.0;
-            let bytes = (33_030_144.0 * factor * (1.0 + place * spread_pct / 100.0)).round();
-            round["memory"]["peak_bytes"] = json!(bytes as u64);
-            round["metrics"]["mem_mb_total_erlang"] = json!(bytes / 1_048_576.0);
-            peaks.push(bytes / 1_048_576.0);
-        }
-        peaks.sort_by(f64::total_cmp);
-        let middle = peaks.len() / 2;
-        let median = if peaks.len() % 2 == 1 {
-            peaks[middle]
-        } else {
-            f64::midpoint(peaks[middle - 1], peaks[middle])
-        };
-        report["metrics"]["mem_mb_total_erlang"] = json!(median);
+        let spread = |index| ((index + phase) % 7) as f64 / 3.0 - 1.0;
+        // -1 to 1 in steps of a third, the same for both sides but in another order.
+        set_memory(&mut report, |index| factor * (1.0 + spread(index) * spread_pct / 100.0));
         let went_first: Vec<_> =
             (0..pairs).map(|pair| (pair % 2 == 0) == (role == "frozen")).collect();
         report["pairing"] = json!({"role": role, "seed": 1, "went_first": went_first});
@@ -209,4 +195,54 @@ fn the_policy_says_looks_and_what_must_be_caught() {
         room.set("policy.json", "decision", section);
         check(&room).is_invalid(&[place]);
     }
+}
+
+#[test]
+fn a_worse_candidate_never_has_a_better_verdict() {
+    let severity = |change_pct: f64| match check(&room(8, change_pct, 20.0)).code {
+        0 => 0,
+        3 => 1,
+        1 => 2,
+        other => panic!("{change_pct}: {other}"),
+    };
+    let verdicts: Vec<_> = (-4..14).map(|step| severity(f64::from(step) * 5.0)).collect();
+    assert!(verdicts.is_sorted(), "{verdicts:?}");
+    assert_eq!((verdicts.first(), verdicts.last()), (Some(&0), Some(&2)));
+}
+
+#[test]
+fn neither_the_order_of_the_pairs_nor_who_went_first_changes_the_figures() {
+    let room = room(12, 12.0, 9.0);
+    let rules = |room: &Room| {
+        let answer =
+            room.check_with(&[&USUAL[..], &["--artifacts", "out", "--label", "x"]].concat());
+        let verdict: Value = serde_json::from_str(&room.text("out/perf_verdict_x.json")).unwrap();
+        (answer.code, verdict["rules"].clone())
+    };
+    let before = rules(&room);
+    for file in ["replay.json", "candidate.json"] {
+        room.change(file, |report| {
+            let rounds = report["rounds"].as_array_mut().unwrap();
+            rounds.reverse();
+            for (index, round) in rounds.iter_mut().enumerate() {
+                round["round"] = json!(index + 1);
+            }
+            for first in report["pairing"]["went_first"].as_array_mut().unwrap() {
+                *first = json!(!first.as_bool().unwrap());
+            }
+            report.as_object_mut().unwrap().remove("histograms");
+        });
+    }
+    assert_eq!(rules(&room), before);
+}
+
+#[test]
+fn a_planted_fault_is_measured_until_it_decides() {
+    let early = room(8, 10.0, 40.0);
+    early.set("candidate.json", "run.planted_fault", json!("leak_bytes=10"));
+    check(&early).is(3, &["next look after 12", "PLANTED FAULT"]);
+    assert_eq!(until_decided(&early), 75);
+    let passing = room(8, 0.0, 0.0);
+    passing.set("candidate.json", "run.planted_fault", json!("leak_bytes=10"));
+    check(&passing).is(2, &["PLANTED FAULT"]);
 }

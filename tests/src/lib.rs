@@ -153,6 +153,14 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// The gate that `scripts/perf_gate.sh` builds.
+#[must_use]
+pub fn gate_binary() -> PathBuf {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    root().join(target).join("release/perf-gate")
+}
+
 /// The metrics whose rules are violated.
 #[must_use]
 pub fn violated(verdict: &Verdict) -> Vec<Metric> {

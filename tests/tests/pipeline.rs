@@ -5,7 +5,51 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use cp1_format::{Metric, Outcome, RunStatus};
-use cp1_pipeline_tests::{Workplace, kill_peer, left_running, signal, violated};
+use cp1_pipeline_tests::{Workplace, gate_binary, kill_peer, left_running, root, signal, violated};
+
+/// Judged on two pairs: of so few the smallest probability of the test is one sixth.
+const TWO_PAIRS: &str = r#"{
+  "version": "cp1",
+  "rules": {
+    "rps": {"relative": {"max_pct_decrease": 50}},
+    "mem_mb_total_erlang": {"relative": {"max_pct_increase": 100}},
+    "errors_total": {"absolute": {"equals": 0}},
+    "backpressure_active_total": {"absolute": {"equals": 0}}
+  },
+  "decision": {"looks": [2], "false_alarm_pct": 49, "miss_pct": 49}
+}
+"#;
+
+#[test]
+fn a_machine_that_the_baseline_does_not_know_replays_its_commit() {
+    let workplace = Workplace::new().unwrap();
+    std::fs::copy(root().join("perf/baseline_cp1.json"), workplace.path("baseline.json")).unwrap();
+    std::fs::write(workplace.path("policy.json"), TWO_PAIRS).unwrap();
+    let replay = |fault: &str| {
+        let mut command = workplace.perf_gate();
+        command.env_remove("PERF_COMPARE").env_remove("PERF_ROUNDS").env("PERF_FAULT", fault);
+        workplace.run(&mut command).unwrap()
+    };
+    let ended = replay("");
+    assert!(ended.printed.contains("judged on 2 pairs of rounds"), "{}", ended.printed);
+    assert!(matches!(ended.code, Some(0 | 3)), "{}", ended.printed);
+    let frozen = workplace.only("perf_replay_").unwrap();
+    let candidate = workplace.only("perf_baseline_").unwrap();
+
+    // The policy of this repository can fail, on a candidate that was measured just now.
+    let mut gate = std::process::Command::new(gate_binary());
+    gate.arg("selftest").arg("--baseline").arg(frozen).arg("--candidate").arg(candidate);
+    gate.arg("--policy").arg(root().join("perf/policy_cp1.json"));
+    let ended = workplace.run(&mut gate).unwrap();
+    assert_eq!(ended.code, Some(0), "{}", ended.printed);
+    assert_eq!(ended.printed.lines().filter(|line| line.ends_with("red")).count(), 6);
+
+    std::fs::remove_dir_all(workplace.path("artifacts")).unwrap();
+    let ended = replay("delay_us=20000");
+    let verdict = workplace.verdict().unwrap();
+    assert_eq!(ended.code, Some(1), "{}", ended.printed);
+    assert_eq!(violated(&verdict), [Metric::Rps], "{}", ended.printed);
+}
 
 #[test]
 fn each_planted_fault_turns_exactly_the_metric_it_hits_red() {
