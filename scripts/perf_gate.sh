@@ -19,9 +19,12 @@ Settings (environment variables; an empty one counts as unset):
   POLICY_FILE           the policy                               [perf/policy_cp1.json]
   ARTIFACTS_DIR         where reports and verdicts go            [_artifacts]
   PERF_ADAPTER          the adapter module that knows the router [ref_router_adapter]
-  PERF_COMPARE          replay: measure the baseline's commit beside the candidate, in pairs of rounds,
-                        until the pairs decide; frozen: with the baseline's figures, on the machine
-                        that it was measured on; auto: replay, but frozen in a smoke run  [auto]
+  PERF_COMPARE          replay: measure the baseline's commit beside the candidate, in pairs of rounds;
+                        frozen: compare with the baseline's figures, on its machine; auto: frozen in
+                        a smoke run, and where the baseline's machine and sessions allow it, else
+                        replay                                   [auto]
+  PERF_TRUSTED_REF      judge by baseline and policy of this revision, such as origin/main, instead
+                        of the work tree's                       [none]
   PERF_MODE             smoke (3 rounds) or gate (10 rounds)     [smoke in a merge or pull request,
                                                                   else gate]
   PERF_ROUNDS           rounds, each in a fresh BEAM             [by PERF_MODE]     1 to 1000
@@ -31,6 +34,11 @@ Settings (environment variables; an empty one counts as unset):
   PERF_LATENCY_MS       open-loop phase of a round               [5000]             10 to 600000
   PERF_RATE             arrivals a second in the open loop       [the baseline's]   1 to 1000000
   PERF_CONCURRENCY      workers of the closed loop               [16]               1 to 10000
+  PERF_ARRIVALS         constant or poisson                      [constant]
+  PERF_KEYS             how requests draw their key: uniform, or zipf:S with an exponent S
+                                                                 [uniform]          0 to 10
+  PERF_KEY_COUNT        keys that there are                      [10000]            1 to 2^32
+  PERF_SEED             of keys, arrivals and the order in pairs [1; replay: drawn] 0 to 2^53
   PERF_TIMEOUT_SECONDS  time limit of the benchmark              [900]              10 to 86400
   PERF_FAULT            plant a fault to see the gate fail: delay_us=N error_ratio=R leak_bytes=N
                         backpressure=1 crash_after=N             [none]
@@ -49,17 +57,41 @@ perf_mode() {
   fi
 }
 
+# Judges a report; more arguments than those that are the same in every call.
+gate() { # command arguments...
+  local command=$1
+  shift
+  "${CARGO_TARGET_DIR:-target}/release/perf-gate" "$command" --baseline "$baseline" "${trusted[@]}" "$@"
+}
+
+# Whether rounds of here and now can be judged against the frozen ones, and at which looks.
+ask_mode() {
+  local here=$artifacts/.here_$stamp.json
+  mkdir -p "$artifacts"
+  rebar3 as perf compile >/dev/null || { rebar3 as perf compile; exit 2; }
+  PERF_FINGERPRINT_FILE=$here erl -noshell -pa _build/perf/lib/*/ebin \
+    -s router_bench_fingerprint main || exit 2
+  # A baseline that cannot be read is the gate's to say, after the run.
+  mode=$(gate mode --policy "$policy" --here "$here") || mode="replay"
+  rm -f "$here"
+}
+
 # Builds the baseline's commit and tells the bench about it.
 prepare_replay() {
   local plan looks commit tree
-  plan=$("${CARGO_TARGET_DIR:-target}/release/perf-gate" replay-plan --baseline "$baseline" \
-    --policy "$policy") || exit 2
+  plan=$(gate replay-plan --policy "$policy") || exit 2
   read -r looks commit tree <<<"$plan"
   rebar3 as perf compile >/dev/null || { rebar3 as perf compile; exit 2; }
   PERF_REPLAY_LIB_DIR=$("$scripts/replay_build.sh" "$commit" ${tree:+"$tree"}) || exit 2
   export PERF_REPLAY_LIB_DIR PERF_REPLAY_COMMIT=$commit PERF_REPLAY_TREE=$tree
   export PERF_REPLAY_REPORT_FILE=$artifacts/perf_replay_$stamp.json
-  export PERF_LOOKS=$looks PERF_LOOK_COMMAND=$scripts/look.sh
+  # Another order within the pairs each time; the report has the seed.
+  export PERF_SEED=${PERF_SEED:-$((RANDOM * 32768 + RANDOM))}
+  prepare_looks "$looks"
+}
+
+prepare_looks() { # looks
+  export PERF_LOOKS=$1 PERF_LOOK_COMMAND=$scripts/look.sh
   export PERF_LOOK_BASELINE=$baseline PERF_LOOK_POLICY=$policy
 }
 
@@ -84,6 +116,9 @@ policy=$root/perf/policy_cp1.json
 candidate=
 [ -z "${CANDIDATE_FILE:-}" ] || candidate=$(absolute "$CANDIDATE_FILE")
 
+trusted=()
+[ -z "${PERF_TRUSTED_REF:-}" ] || trusted=(--trusted-ref "$PERF_TRUSTED_REF")
+
 "$scripts/setup.sh"
 cd "$root"
 cargo build --quiet --locked --release --package perf-gate
@@ -91,19 +126,13 @@ cargo build --quiet --locked --release --package perf-gate
 # How the candidate is compared. A report that is there already cannot be measured in turn.
 compare=${PERF_COMPARE:-auto}
 case "$compare" in
-  frozen) ;;
-  replay | auto)
-    if [ -n "$candidate" ]; then
-      [ "$compare" = auto ] \
-        || { echo "perf_gate.sh: PERF_COMPARE=replay measures; leave CANDIDATE_FILE out" >&2; exit 2; }
-      compare=frozen
-    elif [ "$compare" = auto ] && [ "$(perf_mode)" = smoke ]; then
-      compare=frozen
-    else
-      compare=replay
-    fi ;;
+  frozen | replay | auto) ;;
   *) echo "perf_gate.sh: PERF_COMPARE is $compare; expected auto, frozen or replay" >&2; exit 2 ;;
 esac
+if [ "$compare" = replay ] && [ -n "$candidate" ]; then
+  echo "perf_gate.sh: PERF_COMPARE=replay measures; leave CANDIDATE_FILE out" >&2
+  exit 2
+fi
 
 bench_status=0
 interrupted=0
@@ -111,12 +140,20 @@ replay=()
 if [ -z "$candidate" ]; then
   # Chosen once, for the baseline. One that cannot be read is the gate's to say, below.
   if [ -z "${PERF_RATE:-}" ]; then
-    PERF_RATE=$("${CARGO_TARGET_DIR:-target}/release/perf-gate" rate --baseline "$baseline" \
-      2>/dev/null) || PERF_RATE=
+    PERF_RATE=$(gate rate 2>/dev/null) || PERF_RATE=
     export PERF_RATE
   fi
   # A new name: what an earlier run left can never be judged as this run's.
   candidate=$artifacts/perf_baseline_$stamp.json
+  if [ "$(perf_mode)" = smoke ] && [ "$compare" = auto ]; then
+    compare=frozen
+  elif [ "$compare" != replay ]; then
+    ask_mode
+    case "$compare,$mode" in
+      *,frozen*) compare=frozen; prepare_looks "${mode#frozen }" ;;
+      auto,*) compare=replay; echo "perf_gate.sh: ${mode/#replay/replay:}" ;;
+    esac
+  fi
   if [ "$compare" = replay ]; then
     prepare_replay
     replay=(--replay "$PERF_REPLAY_REPORT_FILE")
@@ -126,9 +163,8 @@ if [ -z "$candidate" ]; then
 fi
 
 gate_status=0
-"${CARGO_TARGET_DIR:-target}/release/perf-gate" check --baseline "$baseline" --policy "$policy" \
-  --candidate "$candidate" "${replay[@]}" --artifacts "$artifacts" --label "$stamp" \
-  || gate_status=$?
+gate check --policy "$policy" --candidate "$candidate" "${replay[@]}" --artifacts "$artifacts" \
+  --label "$stamp" || gate_status=$?
 
 if [ "$interrupted" -ne 0 ]; then
   exit "$interrupted"

@@ -42,6 +42,9 @@ pub enum Command {
     Seal(Seal),
     /// Print the arrival rate that a baseline was measured at; an empty line if it does not say
     Rate(Rate),
+    /// Print whether rounds measured here can be judged against the frozen ones: `frozen` and the
+    /// looks, or `replay` and why
+    Mode(Mode),
     /// Print a headline figure of a report
     Figure(Figure),
     /// Print the looks, the commit and, if known, the tree of a replay of a baseline
@@ -66,6 +69,10 @@ pub struct Check {
     /// How far each figure may move
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
+    /// Read baseline and policy of this revision instead of the work tree's, so that a change cannot
+    /// vouch for itself; for example origin/main
+    #[arg(long, value_name = "REV")]
+    pub trusted_ref: Option<String>,
     /// The report to judge: a path or a glob, may be repeated; of several matches the newest by its
     /// own timestamp is judged
     #[arg(long, value_name = "FILE", required = true)]
@@ -74,8 +81,8 @@ pub struct Check {
     /// then judged on the pairs of rounds, with stated error rates
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
-    /// Exit with 75 instead of 3 where more pairs are planned and may decide
-    #[arg(long, requires = "replay")]
+    /// Exit with 75 instead of 3 where more rounds are planned and may decide
+    #[arg(long)]
     pub until_decided: bool,
     /// Write perf_gate_*.log, perf_summary_*.md and perf_verdict_*.json into this directory
     #[arg(long, value_name = "DIR")]
@@ -102,6 +109,27 @@ pub struct Rate {
     /// The frozen report
     #[arg(long, value_name = "FILE")]
     pub baseline: PathBuf,
+    /// Read the baseline of this revision
+    #[arg(long, value_name = "REV")]
+    pub trusted_ref: Option<String>,
+}
+
+/// Arguments of `mode`.
+#[derive(Debug, Args)]
+pub struct Mode {
+    /// The frozen report
+    #[arg(long, value_name = "FILE")]
+    pub baseline: PathBuf,
+    /// The policy
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// Read baseline and policy of this revision instead of the work tree's, so that a change cannot
+    /// vouch for itself; for example origin/main
+    #[arg(long, value_name = "REV")]
+    pub trusted_ref: Option<String>,
+    /// A report without figures that says where and under which load a run would be
+    #[arg(long, value_name = "FILE")]
+    pub here: PathBuf,
 }
 
 /// Arguments of `figure`.
@@ -130,6 +158,10 @@ pub struct ReplayPlan {
     /// The policy, which has the looks
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
+    /// Read baseline and policy of this revision instead of the work tree's, so that a change cannot
+    /// vouch for itself; for example origin/main
+    #[arg(long, value_name = "REV")]
+    pub trusted_ref: Option<String>,
 }
 
 /// Arguments of `simulate`.

@@ -206,7 +206,7 @@ fn skipped_arrivals(candidate: Named<'_>) -> Option<Problem> {
     })
 }
 
-fn comparison(baseline: &Report, candidate: &Report, policy: &Policy) -> Comparison {
+pub(crate) fn comparison(baseline: &Report, candidate: &Report, policy: &Policy) -> Comparison {
     let mut comparison = Comparison::default();
     let mut compare = |field: &str, baseline: Option<String>, candidate: Option<String>| {
         if baseline.is_none() && candidate.is_none() {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use cp1_format::{Document, Notice, Policy, Problem, ReadError, Report, read_file};
 use glob::MatchOptions;
 
+use crate::trusted::{self, TrustedError};
+
 /// The files of a check, as far as they could be read.
 #[derive(Debug)]
 pub struct Inputs {
@@ -34,19 +36,30 @@ pub struct Source<T> {
     pub document: Option<T>,
 }
 
+/// What a check is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Files<'a> {
+    /// The frozen report.
+    pub baseline: &'a Path,
+    /// The policy.
+    pub policy: &'a Path,
+    /// The revision whose baseline and policy count; `None` for those of the work tree.
+    pub trusted_ref: Option<&'a str>,
+    /// Paths or globs.
+    pub candidates: &'a [PathBuf],
+    /// The report of the baseline's commit.
+    pub replay: Option<&'a Path>,
+}
+
 /// Reads baseline, policy and replay, and of the candidates the newest.
 #[must_use]
-pub fn read(
-    baseline: &Path,
-    policy: &Path,
-    candidates: &[PathBuf],
-    replay: Option<&Path>,
-) -> Inputs {
+pub fn read(files: &Files<'_>) -> Inputs {
+    let Files { baseline, policy, trusted_ref, candidates, replay } = *files;
     let mut problems = Vec::new();
     let mut notices = Vec::new();
-    let baseline_source = read_one(baseline, &mut problems);
-    let policy = read_one(policy, &mut problems);
-    let replay = replay.map(|path| read_one(path, &mut problems));
+    let baseline_source = read_one(baseline, trusted_ref, &mut problems);
+    let policy = read_one(policy, trusted_ref, &mut problems);
+    let replay = replay.map(|path| read_one(path, None, &mut problems));
     let matches = resolve(candidates, &mut problems);
     if let Ok(real) = baseline.canonicalize()
         && let Some(path) = matches.get(&real)
@@ -62,9 +75,29 @@ pub fn read(
     Inputs { baseline: baseline_source, candidate, replay, policy, problems, notices }
 }
 
-fn read_one<T: Document>(path: &Path, problems: &mut Vec<Problem>) -> Source<T> {
-    let document = read_file(path).map_err(|error| problems.push(refusal(path, &error))).ok();
-    Source { path: shown(path), document }
+fn read_one<T: Document>(
+    path: &Path,
+    revision: Option<&str>,
+    problems: &mut Vec<Problem>,
+) -> Source<T> {
+    let name = trusted::shown(path, revision);
+    let document = match trusted::read(path, revision) {
+        Ok(document) => Some(document),
+        Err(TrustedError::Read(error)) => {
+            problems.push(refusal(&name, &error));
+            None
+        }
+        Err(TrustedError::Git(error)) => {
+            problems.push(Problem {
+                file: shown(&name),
+                place: None,
+                message: error.to_string(),
+                cure: "name a revision that this repository has, such as origin/main".into(),
+            });
+            None
+        }
+    };
+    Source { path: shown(&name), document }
 }
 
 fn refusal(path: &Path, error: &ReadError) -> Problem {

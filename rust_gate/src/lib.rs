@@ -26,8 +26,10 @@ pub mod consistency;
 pub mod decision;
 pub mod escape;
 pub mod figure;
+pub mod git;
 pub mod histograms;
 pub mod inputs;
+pub mod mode;
 pub mod rate;
 pub mod render;
 pub mod replay;
@@ -41,6 +43,7 @@ pub mod sessions;
 pub mod simulate;
 pub mod statistics;
 pub mod tally;
+pub mod trusted;
 pub mod validity;
 pub mod verdict;
 
@@ -50,6 +53,7 @@ use cp1_format::{Verdict, WriteError};
 
 use crate::arguments::Check;
 use crate::artifacts::Stamp;
+use crate::inputs::Files;
 
 /// Everything that a check answers, before a byte of it is written.
 #[derive(Debug)]
@@ -71,12 +75,13 @@ pub struct Checked {
 /// # Errors
 /// [`WriteError::Encode`] where the verdict has no JSON form.
 pub fn check(arguments: &Check) -> Result<Checked, WriteError> {
-    let inputs = inputs::read(
-        &arguments.baseline,
-        &arguments.policy,
-        &arguments.candidate,
-        arguments.replay.as_deref(),
-    );
+    let inputs = inputs::read(&Files {
+        baseline: &arguments.baseline,
+        policy: &arguments.policy,
+        trusted_ref: arguments.trusted_ref.as_deref(),
+        candidates: &arguments.candidate,
+        replay: arguments.replay.as_deref(),
+    });
     let stamp = Stamp::new(arguments.label.as_ref(), inputs.candidate.document.as_ref());
     let verdict = verdict::decide(inputs);
     Ok(Checked {

@@ -9,6 +9,7 @@ use cp1_format::Outcome;
 use perf_gate::arguments::{Arguments, Check, Command};
 use perf_gate::escape::plain;
 use perf_gate::figure::figure;
+use perf_gate::mode::mode;
 use perf_gate::rate::rate;
 use perf_gate::replay_plan::replay_plan;
 use perf_gate::seal::seal;
@@ -62,6 +63,7 @@ fn run() -> Ending {
             }
         },
         Command::Rate(arguments) => answer(rate(&arguments)),
+        Command::Mode(arguments) => answer(mode(&arguments)),
         Command::Figure(arguments) => answer(figure(&arguments)),
         Command::ReplayPlan(arguments) => answer(replay_plan(&arguments)),
         Command::Simulate(arguments) => answer(simulate(&arguments)),

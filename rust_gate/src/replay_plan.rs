@@ -1,15 +1,16 @@
 //! Says what a replay measures: the baseline's commit, and after how many pairs it is judged.
 
-use cp1_format::{Policy, ReadError, Report, read_file};
+use cp1_format::{Policy, Report};
 
 use crate::arguments::ReplayPlan;
+use crate::trusted::{self, TrustedError};
 
 /// Why a baseline cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayPlanError {
     /// A file cannot be read.
-    #[error("{0}; {cure}", cure = .0.cure())]
-    Read(#[from] ReadError),
+    #[error(transparent)]
+    Read(#[from] TrustedError),
     /// The baseline names no commit.
     #[error("the baseline does not say which commit was measured; freeze inside a git repository")]
     Absent,
@@ -27,8 +28,9 @@ pub enum ReplayPlanError {
 /// # Errors
 /// [`ReplayPlanError`]
 pub fn replay_plan(arguments: &ReplayPlan) -> Result<String, ReplayPlanError> {
-    let baseline: Report = read_file(&arguments.baseline)?;
-    let policy: Policy = read_file(&arguments.policy)?;
+    let revision = arguments.trusted_ref.as_deref();
+    let baseline: Report = trusted::read(&arguments.baseline, revision)?;
+    let policy: Policy = trusted::read(&arguments.policy, revision)?;
     if baseline.git.dirty == Some(true) {
         return Err(ReplayPlanError::Dirty);
     }

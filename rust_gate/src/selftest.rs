@@ -5,8 +5,6 @@
 //! lies just past the limit. On rounds a violation also takes a bound beyond no change, so there the
 //! figures are moved until both hold, and no further.
 
-use std::path::Path;
-
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 use cp1_format::{
     Absolute, Amount, Decimal, Direction, Judgement, Metric, Metrics, Outcome, Policy, ReadError,
@@ -17,7 +15,7 @@ use crate::arguments::Selftest;
 use crate::compare::{Named, judge};
 use crate::decision::{Held, held, percent_of_log};
 use crate::rounds::Sides;
-use crate::verdict;
+use crate::{inputs, verdict};
 
 /// How far past a limit is just past it, and how far an improvement goes, as a share of the figure.
 const JUST_PAST: f64 = 1e-6;
@@ -113,14 +111,13 @@ pub fn selftest(arguments: &Selftest) -> Result<String, SelftestError> {
 }
 
 fn judged(arguments: &Selftest) -> Verdict {
-    let candidates = [arguments.candidate.clone()];
-    let replay: Option<&Path> = arguments.replay.as_deref();
-    verdict::decide(crate::inputs::read(
-        &arguments.baseline,
-        &arguments.policy,
-        &candidates,
-        replay,
-    ))
+    verdict::decide(inputs::read(&inputs::Files {
+        baseline: &arguments.baseline,
+        policy: &arguments.policy,
+        trusted_ref: None,
+        candidates: std::slice::from_ref(&arguments.candidate),
+        replay: arguments.replay.as_deref(),
+    }))
 }
 
 impl Files {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-use cp1_format::{Metric, Outcome, RunStatus};
+use cp1_format::{Metric, Outcome, Report, RunStatus, Session, read_file, to_json};
 use cp1_pipeline_tests::{Workplace, gate_binary, kill_peer, left_running, root, signal, violated};
 
 /// Judged on two pairs: of so few the smallest probability of the test is one sixth.
@@ -49,6 +49,31 @@ fn a_machine_that_the_baseline_does_not_know_replays_its_commit() {
     let verdict = workplace.verdict().unwrap();
     assert_eq!(ended.code, Some(1), "{}", ended.printed);
     assert_eq!(violated(&verdict), [Metric::Rps], "{}", ended.printed);
+}
+
+#[test]
+fn the_baselines_own_machine_is_judged_against_its_rounds_if_its_sessions_agree() {
+    let workplace = Workplace::new().unwrap();
+    std::fs::write(workplace.path("policy.json"), TWO_PAIRS).unwrap();
+    workplace.run(workplace.perf_gate().env("PERF_ROUNDS", "3")).unwrap();
+    // As if each of the rounds were a session of its own. How freezing makes sessions stands in the
+    // gate's own tests.
+    let path = workplace.only("perf_baseline_").unwrap();
+    let mut baseline: Report = read_file(&path).unwrap();
+    let session = Session { timestamp: baseline.timestamp.clone(), rounds: 1 };
+    baseline.sessions = Some(vec![session; 3]);
+    std::fs::write(workplace.path("baseline.json"), to_json(&baseline).unwrap()).unwrap();
+    std::fs::remove_dir_all(workplace.path("artifacts")).unwrap();
+
+    let mut auto = workplace.perf_gate();
+    let ended = workplace.run(auto.env_remove("PERF_COMPARE").env_remove("PERF_ROUNDS")).unwrap();
+    if baseline.run.status == Some(RunStatus::Complete) {
+        assert!(ended.printed.contains("judged on 2 rounds"), "{}", ended.printed);
+        assert!(matches!(ended.code, Some(0 | 3)), "{}", ended.printed);
+    } else {
+        assert_eq!(ended.code, Some(2), "no sound baseline: {}", ended.printed);
+    }
+    workplace.only("perf_replay_").unwrap_err();
 }
 
 #[test]

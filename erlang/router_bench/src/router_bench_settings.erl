@@ -6,6 +6,7 @@
 -define(DEFAULT_ADAPTER, "ref_router_adapter").
 %% What the run leaves of the script's time limit, to write its report before it is killed.
 -define(GRACE_MS, 5000).
+-define(KEYS, "uniform, or zipf:S with an exponent S above 0 and up to 10").
 
 %% @doc The options of a run as the environment has them.
 -spec options() -> {ok, router_bench_plan:options()} | {error, Message :: string()}.
@@ -14,8 +15,8 @@ options() ->
         Mode = mode(),
         Numbers = [{Key, Value} || {Variable, Key, Min, Max} <- numbers(),
                                    {ok, Value} <- [number(Variable, Min, Max)]],
-        {ok, maps:merge(Mode, maps:from_list(Numbers ++ timeout() ++ fault() ++ replay() ++ looks()
-                                             ++ [{adapter, adapter()}]))}
+        {ok, maps:merge(Mode, maps:from_list(Numbers ++ arrivals() ++ keys() ++ timeout() ++ fault()
+                                             ++ replay() ++ looks() ++ [{adapter, adapter()}]))}
     catch
         throw:{setting, Message} -> {error, lists:flatten(Message)}
     end.
@@ -38,7 +39,9 @@ numbers() ->
      {"PERF_THROUGHPUT_MS", throughput_ms, 10, 600000},
      {"PERF_LATENCY_MS", latency_ms, 10, 600000},
      {"PERF_RATE", rate_per_second, 1, 1000000},
-     {"PERF_CONCURRENCY", concurrency, 1, 10000}].
+     {"PERF_CONCURRENCY", concurrency, 1, 10000},
+     {"PERF_KEY_COUNT", key_count, 1, 1 bsl 32},
+     {"PERF_SEED", seed, 0, 1 bsl 53}].
 
 %% An empty variable counts as unset: continuous integration often exports it so.
 variable(Name) ->
@@ -56,6 +59,29 @@ number(Name, Min, Max) ->
                 {Value, ""} when Value >= Min, Value =< Max -> {ok, Value};
                 _ -> bad(Name, Text, io_lib:format("a whole number from ~b to ~b", [Min, Max]))
             end
+    end.
+
+arrivals() ->
+    case variable("PERF_ARRIVALS") of
+        unset -> [];
+        {ok, "constant"} -> [{arrivals, constant}];
+        {ok, "poisson"} -> [{arrivals, poisson}];
+        {ok, Other} -> bad("PERF_ARRIVALS", Other, "constant or poisson")
+    end.
+
+keys() ->
+    case variable("PERF_KEYS") of
+        unset -> [];
+        {ok, "uniform"} -> [{keys, uniform}];
+        {ok, "zipf:" ++ Exponent = Text} -> [{keys, {zipf, exponent(Text, Exponent)}}];
+        {ok, Other} -> bad("PERF_KEYS", Other, ?KEYS)
+    end.
+
+exponent(Text, Exponent) ->
+    case {string:to_float(Exponent), string:to_integer(Exponent)} of
+        {{Float, ""}, _} when Float > 0, Float =< 10 -> Float;
+        {_, {Integer, ""}} when Integer > 0, Integer =< 10 -> Integer;
+        _ -> bad("PERF_KEYS", Text, ?KEYS)
     end.
 
 timeout_seconds() ->

@@ -13,7 +13,8 @@
 
 -define(VARIABLES, ["PERF_MODE", "PERF_ROUNDS", "PERF_WARMUP_MS", "PERF_THROUGHPUT_MS",
                     "PERF_LATENCY_MS", "PERF_RATE", "PERF_CONCURRENCY", "PERF_TIMEOUT_SECONDS",
-                    "PERF_FAULT", "PERF_ADAPTER", "CI_PIPELINE_SOURCE", "GITHUB_EVENT_NAME"]).
+                    "PERF_FAULT", "PERF_ADAPTER", "PERF_ARRIVALS", "PERF_KEYS", "PERF_KEY_COUNT",
+                    "PERF_SEED",  "CI_PIPELINE_SOURCE", "GITHUB_EVENT_NAME"]).
 
 all() ->
     [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info].
@@ -129,17 +130,26 @@ a_setting_that_is_no_number_or_out_of_range_is_named(_Config) ->
                               {"PERF_WARMUP_MS", "5"}, {"PERF_LATENCY_MS", "99999999"},
                               {"PERF_THROUGHPUT_MS", " 5"}, {"PERF_TIMEOUT_SECONDS", "9"},
                               {"PERF_MODE", "quick"}, {"PERF_FAULT", "delay=5"},
+                              {"PERF_ARRIVALS", "burst"}, {"PERF_KEYS", "zipf"},
+                              {"PERF_KEYS", "zipf:0"}, {"PERF_KEYS", "zipf:1.1x"},
+                              {"PERF_KEY_COUNT", "0"}, {"PERF_SEED", "-1"},
                               {"PERF_ADAPTER", "Not an atom"}, {"PERF_ADAPTER", "../x"}]].
 
 settings_reach_the_options_and_an_empty_one_is_unset(_Config) ->
     [os:putenv(Name, Value) || {Name, Value} <- [{"PERF_ROUNDS", "7"}, {"PERF_RATE", "123"},
                                                  {"PERF_LATENCY_MS", ""}, {"PERF_MODE", "smoke"},
                                                  {"PERF_TIMEOUT_SECONDS", "100"},
+                                                 {"PERF_ARRIVALS", "poisson"},
+                                                 {"PERF_KEYS", "zipf:1.1"},
+                                                 {"PERF_KEY_COUNT", "77"}, {"PERF_SEED", "9"},
                                                  {"PERF_FAULT", "delay_us=3"}]],
     {ok, Options} = router_bench_settings:options(),
     #{rounds := 7, rate_per_second := 123, timeout_ms := 95000, fault := {delay_us, 3},
+      arrivals := poisson, keys := {zipf, 1.1}, key_count := 77, seed := 9,
       adapter := ref_router_adapter} = Options,
-    false = is_map_key(latency_ms, Options).
+    false = is_map_key(latency_ms, Options),
+    true = os:putenv("PERF_KEYS", "zipf:2"),
+    {ok, #{keys := {zipf, 2}}} = router_bench_settings:options().
 
 a_merge_request_is_a_smoke_run_unless_it_says_otherwise(_Config) ->
     {ok, Gate} = router_bench_settings:options(),

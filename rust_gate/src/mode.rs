@@ -1,0 +1,31 @@
+//! Says whether the rounds of a run here can be judged against the frozen ones, before it is measured.
+
+use cp1_format::{Policy, Report, read_file};
+
+use crate::arguments::Mode;
+use crate::compare::comparison;
+use crate::sessions;
+use crate::trusted::{self, TrustedError};
+
+/// `frozen` with the looks, separated by commas, or `replay` with the reason.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn mode(arguments: &Mode) -> Result<String, TrustedError> {
+    let revision = arguments.trusted_ref.as_deref();
+    let frozen: Report = trusted::read(&arguments.baseline, revision)?;
+    let policy: Policy = trusted::read(&arguments.policy, revision)?;
+    let here: Report = read_file(&arguments.here)?;
+    let differences = comparison(&frozen, &here, &policy).differences;
+    let fields: Vec<_> = differences.into_iter().map(|difference| difference.field).collect();
+    Ok(if !fields.is_empty() {
+        format!("replay the baseline was measured with another {}", fields.join(", "))
+    } else if let Some(reason) = sessions::disagreement(&frozen, &policy) {
+        format!("replay {reason}")
+    } else if frozen.load.is_none() {
+        "replay the baseline does not say under which load it was measured".to_owned()
+    } else {
+        let looks: Vec<_> = policy.decision.looks.iter().map(ToString::to_string).collect();
+        format!("frozen {}", looks.join(","))
+    })
+}

@@ -1,0 +1,112 @@
+//! Whether rounds of here and now are judged against the frozen ones; and whose baseline and policy
+//! count.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod common;
+
+use std::process::Command;
+
+use common::{Room, full, minimal, set_memory};
+use serde_json::json;
+
+/// A baseline of three sessions that agree, and what a run here would say of itself.
+fn room() -> Room {
+    let room = Room::with(&full());
+    room.change("baseline.json", |baseline| {
+        set_memory(baseline, |_| 1.0);
+        let session = |hour| json!({"timestamp": format!("2026-01-31T{hour}:00:00Z"), "rounds": 1});
+        baseline["sessions"] = json!([session("10"), session("11"), session("12")]);
+    });
+    room.change("candidate.json", |here| {
+        here["metrics"] = json!({});
+        here["run"] = json!({"status": "unfinished"});
+        for key in ["rounds", "accounting", "histograms"] {
+            here.as_object_mut().unwrap().remove(key);
+        }
+    });
+    room
+}
+
+const MODE: [&str; 7] =
+    ["mode", "--baseline", "baseline.json", "--policy", "policy.json", "--here", "candidate.json"];
+
+#[test]
+fn the_same_machine_and_load_and_sessions_that_agree_need_no_replay() {
+    let answer = room().run(&MODE);
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, "frozen 8,12,20,30\n"), "{answer:?}");
+}
+
+#[test]
+fn what_differs_is_named_and_asks_for_a_replay() {
+    for (file, path, value, reason) in [
+        ("candidate.json", "env.cpu_model", json!("Epyc"), "another cpu_model"),
+        ("candidate.json", "load.concurrency", json!(9), "another load.concurrency"),
+        (
+            "baseline.json",
+            "sessions",
+            json!([{"timestamp": "2026-01-31T10:00:00Z", "rounds": 3}]),
+            "come from 1 session",
+        ),
+    ] {
+        let room = room();
+        room.set(file, path, value);
+        let answer = room.run(&MODE);
+        assert_eq!(answer.code, 0, "{answer:?}");
+        assert!(answer.stdout.starts_with("replay "), "{answer:?}");
+        assert!(answer.stdout.contains(reason), "{reason}: {answer:?}");
+    }
+    let room = room();
+    room.change("baseline.json", |baseline| {
+        set_memory(baseline, |round| 1.0 + round as f64 / 10.0)
+    });
+    let answer = room.run(&MODE);
+    assert!(answer.stdout.contains("between the baseline's sessions"), "{answer:?}");
+}
+
+/// A repository whose last commit has the usual files, and a work tree with a laxer policy.
+fn repository() -> Room {
+    let room = Room::with(&minimal());
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+        let done = Command::new("git")
+            .current_dir(room.path("."))
+            .args(identity)
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["add", "baseline.json", "policy.json"]);
+    git(&["commit", "--quiet", "--message=freeze"]);
+    room
+}
+
+#[test]
+fn a_change_cannot_vouch_for_itself() {
+    let room = repository();
+    room.set("candidate.json", "metrics.latency_p95_ms", json!(0.6));
+    room.set("policy.json", "rules.latency_p95_ms.relative.max_pct_increase", json!(80));
+    let candidate = ["--candidate", "candidate.json"];
+    room.check_with(&candidate).is(0, &[]);
+    let trusted = ["--candidate", "candidate.json", "--trusted-ref", "main"];
+    room.check_with(&trusted).is(1, &["main:baseline.json", "at most +15 %"]);
+
+    // A baseline that was moved or removed in the work tree changes nothing.
+    std::fs::remove_file(room.path("baseline.json")).unwrap();
+    room.check_with(&trusted).is(1, &[]);
+}
+
+#[test]
+fn a_revision_or_file_that_is_not_there_is_invalid() {
+    let room = repository();
+    let at = |revision| ["--candidate", "candidate.json", "--trusted-ref", revision];
+    room.check_with(&at("HEAD:policy.json")).is_invalid(&["does not have the revision"]);
+    room.check_with(&at("origin/main")).is_invalid(&["does not have the revision origin/main"]);
+    let elsewhere = Room::new();
+    elsewhere.check_with(&at("main")).is_invalid(&["git rev-parse failed"]);
+    let answer = room.run(&["rate", "--baseline", "gone.json", "--trusted-ref", "main"]);
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("has no file ./gone.json"), "{answer:?}");
+}
