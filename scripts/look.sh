@@ -13,4 +13,4 @@ for argument in "$@"; do
   [[ "$argument" == --* ]] || "$gate" seal --report "$argument" --ct-exit-code 0
 done
 exec "$gate" check --until-decided --baseline "$PERF_LOOK_BASELINE" --policy "$PERF_LOOK_POLICY" \
-  ${PERF_TRUSTED_REF:+--trusted-ref "$PERF_TRUSTED_REF"} "$@"
+  --waivers perf/waivers.json ${PERF_TRUSTED_REF:+--trusted-ref "$PERF_TRUSTED_REF"} "$@"

@@ -163,7 +163,7 @@ if [ -z "$candidate" ]; then
 fi
 
 gate_status=0
-gate check --policy "$policy" --candidate "$candidate" "${replay[@]}" --artifacts "$artifacts" \
+gate check --policy "$policy" --waivers "$root/perf/waivers.json" --candidate "$candidate" "${replay[@]}" --artifacts "$artifacts" \
   --label "$stamp" || gate_status=$?
 
 if [ "$interrupted" -ne 0 ]; then

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ColorChoice, Parser, Subcommand};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use cp1_format::Metric;
 
 const EXIT_CODES: &str = "\
@@ -14,6 +14,12 @@ Exit codes:
   3  INCONCLUSIVE  the rounds do not decide, too few samples, or arrivals were skipped
   4  INCOMPARABLE  the reports were measured under different conditions
  75  only with --until-decided: INCONCLUSIVE so far, and more rounds are planned";
+
+const FINDINGS: &str = "\
+Exit codes:
+  0  nothing was found
+  1  something was found: file, problem and cure, one a line
+  2  it could not be found out; wrong usage";
 
 /// The command line of `perf-gate`.
 #[derive(Debug, Parser)]
@@ -58,6 +64,148 @@ pub enum Command {
     Selftest(Selftest),
     /// Count the verdicts in a directory, with intervals for their rates
     Tally(Tally),
+    /// Make the first baseline of the freeze out of several sessions, with its record
+    Freeze(Freeze),
+    /// Move the baseline to newly measured sessions, with the record that justifies it
+    Bump(Bump),
+    /// Record a change of the policy that is in the work tree
+    Amend(Amend),
+    /// Go back to the baseline of an earlier record, by a new record
+    Rollback(Rollback),
+    /// Find out whether the contract was changed otherwise than by these commands
+    #[command(after_help = FINDINGS)]
+    Verify(Verify),
+    /// Show how much of each limit a candidate uses, and how far all moves of the baseline went
+    Budget(Budget),
+    /// Look for mistakes in policy, baseline, records, waivers and the files of continuous
+    /// integration
+    #[command(after_help = FINDINGS)]
+    Lint(Lint),
+}
+
+/// Where the contract is.
+#[derive(Debug, Args)]
+pub struct Root {
+    /// The directory that has perf/
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub root: PathBuf,
+}
+
+/// The justification of a change.
+#[derive(Debug, Args)]
+pub struct Answers {
+    /// What changed
+    #[arg(long, value_name = "TEXT")]
+    pub what: String,
+    /// Why that is acceptable
+    #[arg(long, value_name = "TEXT")]
+    pub why_acceptable: String,
+    /// Why the policy still makes sense
+    #[arg(long, value_name = "TEXT")]
+    pub why_policy_holds: String,
+    /// Where the reports are: an https:// link, or a path that exists; may be repeated
+    #[arg(long, value_name = "LINK", required = true)]
+    pub artifact: Vec<String>,
+}
+
+/// Arguments of `freeze`.
+#[derive(Debug, Args)]
+pub struct Freeze {
+    /// Where the contract is.
+    #[command(flatten)]
+    pub root: Root,
+    /// The report of a session; repeated, at least 3 with 20 rounds in all
+    #[arg(long, value_name = "FILE", required = true)]
+    pub session: Vec<PathBuf>,
+    /// The justification.
+    #[command(flatten)]
+    pub answers: Answers,
+}
+
+/// Arguments of `bump`.
+#[derive(Debug, Args)]
+pub struct Bump {
+    /// Where the contract is.
+    #[command(flatten)]
+    pub root: Root,
+    /// Why the baseline moves
+    #[arg(long)]
+    pub reason: Reason,
+    /// The report of a session; repeated, at least 3 with 20 rounds in all
+    #[arg(long, value_name = "FILE", required = true)]
+    pub session: Vec<PathBuf>,
+    /// The justification.
+    #[command(flatten)]
+    pub answers: Answers,
+}
+
+/// Why a baseline moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Reason {
+    /// The router costs more, on purpose
+    TradeOff,
+    /// The router costs less
+    Improvement,
+    /// The router is the same, and is measured differently
+    Correction,
+}
+
+/// Arguments of `amend`.
+#[derive(Debug, Args)]
+pub struct Amend {
+    /// Where the contract is.
+    #[command(flatten)]
+    pub root: Root,
+    /// The justification.
+    #[command(flatten)]
+    pub answers: Answers,
+}
+
+/// Arguments of `rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// The number of the record whose baseline counts again
+    #[arg(value_name = "NNNN")]
+    pub number: u32,
+    /// Where the contract is.
+    #[command(flatten)]
+    pub root: Root,
+    /// The justification.
+    #[command(flatten)]
+    pub answers: Answers,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Where the contract is.
+    #[command(flatten)]
+    pub root: Root,
+    /// Look at every commit since this revision too, such as origin/main
+    #[arg(long, value_name = "REV")]
+    pub against: Option<String>,
+}
+
+/// Arguments of `budget`.
+#[derive(Debug, Args)]
+pub struct Budget {
+    /// Where the contract is.
+    #[command(flatten)]
+    pub root: Root,
+    /// A measured report
+    #[arg(long, value_name = "FILE")]
+    pub candidate: Option<PathBuf>,
+    /// The report of the baseline's commit, measured in turn with the candidate
+    #[arg(long, value_name = "FILE", requires = "candidate")]
+    pub replay: Option<PathBuf>,
+}
+
+/// Arguments of `lint`.
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// Where the contract is.
+    #[command(flatten)]
+    pub root: Root,
 }
 
 /// Arguments of `check`.
@@ -73,6 +221,9 @@ pub struct Check {
     /// vouch for itself; for example origin/main
     #[arg(long, value_name = "REV")]
     pub trusted_ref: Option<String>,
+    /// Exceptions from the policy; without such a file there are none
+    #[arg(long, value_name = "FILE")]
+    pub waivers: Option<PathBuf>,
     /// The report to judge: a path or a glob, may be repeated; of several matches the newest by its
     /// own timestamp is judged
     #[arg(long, value_name = "FILE", required = true)]

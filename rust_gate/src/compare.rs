@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use cp1_format::{
-    Comparison, Control, Decision, FieldDifference, Judgement, Metric, Notice, Policy, Problem,
-    Report,
+    Comparison, Control, Date, Decision, FieldDifference, Judgement, Metric, Notice, Policy,
+    Problem, Report, Waivers,
 };
 
+use crate::contract::waivers;
 use crate::rounds::{self, ROUNDS_MIN, Sides};
 use crate::rules::{self, Breach, Ruling};
 use crate::{consistency, replay, samples, sessions, validity};
@@ -18,6 +19,15 @@ pub struct Named<'a> {
     pub path: &'a str,
     /// What the file says.
     pub document: &'a Report,
+}
+
+/// A list of waivers and the path that messages name.
+#[derive(Debug, Clone, Copy)]
+pub struct Waived<'a> {
+    /// The path.
+    pub path: &'a str,
+    /// What the file says.
+    pub document: &'a Waivers,
 }
 
 /// Everything that was found. What outranks what is decided in [`crate::verdict`].
@@ -62,6 +72,7 @@ pub fn compare(
     replayed: Option<Named<'_>>,
     candidate: Named<'_>,
     policy: &Policy,
+    waivers: Option<Waived<'_>>,
 ) -> Findings {
     let baseline = replayed.unwrap_or(frozen);
     let mut invalid = validity::of_candidate(candidate.path, candidate.document, policy);
@@ -69,17 +80,32 @@ pub fn compare(
     if let Some(replayed) = replayed {
         invalid.extend(replay::problems(frozen, replayed, candidate));
     }
+    // By the candidate's own time: the gate reads no clock.
+    let today = Date::from(&candidate.document.timestamp);
+    if let Some(Waived { path, document }) = waivers {
+        invalid.extend(waivers::problems(path, document, policy, today));
+    }
+    let in_force = waivers::in_force(waivers.map(|waived| waived.document), policy, today);
     for report in [candidate, baseline] {
         // What a run that ended early leaves need not add up, and is refused already.
         if !validity::ended_early(report.document) {
             invalid.extend(consistency::check(report.path, report.document));
         }
     }
-    let Judged { rulings, decision, mut doubts, alone } =
+    let Judged { mut rulings, mut decision, mut doubts, alone } =
         judge(frozen, replayed, candidate, policy);
+    let mut waived = in_force.notices.clone();
+    if !in_force.waivers.is_empty() {
+        let under_ceilings = judge(frozen, replayed, candidate, &in_force.policy);
+        waived.extend(waivers::apply(&in_force, &mut rulings, &under_ceilings.rulings));
+        if let Some(decision) = &mut decision {
+            decision.next_look = rounds::next_look(policy, decision.rounds, &rulings);
+        }
+    }
     doubts.extend(skipped_arrivals(candidate));
     let comparison = comparison(baseline.document, candidate.document, policy);
     let mut notices = notices(baseline, candidate, policy);
+    notices.extend(waived);
     if let Some(reason) = alone {
         notices.push(Notice(format!(
             "{reason}: the figures are compared alone, and no error rate can be given"

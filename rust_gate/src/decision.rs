@@ -103,6 +103,14 @@ pub fn held(policy: &Policy) -> Vec<Held> {
         .collect()
 }
 
+/// What must be caught of a metric, in percent, where a decrease or an increase is limited.
+#[must_use]
+pub fn must_catch(policy: &Policy, metric: Metric, less_is_worse: bool) -> Option<f64> {
+    let mut limits = held(policy).into_iter();
+    let limit = limits.find(|held| (held.metric, held.less_is_worse) == (metric, less_is_worse));
+    limit.map(|held| held.must_catch_pct)
+}
+
 /// The relative limits of a rule in percent, each with whether less is worse.
 fn limits(rule: &Rule) -> impl Iterator<Item = (f64, bool)> + use<> {
     let limit = |of: fn(&Relative) -> Option<&cp1_format::Amount>| {

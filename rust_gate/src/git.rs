@@ -59,6 +59,12 @@ impl Git {
         Self { directory: directory.to_owned() }
     }
 
+    /// A path that git printed, which counts from the directory where that is relative.
+    #[must_use]
+    pub fn path(&self, printed: &str) -> PathBuf {
+        self.directory.join(printed)
+    }
+
     /// What a command prints.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cp1_format::{Document, Notice, Policy, Problem, ReadError, Report, read_file};
+use cp1_format::{Document, Notice, Policy, Problem, ReadError, Report, Waivers, read_file};
 use glob::MatchOptions;
 
 use crate::trusted::{self, TrustedError};
@@ -21,6 +21,8 @@ pub struct Inputs {
     pub replay: Option<Source<Report>>,
     /// The policy.
     pub policy: Source<Policy>,
+    /// Exceptions from it; `None` where there is no such file.
+    pub waivers: Option<Source<Waivers>>,
     /// Why a document is missing; empty where all are there.
     pub problems: Vec<Problem>,
     /// How the candidate was chosen.
@@ -45,6 +47,8 @@ pub struct Files<'a> {
     pub policy: &'a Path,
     /// The revision whose baseline and policy count; `None` for those of the work tree.
     pub trusted_ref: Option<&'a str>,
+    /// The waivers; without such a file there are none.
+    pub waivers: Option<&'a Path>,
     /// Paths or globs.
     pub candidates: &'a [PathBuf],
     /// The report of the baseline's commit.
@@ -54,11 +58,14 @@ pub struct Files<'a> {
 /// Reads baseline, policy and replay, and of the candidates the newest.
 #[must_use]
 pub fn read(files: &Files<'_>) -> Inputs {
-    let Files { baseline, policy, trusted_ref, candidates, replay } = *files;
+    let Files { baseline, policy, trusted_ref, waivers, candidates, replay } = *files;
     let mut problems = Vec::new();
     let mut notices = Vec::new();
     let baseline_source = read_one(baseline, trusted_ref, &mut problems);
     let policy = read_one(policy, trusted_ref, &mut problems);
+    let waivers = waivers
+        .filter(|path| trusted::is_there(path, trusted_ref))
+        .map(|path| read_one(path, trusted_ref, &mut problems));
     let replay = replay.map(|path| read_one(path, None, &mut problems));
     let matches = resolve(candidates, &mut problems);
     if let Ok(real) = baseline.canonicalize()
@@ -72,7 +79,7 @@ pub fn read(files: &Files<'_>) -> Inputs {
         });
     }
     let candidate = newest(candidates, matches, &mut problems, &mut notices);
-    Inputs { baseline: baseline_source, candidate, replay, policy, problems, notices }
+    Inputs { baseline: baseline_source, candidate, replay, policy, waivers, problems, notices }
 }
 
 fn read_one<T: Document>(

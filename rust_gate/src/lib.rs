@@ -23,6 +23,7 @@ pub mod arguments;
 pub mod artifacts;
 pub mod compare;
 pub mod consistency;
+pub mod contract;
 pub mod decision;
 pub mod escape;
 pub mod figure;
@@ -79,6 +80,7 @@ pub fn check(arguments: &Check) -> Result<Checked, WriteError> {
         baseline: &arguments.baseline,
         policy: &arguments.policy,
         trusted_ref: arguments.trusted_ref.as_deref(),
+        waivers: arguments.waivers.as_deref(),
         candidates: &arguments.candidate,
         replay: arguments.replay.as_deref(),
     });

@@ -5,8 +5,12 @@ use std::panic;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use cp1_format::Outcome;
+use cp1_format::{Outcome, Problem};
 use perf_gate::arguments::{Arguments, Check, Command};
+use perf_gate::contract::budget::budget;
+use perf_gate::contract::lint::lint;
+use perf_gate::contract::verify::verify;
+use perf_gate::contract::{ContractError, change, list};
 use perf_gate::escape::plain;
 use perf_gate::figure::figure;
 use perf_gate::mode::mode;
@@ -28,6 +32,8 @@ enum Ending {
     Undecided,
     /// The report is sealed, or what was asked is printed.
     Done,
+    /// What was looked at is not as it must be; the findings are printed.
+    Found,
     /// Nothing was done.
     Failed,
 }
@@ -47,6 +53,7 @@ fn exit_code(ending: &Ending) -> u8 {
         Ending::Judged { outcome: Outcome::Pass, complete: false } | Ending::Failed => 2,
         Ending::Judged { outcome, .. } => outcome.exit_code(),
         Ending::Done => 0,
+        Ending::Found => 1,
         Ending::Undecided => EX_TEMPFAIL,
     }
 }
@@ -70,6 +77,27 @@ fn run() -> Ending {
         Command::Plan(arguments) => answer(plan(&arguments)),
         Command::Selftest(arguments) => answer(selftest(&arguments)),
         Command::Tally(arguments) => answer(tally(&arguments)),
+        Command::Freeze(arguments) => answer(change::freeze(&arguments)),
+        Command::Bump(arguments) => answer(change::bump(&arguments)),
+        Command::Amend(arguments) => answer(change::amend(&arguments)),
+        Command::Rollback(arguments) => answer(change::rollback(&arguments)),
+        Command::Budget(arguments) => answer(budget(&arguments)),
+        Command::Verify(arguments) => findings("the contract is kept", verify(&arguments)),
+        Command::Lint(arguments) => findings("nothing was found", lint(&arguments)),
+    }
+}
+
+/// Prints what was found.
+fn findings(none: &str, found: Result<Vec<Problem>, ContractError>) -> Ending {
+    let text = match &found {
+        Ok(problems) if problems.is_empty() => none.to_owned(),
+        Ok(problems) => list(problems),
+        Err(_) => String::new(),
+    };
+    let is_clean = found.as_ref().is_ok_and(Vec::is_empty);
+    match answer(found.map(|_| text)) {
+        Ending::Done if !is_clean => Ending::Found,
+        ending => ending,
     }
 }
 
@@ -116,7 +144,8 @@ fn check(arguments: &Check) -> Ending {
     Ending::Judged { outcome: checked.verdict.outcome, complete }
 }
 
-/// One line on standard error. Where that is closed there is nobody left to tell.
+/// To standard error. Where that is closed there is nobody left to tell.
 fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "perf-gate: {}", plain(text));
+    let lines: Vec<_> = text.lines().map(plain).collect();
+    let _ = writeln!(io::stderr(), "perf-gate: {}", lines.join("\n"));
 }

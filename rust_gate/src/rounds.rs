@@ -43,6 +43,24 @@ impl<'a> Sides<'a> {
         Self { baseline: of(frozen), candidate: of(candidate), paired: false }
     }
 
+    /// Two sets of rounds that were not measured in turn.
+    pub(crate) fn of(baseline: Vec<&'a Round>, candidate: Vec<&'a Round>) -> Self {
+        Self { baseline, candidate, paired: false }
+    }
+
+    /// Estimate and bounds of a shift in words.
+    pub(crate) fn words(&self, shift: &Shift, held: &Held) -> String {
+        let RoundsResult { estimate_pct, low_pct, high_pct, must_catch_pct, .. } =
+            self.result(shift, held);
+        format!(
+            "estimate {} %, bounds {} to {}, must catch {} %",
+            signed(&estimate_pct),
+            bound(low_pct.as_ref()),
+            bound(high_pct.as_ref()),
+            signed(&must_catch_pct)
+        )
+    }
+
     /// The same without what was disturbed; `None` where nothing was, or too little is left.
     fn undisturbed(&self) -> Option<Self> {
         let is_quiet =
@@ -112,16 +130,22 @@ pub fn judge(policy: &Policy, rulings: &mut [rules::Ruling], sides: &Sides<'_>) 
             apply(ruling, worst);
         }
     }
-    let is_undecided = rulings.iter().any(|ruling| ruling.result.judgement == Judgement::Undecided);
     Decision {
         rounds: rounds as u64,
         baseline_rounds: sides.baseline.len() as u64,
         paired: sides.paired,
         looks: looks.clone(),
-        next_look: looks.iter().copied().find(|look| is_undecided && *look as usize > rounds),
+        next_look: next_look(policy, rounds as u64, rulings),
         false_alarm_pct: policy.decision.false_alarm_pct.clone(),
         miss_pct: policy.decision.miss_pct.clone(),
     }
+}
+
+/// The next look after so many rounds, where a rule is still open.
+pub(crate) fn next_look(policy: &Policy, rounds: u64, rulings: &[rules::Ruling]) -> Option<u32> {
+    let is_open = |ruling: &rules::Ruling| ruling.result.judgement == Judgement::Undecided;
+    let looks = policy.decision.looks.iter().copied();
+    looks.filter(|_| rulings.iter().any(is_open)).find(|look| u64::from(*look) > rounds)
 }
 
 /// What came of one limit.
@@ -146,7 +170,8 @@ fn judged(
     let ruling = if is_contradicted { Ruling::Undecided } else { ruling };
     let result = all.result(&whole, held);
     let undisturbed = without.map(|(sides, shift)| sides.result(&shift, held));
-    let explanation = explanation(held, &whole, &result, ruling, is_contradicted);
+    let words = all.words(&whole, held);
+    let explanation = explanation(held, &whole, &words, ruling, is_contradicted);
     Judged { ruling, result, undisturbed, explanation }
 }
 
@@ -154,16 +179,10 @@ fn judged(
 fn explanation(
     held: &Held,
     shift: &Shift,
-    shown: &RoundsResult,
+    words: &str,
     ruling: Ruling,
     is_contradicted: bool,
 ) -> String {
-    let bound = |bound: &Option<Decimal>| match bound {
-        Some(bound) => format!("{} %", signed(bound)),
-        None => "open".to_owned(),
-    };
-    let (estimate, must_catch) = (signed(&shown.estimate_pct), signed(&shown.must_catch_pct));
-    let (low, high) = (bound(&shown.low_pct), bound(&shown.high_pct));
     let seen = held.criteria.limit.max(shift.estimate - shift.lower);
     let seen = match percent_of_log(seen, held.less_is_worse).map(percent) {
         Some(seen) => format!("a change of {} % would have been seen", signed(&seen)),
@@ -181,9 +200,11 @@ fn explanation(
         }
         Ruling::Undecided => "; more rounds, longer ones or a quieter machine would decide",
     };
-    format!(
-        "estimate {estimate} %, bounds {low} to {high}, must catch {must_catch} %; {seen}{what_next}"
-    )
+    format!("{words}; {seen}{what_next}")
+}
+
+fn bound(percent: Option<&Decimal>) -> String {
+    percent.map_or_else(|| "open".to_owned(), |percent| format!("{} %", signed(percent)))
 }
 
 fn signed(percent: &Decimal) -> String {

@@ -88,6 +88,7 @@ fn ruling(
         explanation,
         on_rounds: None,
         on_undisturbed_rounds: None,
+        waiver: None,
     };
     Ruling { result, breach }
 }

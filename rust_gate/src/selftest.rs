@@ -115,6 +115,7 @@ fn judged(arguments: &Selftest) -> Verdict {
         baseline: &arguments.baseline,
         policy: &arguments.policy,
         trusted_ref: None,
+        waivers: None,
         candidates: std::slice::from_ref(&arguments.candidate),
         replay: arguments.replay.as_deref(),
     }))

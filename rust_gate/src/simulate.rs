@@ -271,22 +271,18 @@ fn line(planted: &str, change: &str, endings: &Endings) -> String {
 /// # Errors
 /// [`SimulateError`]
 pub fn plan(arguments: &Plan) -> Result<String, SimulateError> {
-    let (limits, policy) = limits(&arguments.policy)?;
+    let (_, policy) = limits(&arguments.policy)?;
     let baseline: Report = read_file(&arguments.baseline)?;
     let mut lines = vec![format!(
         "pairs of rounds for {WANTED_DETECTION_PCT} % detection of what must be caught and \
          {WANTED_PASSES_PCT} % PASS without a change"
     )];
     let mut most = Some(0);
-    for held in &limits {
-        let one = [*held];
-        let noise = Noise::of(&baseline, &one)?;
-        let passes_wanted = 100.0 - (100.0 - WANTED_PASSES_PCT) / limits.len() as f64;
-        let needed = pairs_needed(&one, &noise, passes_wanted);
+    for (held, needed) in needed(&policy, &baseline)? {
         lines.push(format!(
             "{:<22}{:>9}  {}",
             held.metric.name(),
-            spread(&noise),
+            spread(&Noise::of(&baseline, &[held])?),
             needed.map_or_else(|| "more than 100".to_owned(), |pairs| pairs.to_string())
         ));
         most = most.zip(needed).map(|(most, needed): (usize, usize)| most.max(needed));
@@ -305,6 +301,23 @@ pub fn plan(arguments: &Plan) -> Result<String, SimulateError> {
             .to_owned(),
     });
     Ok(lines.join("\n"))
+}
+
+/// The pairs of rounds that each relative limit needs; `None` where a hundred do not suffice.
+///
+/// # Errors
+/// The baseline has too few rounds.
+pub fn needed(
+    policy: &Policy,
+    baseline: &Report,
+) -> Result<Vec<(Held, Option<usize>)>, SimulateError> {
+    let limits = held(policy);
+    let passes_wanted = 100.0 - (100.0 - WANTED_PASSES_PCT) / limits.len().max(1) as f64;
+    let of_limit = |held: &Held| {
+        let noise = Noise::of(baseline, &[*held])?;
+        Ok((*held, pairs_needed(&[*held], &noise, passes_wanted)))
+    };
+    limits.iter().map(of_limit).collect()
 }
 
 fn spread(noise: &Noise) -> String {

@@ -17,7 +17,7 @@ use cp1_format::{
     RuleResult, SchemaName, SchemaTag, Verdict,
 };
 
-use crate::compare::{Findings, Named, compare};
+use crate::compare::{Findings, Named, Waived, compare};
 use crate::inputs::{Inputs, Source};
 use crate::rules::Breach;
 
@@ -28,12 +28,15 @@ const TEXT_MAX_CHARS: usize = 1000;
 /// Judges what was read.
 #[must_use]
 pub fn decide(inputs: Inputs) -> Verdict {
-    let Inputs { baseline, candidate, replay, policy, problems, notices } = inputs;
+    let Inputs { baseline, candidate, replay, policy, waivers, problems, notices } = inputs;
     let judged = cp1_format::Inputs {
         baseline: input(&baseline),
         candidate: input(&candidate),
         replay: replay.as_ref().map(input),
         policy: Input { path: clip(policy.path), ..Input::default() },
+        waivers: waivers
+            .as_ref()
+            .map(|waivers| Input { path: clip(waivers.path.clone()), ..Input::default() }),
     };
     let findings = match (&baseline.document, &candidate.document, &policy.document) {
         (Some(frozen), Some(measured), Some(policy)) if problems.is_empty() => compare(
@@ -44,6 +47,10 @@ pub fn decide(inputs: Inputs) -> Verdict {
             }),
             Named { path: &candidate.path, document: measured },
             policy,
+            waivers.as_ref().and_then(|source| {
+                let document = source.document.as_ref()?;
+                Some(Waived { path: &source.path, document })
+            }),
         ),
         _ => unread(problems),
     };
@@ -147,6 +154,10 @@ fn summary(
     };
     let of_rules = plural(rules.len(), "rule");
     match outcome {
+        Outcome::Pass if named(Judgement::Waived).0 > 0 => {
+            let (count, names) = named(Judgement::Waived);
+            format!("{count} of {of_rules} waived: {names}; the others hold")
+        }
         Outcome::Pass if rules.len() == 1 => "the only rule holds".to_owned(),
         Outcome::Pass => format!("all {of_rules} hold"),
         Outcome::Regression => {

@@ -1,7 +1,12 @@
 //! Whether rounds of here and now are judged against the frozen ones; and whose baseline and policy
 //! count.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

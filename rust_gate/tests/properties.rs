@@ -34,7 +34,15 @@ fn judge_bytes(baseline: &[u8], policy: &[u8], candidate: &[u8]) -> Option<Verdi
         return None;
     }
     let (problems, notices) = (Vec::new(), Vec::new());
-    Some(decide(Inputs { baseline, candidate, replay: None, policy, problems, notices }))
+    Some(decide(Inputs {
+        baseline,
+        candidate,
+        replay: None,
+        policy,
+        waivers: None,
+        problems,
+        notices,
+    }))
 }
 
 /// A minimal report with one figure in this very spelling.

@@ -8,8 +8,8 @@
 )]
 
 use cp1_format::{
-    Amount, Comparison, Decimal, Decision, FieldDifference, Input, Inputs, Judgement, Metric,
-    Notice, Outcome, Problem, RuleResult, SchemaName, SchemaTag, Verdict,
+    Amount, Comparison, Date, Decimal, Decision, FieldDifference, Input, Inputs, Judgement, Metric,
+    Notice, Outcome, Problem, RuleResult, SchemaName, SchemaTag, Verdict, Waiver,
 };
 use perf_gate::escape::{code, plain};
 use perf_gate::render::{markdown, terminal};
@@ -32,6 +32,13 @@ fn verdict(text: &str, repeated: usize) -> Verdict {
         explanation: some(),
         on_rounds: None,
         on_undisturbed_rounds: None,
+        waiver: Some(Waiver {
+            metric: Metric::Rps,
+            ceiling_pct: Amount::from(5),
+            expires: Date::parse("2026-01-31").unwrap(),
+            issue: t(),
+            reason: t(),
+        }),
     };
     Verdict {
         schema: SchemaTag { name: SchemaName::Cp1Verdict, version: 1 },
@@ -43,6 +50,7 @@ fn verdict(text: &str, repeated: usize) -> Verdict {
             candidate: input(),
             replay: Some(input()),
             policy: input(),
+            waivers: Some(input()),
         },
         decision: Some(Decision {
             rounds: 8,

@@ -80,6 +80,15 @@ impl Decimal {
         &self.0
     }
 
+    /// A number out of exact arithmetic, rounded half up to `digits` decimal places, of which zeros at
+    /// the end are left out.
+    #[must_use]
+    pub fn shortest(exact: &BigDecimal, digits: i64) -> Self {
+        let rounded = exact.with_scale_round(digits, RoundingMode::HalfUp).normalized();
+        // A whole number is written without an exponent.
+        Self(if rounded.fractional_digit_count() < 0 { rounded.with_scale(0) } else { rounded })
+    }
+
     /// A number out of exact arithmetic, rounded half up to `digits` decimal places.
     #[must_use]
     pub fn rounded(exact: &BigDecimal, digits: i64) -> Self {

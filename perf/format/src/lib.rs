@@ -1,5 +1,6 @@
 //! The types of every file that crosses a boundary of the CP1 performance freeze: the measured
-//! report (a candidate, and once frozen the baseline), the policy and the verdict.
+//! report (a candidate, and once frozen the baseline), the policy, its waivers, the verdict, and the
+//! records of what was frozen.
 //!
 //! Each file has one strict reader ([`read_file`], [`parse`]) and one writer ([`to_json`],
 //! [`write_atomically`]). This crate is the only place where a file's shape is written down in
@@ -21,27 +22,33 @@
 //!
 //! Nothing in this crate panics, whatever the input.
 
+mod date;
 mod decimal;
 mod environment;
 mod evidence;
 mod metric;
 mod policy;
 mod read;
+mod record;
 mod report;
 mod round;
 mod timestamp;
 mod verdict;
 mod vm;
+mod waivers;
 mod write;
 
+pub use date::Date;
 pub use decimal::{Amount, Decimal, NumberError};
 pub use environment::{ContainerLimits, Environment, EnvironmentField, kernel_major_minor};
 pub use evidence::{Disturbance, Evidence, Hiccups, KernelTimes, Kernels, Machine};
 pub use metric::{Direction, Metric};
 pub use policy::{
-    Absolute, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion, Relative, Rule,
+    Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,
+    Relative, Rule,
 };
 pub use read::{Document, Place, ReadError, Segment, Violation, parse, read_file};
+pub use record::{Change, Digest, Record, RecordKind};
 pub use report::{
     Arrivals, Clock, Control, Diagnostics, Git, KeyDistribution, Keys, Load, Pairing, Report, Role,
     Run, RunStatus, SchemaName, SchemaTag, Session,
@@ -58,4 +65,5 @@ pub use verdict::{
 pub use vm::{
     Lateness, MemoryGrowth, ProbeCost, RunQueue, SamplerFigures, SchedulerUtilization, VmFigures,
 };
+pub use waivers::{Waiver, Waivers};
 pub use write::{WriteError, to_json, write_atomically};

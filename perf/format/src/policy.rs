@@ -27,6 +27,18 @@ pub struct Policy {
     /// How rounds are judged.
     #[serde(default)]
     pub decision: DecisionPolicy,
+    /// How far all moves of the baseline together may go.
+    #[serde(default)]
+    pub budget: BudgetPolicy,
+}
+
+/// How far all moves of the baseline together may go, from the first baseline of the freeze.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetPolicy {
+    /// For each metric that has a cap: by how much it may have become worse, in percent of the first
+    /// baseline. Corrections of the measurement do not count.
+    pub max_pct: BTreeMap<Metric, Amount>,
 }
 
 /// How rounds are judged.
@@ -153,7 +165,19 @@ impl Document for Policy {
             ));
         }
         self.rules.iter().try_for_each(|(metric, rule)| rule.check(*metric))?;
-        self.decision.check(&self.rules)
+        self.decision.check(&self.rules)?;
+        self.budget.check()
+    }
+}
+
+impl BudgetPolicy {
+    fn check(&self) -> Result<(), Violation> {
+        let count = self.max_pct.keys().find(|metric| metric.is_count());
+        count.map_or(Ok(()), |metric| {
+            let path = ["budget", "max_pct", metric.name()].map(Segment::from);
+            let cure = "remove it; its absolute rule is its budget";
+            Err(Violation::new(path, "a count has no percentage to move by", cure))
+        })
     }
 }
 

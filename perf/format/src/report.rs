@@ -124,6 +124,8 @@ pub enum SchemaName {
     Cp1Report,
     /// [`Verdict`](crate::Verdict).
     Cp1Verdict,
+    /// [`Record`](crate::Record).
+    Cp1Record,
 }
 
 /// The source that was measured.

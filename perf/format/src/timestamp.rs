@@ -23,6 +23,11 @@ impl Timestamp {
         text.ends_with('Z').then(|| Self { time, text: text.to_owned() })
     }
 
+    /// The day.
+    pub(crate) fn date(&self) -> time::Date {
+        self.time.date()
+    }
+
     /// The time for use in a file's name, for example `20260131T120000Z`.
     #[must_use]
     pub fn compact(&self) -> String {

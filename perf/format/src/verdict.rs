@@ -7,6 +7,7 @@ use crate::decimal::{Amount, Decimal};
 use crate::metric::Metric;
 use crate::read::{Document, Violation};
 use crate::report::SchemaTag;
+use crate::waivers::Waiver;
 
 /// `perf_verdict_<time>.json`. Texts may quote the judged files: a renderer escapes them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -132,6 +133,9 @@ pub struct Inputs {
     pub replay: Option<Input>,
     /// The policy.
     pub policy: Input,
+    /// The waivers; absent where there is no such file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waivers: Option<Input>,
 }
 
 /// A judged file.
@@ -203,6 +207,9 @@ pub struct RuleResult {
     /// The same without the disturbed rounds; absent where none was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_undisturbed_rounds: Option<RoundsResult>,
+    /// The waiver that is in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiver: Option<Waiver>,
 }
 
 /// What came of one rule.
@@ -211,6 +218,8 @@ pub struct RuleResult {
 pub enum Judgement {
     /// Every limit of the rule holds.
     Holds,
+    /// A limit is violated, and a waiver is in force whose ceiling is not.
+    Waived,
     /// A limit is violated.
     Violated,
     /// The rounds are too few or too far apart to say.
@@ -225,6 +234,7 @@ impl Judgement {
     pub fn word(self) -> &'static str {
         match self {
             Self::Holds => "ok",
+            Self::Waived => "waived",
             Self::Violated => "VIOLATED",
             Self::Undecided => "undecided",
             Self::NotJudged => "not judged",

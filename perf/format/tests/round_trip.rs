@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use cp1_format::{
-    Absolute, Accounting, Amount, Counted, Decimal, DecisionPolicy, Disturbance, EncodedHistogram,
-    Environment, EnvironmentField, EnvironmentPolicy, Evidence, GatePolicy, Git,
+    Absolute, Accounting, Amount, BudgetPolicy, Counted, Decimal, DecisionPolicy, Disturbance,
+    EncodedHistogram, Environment, EnvironmentField, EnvironmentPolicy, Evidence, GatePolicy, Git,
     HISTOGRAM_ENCODING, Hiccups, KernelTimes, Kernels, LatencyPhase, Lateness, Machine,
     MemoryFigures, MemoryGrowth, Metric, Metrics, Outcomes, Percentiles, Phase, Policy,
     PolicyVersion, ProbeCost, Quantity, Relative, Report, Round, Rule, Run, RunQueue, RunStatus,
@@ -266,6 +266,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             require_all_metrics_present: all,
         },
         environment: EnvironmentPolicy { require: EnvironmentField::DEFAULT_REQUIRED.to_vec() },
+        budget: BudgetPolicy::default(),
     })
 }
 

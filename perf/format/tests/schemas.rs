@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cp1_format::{Policy, Report, Verdict, read_file, to_json, write_atomically};
+use cp1_format::{Policy, Record, Report, Verdict, Waivers, read_file, to_json, write_atomically};
 
 fn perf(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
@@ -16,6 +16,8 @@ fn schemas_do_not_drift_from_the_types() {
         ("report", schemars::schema_for!(Report)),
         ("policy", schemars::schema_for!(Policy)),
         ("verdict", schemars::schema_for!(Verdict)),
+        ("record", schemars::schema_for!(Record)),
+        ("waivers", schemars::schema_for!(Waivers)),
     ];
     for (name, schema) in schemas {
         let path = perf(&format!("schemas/{name}.schema.json"));

@@ -166,5 +166,6 @@ fn inputs(page: &mut Page, verdict: &Verdict) {
     let mut rows = vec![row("baseline", &inputs.baseline)];
     rows.extend(inputs.replay.iter().map(|replay| row("replay", replay)));
     rows.extend([row("candidate", &inputs.candidate), row("policy", &inputs.policy)]);
+    rows.extend(inputs.waivers.iter().map(|waivers| row("waivers", waivers)));
     page.table(&["", "path", "commit", "measured", "rounds"], &rows);
 }

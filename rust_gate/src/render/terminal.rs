@@ -55,6 +55,7 @@ fn inputs(verdict: &Verdict) -> Vec<String> {
     let mut rows = vec![row("baseline", &inputs.baseline)];
     rows.extend(inputs.replay.iter().map(|replay| row("replay", replay)));
     rows.extend([row("candidate", &inputs.candidate), row("policy", &inputs.policy)]);
+    rows.extend(inputs.waivers.iter().map(|waivers| row("waivers", waivers)));
     aligned(&rows)
 }
 

@@ -1,6 +1,8 @@
 //! Reports, policies and a room to judge them in.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod repository;
+
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;

@@ -1,0 +1,148 @@
+//! Makes one report of those of several sessions. Pure.
+
+use std::collections::BTreeMap;
+
+use bigdecimal::{BigDecimal, FromPrimitive as _};
+use cp1_format::{Amount, Decimal, Metric, Metrics, Problem, Report, Session};
+
+use super::problem;
+use crate::compare::Named;
+use crate::consistency::accounting_of;
+use crate::sessions::{mean, standard_deviation};
+
+const MEASURE: &str =
+    "measure every session on one machine, of one commit, with one set of settings";
+
+/// One report whose rounds are those of all sessions, in the order of time.
+///
+/// # Errors
+/// Why the reports are no sessions of one measurement.
+pub fn assemble(sessions: &[Named<'_>]) -> Result<Report, Vec<Problem>> {
+    let mut sessions = sessions.to_vec();
+    sessions.sort_by(|one, other| one.document.timestamp.cmp(&other.document.timestamp));
+    let Some((first, others)) = sessions.split_first() else {
+        return Err(vec![problem("--session", "there is none", "give the report of each session")]);
+    };
+    let mut problems = Vec::new();
+    for session in &sessions {
+        if session.document.rounds.as_ref().is_none_or(Vec::is_empty) {
+            problems.push(problem(session.path, "the report has no rounds", MEASURE));
+        }
+        if session.document.sessions.is_some() {
+            let message = "the report is made of sessions already";
+            problems.push(problem(session.path, message, "give the reports as measured"));
+        }
+    }
+    for pair in sessions.windows(2) {
+        if let [one, other] = pair
+            && one.document.timestamp == other.document.timestamp
+        {
+            let message = format!("this is the session of {} again", one.path);
+            problems.push(problem(other.path, message, "give each session once"));
+        }
+    }
+    for other in others {
+        let differing = differences(first.document, other.document);
+        if !differing.is_empty() {
+            let message = format!("{} differs from {}", differing.join(", "), first.path);
+            problems.push(problem(other.path, message, MEASURE));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let documents: Vec<_> = sessions.iter().map(|session| session.document).collect();
+    Ok(joined(first.document, &documents))
+}
+
+/// What one report says of its measurement and the other does not.
+fn differences(one: &Report, other: &Report) -> Vec<&'static str> {
+    let lengths = |report: &Report| {
+        report.load.as_ref().map(|load| (load.warmup_ms, load.throughput_ms, load.latency_ms))
+    };
+    let shape = |report: &Report| report.load.as_ref().map(cp1_format::Load::shape);
+    let parts = [
+        ("git", one.git == other.git),
+        ("env", one.env == other.env),
+        ("load", shape(one) == shape(other) && lengths(one) == lengths(other)),
+        ("controls", one.controls == other.controls),
+    ];
+    parts.into_iter().filter(|(_, equal)| !equal).map(|(name, _)| name).collect()
+}
+
+fn joined(first: &Report, sessions: &[&Report]) -> Report {
+    let mut report = first.clone();
+    let mut rounds = Vec::new();
+    let mut histograms = Vec::new();
+    let mut series = Vec::new();
+    let mut numbered = Vec::new();
+    for session in sessions {
+        let before = rounds.len() as u32;
+        let own = session.rounds.iter().flatten();
+        rounds.extend(own.cloned().map(|mut round| {
+            round.round += before;
+            round
+        }));
+        let own = session.histograms.iter().flatten();
+        histograms.extend(own.cloned().map(|mut histogram| {
+            histogram.round += before;
+            histogram
+        }));
+        series.extend(session.series.iter().flatten().cloned().map(|mut series| {
+            series.round += before;
+            series
+        }));
+        let measured = rounds.len() as u32 - before;
+        numbered.push(Session { timestamp: session.timestamp.clone(), rounds: measured });
+    }
+    report.metrics = headline(rounds.iter().map(|round| &round.metrics));
+    report.accounting = accounting_of(&rounds);
+    report.run.duration_ms = sessions.iter().map(|session| session.run.duration_ms).sum();
+    if let Some(load) = &mut report.load {
+        load.rounds = rounds.len() as u32;
+    }
+    if let Some(diagnostics) = &mut report.diagnostics {
+        diagnostics.spread_pct = spread(rounds.iter().map(|round| &round.metrics));
+    }
+    report.rounds = Some(rounds);
+    report.histograms = first.histograms.is_some().then_some(histograms);
+    report.series = first.series.is_some().then_some(series);
+    report.sessions = Some(numbered);
+    report
+}
+
+/// The figures of all rounds, for each metric that every round measured.
+fn figures<'a>(
+    rounds: impl Iterator<Item = &'a Metrics> + Clone,
+) -> BTreeMap<Metric, Vec<&'a Amount>> {
+    let of_metric = |metric| {
+        let figures: Option<Vec<_>> = rounds.clone().map(|round| round.get(metric)).collect();
+        Some((metric, figures?))
+    };
+    Metric::ALL.into_iter().filter_map(of_metric).collect()
+}
+
+fn headline<'a>(rounds: impl Iterator<Item = &'a Metrics> + Clone) -> Metrics {
+    let of_metric = |(metric, mut figures): (Metric, Vec<&Amount>)| {
+        figures.sort();
+        let exact = if metric.is_count() {
+            figures.iter().map(|figure| figure.exact()).sum::<BigDecimal>()
+        } else {
+            let lower = figures.get(figures.len().checked_sub(1)? / 2)?;
+            (lower.exact() + figures.get(figures.len() / 2)?.exact()) / 2
+        };
+        Some((metric, Amount::new(Decimal::shortest(&exact, 12)).ok()?))
+    };
+    Metrics(figures(rounds).into_iter().filter_map(of_metric).collect())
+}
+
+/// Standard deviation in percent of the mean, as the bench says it; a mean of 0 has none.
+fn spread<'a>(rounds: impl Iterator<Item = &'a Metrics> + Clone) -> BTreeMap<Metric, Amount> {
+    let of_metric = |(metric, figures): (Metric, Vec<&Amount>)| {
+        let figures: Vec<f64> = figures.into_iter().map(|figure| figure.approximate()).collect();
+        let percent = standard_deviation(&figures)? / mean(&figures) * 100.0;
+        let exact = BigDecimal::from_f64(percent)?;
+        Some((metric, Amount::new(Decimal::shortest(&exact, 9)).ok()?))
+    };
+    figures(rounds).into_iter().filter_map(of_metric).collect()
+}

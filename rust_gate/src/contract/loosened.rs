@@ -1,0 +1,121 @@
+//! What a policy allows that another did not. Pure.
+
+use cp1_format::{Absolute, Amount, Policy, Relative, Rule};
+
+use crate::decision::must_catch;
+
+/// Each way in which `after` allows more than `before`, in words; empty where it does not.
+#[must_use]
+pub fn loosened(before: &Policy, after: &Policy) -> Vec<String> {
+    let mut found = Vec::new();
+    for (metric, rule) in &before.rules {
+        match after.rules.get(metric) {
+            None => found.push(format!("rules.{metric}: the rule is gone")),
+            Some(other) => {
+                let of_rule = of_rule(rule, other);
+                found.extend(of_rule.into_iter().map(|what| format!("rules.{metric}.{what}")));
+            }
+        }
+    }
+    let mut flag = |name: &str, before: bool, after: bool| {
+        if before && !after {
+            found.push(format!("gate.{name}: true before, false now"));
+        }
+    };
+    let (one, other) = (&before.gate, &after.gate);
+    flag(
+        "require_candidate_ct_exit_code_zero",
+        one.require_candidate_ct_exit_code_zero,
+        other.require_candidate_ct_exit_code_zero,
+    );
+    flag(
+        "require_all_metrics_present",
+        one.require_all_metrics_present,
+        other.require_all_metrics_present,
+    );
+    for field in &before.environment.require {
+        if !after.environment.require.contains(field) {
+            found.push(format!("environment.require: {} is gone", field.name()));
+        }
+    }
+    found.extend(above("decision.miss_pct", &before.decision.miss_pct, &after.decision.miss_pct));
+    for metric in before.rules.keys() {
+        for (direction, less_is_worse) in [("increase", false), ("decrease", true)] {
+            let caught = |policy| must_catch(policy, *metric, less_is_worse);
+            if let Some((one, other)) = caught(before).zip(caught(after))
+                && other > one
+            {
+                found.push(format!(
+                    "decision: {metric} must be caught at a {direction} of {other} %, {one} % \
+                     before"
+                ));
+            }
+        }
+    }
+    for (metric, cap) in &before.budget.max_pct {
+        let name = format!("budget.max_pct.{metric}");
+        match after.budget.max_pct.get(metric) {
+            None => found.push(format!("{name}: the cap is gone")),
+            Some(other) => found.extend(above(&name, cap, other)),
+        }
+    }
+    found
+}
+
+/// What differs at all, in words: what was loosened, and of the rest that it is not looser.
+#[must_use]
+pub fn changes(before: &Policy, after: &Policy) -> Vec<String> {
+    let looser = loosened(before, after).into_iter().map(|what| format!("looser: {what}"));
+    let tighter = loosened(after, before)
+        .into_iter()
+        .map(|what| format!("tighter (as seen from the new policy): {what}"));
+    let all: Vec<_> = looser.chain(tighter).collect();
+    if all.is_empty() { vec!["no limit is looser or tighter".to_owned()] } else { all }
+}
+
+fn above(name: &str, before: &Amount, after: &Amount) -> Option<String> {
+    (after > before).then(|| format!("{name}: {before} before, {after} now"))
+}
+
+fn of_rule(before: &Rule, after: &Rule) -> Vec<String> {
+    let relative = |rule: &Rule| {
+        let none = Relative { max_pct_increase: None, max_pct_decrease: None };
+        rule.relative.clone().unwrap_or(none)
+    };
+    let absolute = |rule: &Rule| {
+        rule.absolute.clone().unwrap_or(Absolute { equals: None, max: None, min: None })
+    };
+    let (one, other) = (relative(before), relative(after));
+    let (fixed, fixed_after) = (absolute(before), absolute(after));
+    [
+        highest("relative.max_pct_increase", &one.max_pct_increase, &other.max_pct_increase),
+        highest("relative.max_pct_decrease", &one.max_pct_decrease, &other.max_pct_decrease),
+        highest("absolute.max", &fixed.max, &fixed_after.max),
+        gone_or("absolute.min", &fixed.min, &fixed_after.min, |before, after| after < before),
+        gone_or("absolute.equals", &fixed.equals, &fixed_after.equals, |before, after| {
+            after != before
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn highest(name: &str, before: &Option<Amount>, after: &Option<Amount>) -> Option<String> {
+    gone_or(name, before, after, |before, after| after > before)
+}
+
+fn gone_or(
+    name: &str,
+    before: &Option<Amount>,
+    after: &Option<Amount>,
+    is_looser: impl Fn(&Amount, &Amount) -> bool,
+) -> Option<String> {
+    match (before, after) {
+        (Some(_), None) => Some(format!("{name}: the limit is gone")),
+        (Some(before), Some(after)) if is_looser(before, after) => {
+            Some(format!("{name}: {before} before, {after} now"))
+        }
+        _ => None,
+    }
+}

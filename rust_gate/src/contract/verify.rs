@@ -1,0 +1,96 @@
+//! `verify`: whether the contract is what its records say; and, against a revision, whether every
+//! commit since kept to the rules ([`super::history`]).
+
+use cp1_format::{Date, Problem, ReadError, Waivers, read_file};
+
+use super::records::Chain;
+use super::{
+    BASELINE, Contract, ContractError, POLICY, RECORDS, WAIVERS, budget, digest, history, problem,
+    waivers,
+};
+use crate::arguments::Verify;
+
+/// Everything that is wrong; empty where nothing is.
+///
+/// # Errors
+/// It cannot be found out.
+pub fn verify(arguments: &Verify) -> Result<Vec<Problem>, ContractError> {
+    let contract = Contract::at(&arguments.root.root);
+    let mut problems = files(&contract)?;
+    if let Some(revision) = &arguments.against {
+        problems.extend(history::problems(&contract, revision)?);
+    }
+    Ok(problems)
+}
+
+/// What is wrong with the files alone.
+///
+/// # Errors
+/// One cannot be read at all.
+pub fn files(contract: &Contract) -> Result<Vec<Problem>, ContractError> {
+    let chain = Chain::read(contract)?;
+    let mut problems = chain.problems.clone();
+    problems.extend(baseline(contract, &chain)?);
+    match (contract.policy(), chain.last()) {
+        (Err(error), _) => problems.push(unreadable(POLICY, &error)),
+        (Ok(policy), last) => {
+            let recorded = last.map(|last| &last.policy.after);
+            let is = digest::of_json_file(&contract.path(POLICY))?;
+            if recorded.is_some_and(|recorded| *recorded != is) {
+                problems.push(problem(
+                    POLICY,
+                    "the policy is not the one that the last record ended with",
+                    "restore it, or record the change: perf-gate amend",
+                ));
+            }
+            let records: Vec<_> = chain.records().collect();
+            problems.extend(budget::exceeded(&records, &policy));
+            if contract.path(WAIVERS).symlink_metadata().is_ok() {
+                match read_file::<Waivers>(&contract.path(WAIVERS)) {
+                    Err(error) => problems.push(unreadable(WAIVERS, &error)),
+                    Ok(list) => {
+                        problems.extend(waivers::problems(WAIVERS, &list, &policy, Date::today()))
+                    }
+                }
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Whether the baseline is what the last record says.
+///
+/// # Errors
+/// It cannot be read at all.
+pub fn baseline(contract: &Contract, chain: &Chain) -> Result<Vec<Problem>, ContractError> {
+    let report = match contract.baseline() {
+        Ok(report) => report,
+        Err(error) => return Ok(vec![unreadable(BASELINE, &error)]),
+    };
+    let Some(last) = chain.last() else {
+        let cure = "begin the chain: perf-gate freeze, or bump where there is a baseline";
+        return Ok(vec![problem(RECORDS, "no record says what the baseline is", cure)]);
+    };
+    let restore = "restore it, or move it by perf-gate bump";
+    let is = digest::of_json_file(&contract.path(BASELINE))?;
+    Ok(if last.baseline.after != is {
+        let message =
+            format!("the baseline is not the one that record {:04} ended with", last.number);
+        vec![problem(BASELINE, message, restore)]
+    } else if last.metrics_after != report.metrics {
+        let message = format!("the figures are not those of record {:04}", last.number);
+        vec![problem(BASELINE, message, restore)]
+    } else {
+        Vec::new()
+    })
+}
+
+/// A file of the contract that its reader refuses.
+pub(crate) fn unreadable(file: &str, error: &ReadError) -> Problem {
+    Problem {
+        file: file.to_owned(),
+        place: error.place(),
+        message: error.problem(),
+        cure: error.cure().to_owned(),
+    }
+}

@@ -1,0 +1,369 @@
+//! `freeze`, `bump`, `amend`, `rollback`: what they write, and everything that they refuse.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod common;
+
+use common::repository::{ANSWERS, Repository};
+use common::{remove, set, set_memory};
+use serde_json::{Value, json};
+
+/// Every round of every session.
+fn each_round(report: &mut Value, change: impl Fn(&mut Value)) {
+    report["rounds"].as_array_mut().unwrap().iter_mut().for_each(change);
+}
+
+/// The same router in another amount of memory.
+fn with_memory(repository: &Repository, factor: f64) {
+    repository.sessions(|_, report| {
+        report["git"]["commit"] = json!("89abcdef0123456789abcdef0123456789abcdef");
+        set_memory(report, |round| factor * (1.0 + (round % 3) as f64 / 1000.0));
+    });
+}
+
+#[test]
+fn a_freeze_writes_a_baseline_of_all_sessions_and_the_record_that_has_its_digest() {
+    let repository = Repository::new();
+    repository.sessions(|_, _| {});
+    let answer = repository.change("freeze", &[]);
+    repository.done(&answer);
+    assert!(answer.stdout.contains("git commit --message='perf: freeze 0001'"), "{answer:?}");
+    let baseline: Value = serde_json::from_str(&repository.text("perf/baseline_cp1.json")).unwrap();
+    assert_eq!(baseline["rounds"].as_array().unwrap().len(), 21);
+    assert_eq!(baseline["rounds"][20]["round"], 21);
+    assert_eq!(baseline["histograms"][20]["round"], 21);
+    assert_eq!(baseline["load"]["rounds"], 21);
+    let sessions = json!([
+        {"timestamp": "2026-02-01T12:00:00Z", "rounds": 7},
+        {"timestamp": "2026-02-02T12:00:00Z", "rounds": 7},
+        {"timestamp": "2026-02-03T12:00:00Z", "rounds": 7}
+    ]);
+    assert_eq!(baseline["sessions"], sessions);
+    let record = repository.text(&repository.record(1));
+    assert!(record.starts_with("```json\n{\n"), "{record}");
+    assert!(record.contains("| latency_p95_ms | - | 0."), "{record}");
+    assert!(record.contains("> Customers asked for framing"), "{record}");
+    repository.is_kept(&[]);
+
+    // What was frozen can be judged against, and passes against itself.
+    let root = repository.path("perf");
+    let (baseline, policy) = (root.join("baseline_cp1.json"), root.join("policy_cp1.json"));
+    let files = ["--baseline", baseline.to_str().unwrap(), "--policy", policy.to_str().unwrap()];
+    let answer =
+        repository.room.run(&[&["check"], &files[..], &["--candidate", "s1.json"]].concat());
+    answer.is(0, &["judged on 7 rounds against 21 frozen ones"]);
+}
+
+#[test]
+fn the_order_in_which_sessions_are_named_is_irrelevant() {
+    let one = Repository::new();
+    one.sessions(|_, _| {});
+    one.done(&one.change("freeze", &[]));
+    let other = Repository::new();
+    other.sessions(|_, _| {});
+    let named = ["freeze", "--session", "s2.json", "--session", "s0.json", "--session", "s1.json"];
+    other.done(&other.gate(&[&named[..], &ANSWERS].concat()));
+    assert_eq!(one.text("perf/baseline_cp1.json"), other.text("perf/baseline_cp1.json"));
+}
+
+#[test]
+fn what_is_no_sound_measurement_is_not_frozen() {
+    type Plant = fn(usize, &mut Value);
+    let planted: [(&str, Plant); 17] = [
+        ("the work tree was not clean", |_, report| set(report, "git.dirty", json!(true))),
+        ("the work tree was not clean", |_, report| remove(report, "git.dirty")),
+        ("errors_total is 3", |_, report| {
+            for place in ["metrics", "rounds.0.metrics"] {
+                set(report, &format!("{place}.errors_total"), json!(1));
+            }
+            set(report, "rounds.0.errors.router", json!(1));
+        }),
+        ("backpressure_active_total is 3", |_, report| {
+            for place in ["metrics", "rounds.0.metrics"] {
+                set(report, &format!("{place}.backpressure_active_total"), json!(1));
+            }
+            set(report, "rounds.0.backpressure.router", json!(1));
+        }),
+        ("6 of 21 rounds were disturbed", |_, report| {
+            set(report, "rounds.0.disturbed", json!(["cpu_stolen"]));
+            set(report, "rounds.3.disturbed", json!(["cpu_stolen"]));
+        }),
+        ("nobody looked at the machine", |_, report| remove(report, "rounds.6.disturbed")),
+        ("planted fault", |_, report| set(report, "run.planted_fault", json!("delay_us=9"))),
+        ("exited with 1", |session, report| {
+            set(report, "run.ct_exit_code", json!(i32::from(session == 1)));
+        }),
+        ("did not finish", |_, report| set(report, "run.status", json!("unfinished"))),
+        ("mem_mb_total_erlang was not measured", |_, report| {
+            remove(report, "metrics.mem_mb_total_erlang");
+            each_round(report, |round| remove(round, "metrics.mem_mb_total_erlang"));
+        }),
+        ("this is the session of", |_, report| {
+            set(report, "timestamp", json!("2026-02-01T12:00:00Z"))
+        }),
+        ("env differs from", |session, report| {
+            set(report, "env.cpu_model", json!(["Xeon", "Epyc"][session % 2]));
+        }),
+        ("git differs from", |session, report| {
+            let commit = format!("{session}").repeat(40);
+            set(report, "git.commit", json!(commit));
+        }),
+        ("load differs from", |session, report| {
+            set(report, "load.latency_ms", json!(5000 + session));
+        }),
+        ("arrivals were skipped", |_, report| {
+            for place in ["accounting", "rounds.0.accounting"] {
+                set(report, &format!("{place}.latency.skipped"), json!(1));
+                let offered = &mut report
+                    .pointer_mut(&format!("/{}/latency/offered", place.replace('.', "/")))
+                    .unwrap();
+                **offered = json!(offered.as_u64().unwrap() + 1);
+            }
+        }),
+        ("the first halves of the sessions do not pass", |_, report| {
+            set_memory(report, |round| if round < 3 { 1.0 } else { 1.4 });
+        }),
+        ("is made of sessions already", |_, report| {
+            report["sessions"] = json!([{"timestamp": "2026-02-01T12:00:00Z", "rounds": 7}]);
+        }),
+    ];
+    for (said, plant) in planted {
+        let repository = Repository::new();
+        repository.sessions(plant);
+        repository.refused(&repository.change("freeze", &[]), said);
+    }
+}
+
+#[test]
+fn too_few_sessions_or_rounds_or_samples_are_not_frozen() {
+    let repository = Repository::new();
+    repository.sessions(|_, _| {});
+    let two = ["freeze", "--session", "s0.json", "--session", "s1.json"];
+    let answer = repository.gate(&[&two[..], &ANSWERS].concat());
+    repository.refused(&answer, "2 sessions, and 3 are needed");
+    repository.refused(&answer, "14 rounds, and 20 are needed");
+    repository.sessions(|session, report| {
+        let timestamp = report["timestamp"].clone();
+        *report = common::full_of(7, 19_999);
+        report["timestamp"] = timestamp;
+        report["git"]["dirty"] = json!(session > 9);
+    });
+    repository.refused(&repository.change("freeze", &[]), "19999");
+}
+
+#[test]
+fn a_second_freeze_is_refused() {
+    let repository = Repository::frozen();
+    repository.refused(&repository.change("freeze", &[]), "there is a baseline already");
+    repository.git(&["rm", "--quiet", "perf/baseline_cp1.json"]);
+    repository.git(&["commit", "--quiet", "--message=remove"]);
+    repository
+        .refused(&repository.change("freeze", &[]), "there are records of a baseline already");
+}
+
+#[test]
+fn answers_that_are_none_are_refused() {
+    let repository = Repository::frozen();
+    with_memory(&repository, 1.1);
+    for (option, answer, said) in [
+        ("--what", "", "the answer is empty"),
+        ("--why-acceptable", "TODO: say why this is acceptable to everyone", "a placeholder"),
+        ("--why-policy-holds", "It is fine.", "fewer than 6 different words"),
+        ("--why-policy-holds", ANSWERS[3], "it repeats another answer"),
+        (
+            "--what",
+            "Bell \u{7} rings in every terminal that shows this record",
+            "control characters",
+        ),
+        ("--artifact", "ftp://example.org/x", "no https:// link and no file"),
+        ("--artifact", "no/such/file.json", "no https:// link and no file"),
+    ] {
+        let mut answers = ANSWERS.to_vec();
+        let at = answers.iter().position(|text| *text == option).unwrap();
+        answers[at + 1] = answer;
+        let bump = [
+            "bump",
+            "--reason",
+            "trade-off",
+            "--session",
+            "s0.json",
+            "--session",
+            "s1.json",
+            "--session",
+            "s2.json",
+        ];
+        repository.refused(&repository.gate(&[&bump[..], &answers].concat()), said);
+    }
+}
+
+#[test]
+fn a_bump_needs_the_reason_that_its_figures_show() {
+    let repository = Repository::frozen();
+    let bump = |reason| repository.change("bump", &["--reason", reason]);
+    with_memory(&repository, 1.0);
+    repository.refused(&bump("improvement"), "no metric became better beyond the noise");
+    repository.refused(&bump("trade-off"), "nothing was traded");
+    repository.refused(&bump("correction"), "nothing was corrected");
+
+    repository.sessions(|_, report| set(report, "env.cpu_model", json!("Epyc")));
+    repository.refused(&bump("trade-off"), "different conditions: cpu_model");
+    repository.refused(&bump("improvement"), "different conditions: cpu_model");
+    repository.done(&bump("correction"));
+    repository.commit("correct");
+
+    // One metric better, another worse beyond its limit.
+    repository.sessions(|_, report| {
+        set(report, "env.cpu_model", json!("Epyc"));
+        report["git"]["commit"] = json!("89abcdef0123456789abcdef0123456789abcdef");
+        set_memory(report, |round| 0.9 * (1.0 + (round % 3) as f64 / 1000.0));
+        each_round(report, |round| {
+            let duration = round["throughput"]["duration_ns"].as_u64().unwrap() * 2;
+            round["throughput"]["duration_ns"] = json!(duration);
+            round["metrics"]["rps"] = json!(50_000.0 / (duration as f64 / 1e9));
+        });
+        let mut rps: Vec<_> = report["rounds"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|round| round["metrics"]["rps"].as_f64().unwrap())
+            .collect();
+        rps.sort_by(f64::total_cmp);
+        report["metrics"]["rps"] = json!(rps[3]);
+    });
+    repository.refused(&bump("improvement"), "rps became worse beyond its limit");
+    repository.done(&bump("trade-off"));
+    repository.commit("trade");
+    repository.is_kept(&[]);
+    let record = repository.text(&repository.record(3));
+    assert!(record.contains("\"kind\": \"trade_off\""), "{record}");
+    assert!(record.contains("| -10.00 % |") || record.contains("| -10 % |"), "{record}");
+}
+
+#[test]
+fn a_bump_on_a_broken_contract_is_refused() {
+    let repository = Repository::frozen();
+    with_memory(&repository, 0.8);
+    repository.edit("perf/baseline_cp1.json", "\"Xeon\"", "\"Epyc\"");
+    repository.commit("edit");
+    let answer = repository.change("bump", &["--reason", "improvement"]);
+    repository.refused(&answer, "the baseline is not the one that record 0001 ended with");
+}
+
+#[test]
+fn nothing_is_written_unless_all_of_it_can_be() {
+    let repository = Repository::frozen();
+    with_memory(&repository, 0.8);
+    // A directory cannot be replaced by a file.
+    let bumps = repository.path("perf/bumps");
+    let before = std::fs::read_dir(&bumps).unwrap().count();
+    let baseline = repository.text("perf/baseline_cp1.json");
+    std::fs::rename(&bumps, repository.path("perf/elsewhere")).unwrap();
+    std::os::unix::fs::symlink("/dev/null/none", &bumps).unwrap();
+    let answer = repository.change("bump", &["--reason", "improvement"]);
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert_eq!(repository.text("perf/baseline_cp1.json"), baseline);
+    std::fs::remove_file(&bumps).unwrap();
+    std::fs::rename(repository.path("perf/elsewhere"), &bumps).unwrap();
+    assert_eq!(std::fs::read_dir(&bumps).unwrap().count(), before);
+}
+
+#[test]
+fn bumps_that_add_up_stop_at_the_cap_of_the_policy() {
+    let repository = Repository::new();
+    let mut policy = common::policy();
+    policy["budget"] = json!({"max_pct": {"mem_mb_total_erlang": 15}});
+    repository.write("perf/policy_cp1.json", &common::repository::pretty(&policy));
+    repository.sessions(|_, _| {});
+    repository.done(&repository.change("freeze", &[]));
+    repository.commit("freeze");
+    with_memory(&repository, 1.1);
+    repository.done(&repository.change("bump", &["--reason", "trade-off"]));
+    repository.commit("bump");
+    with_memory(&repository, 1.21);
+    let answer = repository.change("bump", &["--reason", "trade-off"]);
+    repository.refused(&answer, "made mem_mb_total_erlang worse by 21.00 %");
+
+    let answer = repository.gate(&["budget", "--candidate", "s0.json"]);
+    repository.done(&answer);
+    let line = answer.stdout.lines().find(|line| line.starts_with("mem_mb_total_erlang")).unwrap();
+    let cells: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(
+        cells,
+        [
+            "mem_mb_total_erlang",
+            "+15",
+            "%",
+            "67",
+            "%",
+            "of",
+            "it",
+            "+10.00",
+            "%",
+            "+0.00",
+            "%",
+            "+15",
+            "%"
+        ],
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_change_of_the_policy_has_a_record_of_its_own_kind() {
+    let repository = Repository::frozen();
+    let amend = || repository.gate(&[&["amend"], &ANSWERS[..]].concat());
+    repository.refused(&amend(), "the policy is the recorded one");
+    repository.edit("perf/policy_cp1.json", "\"max_pct_increase\": 20", "\"max_pct_increase\": 25");
+    repository.is_broken(&[], &["the policy is not the one that the last record ended with"]);
+    repository.done(&amend());
+    repository.commit("amend");
+    repository.is_kept(&[]);
+    let record = repository.text(&repository.record(2));
+    assert!(
+        record
+            .contains("looser: rules.latency_p99_ms.relative.max_pct_increase: 20 before, 25 now")
+    );
+    assert!(record.contains("\"kind\": \"policy\""));
+}
+
+#[test]
+fn a_rollback_goes_back_by_a_new_record() {
+    let repository = Repository::frozen();
+    let first = repository.text("perf/baseline_cp1.json");
+    with_memory(&repository, 0.8);
+    repository.done(&repository.change("bump", &["--reason", "improvement"]));
+    repository.commit("bump");
+    let rollback = |number| repository.gate(&[&["rollback", number], &ANSWERS[..]].concat());
+    repository.refused(&rollback("7"), "there is no record 0007");
+    repository.refused(&rollback("2"), "the baseline is that of record 0002");
+    repository.done(&rollback("1"));
+    repository.commit("roll back");
+    repository.is_kept(&[]);
+    assert_eq!(repository.text("perf/baseline_cp1.json"), first);
+    let record = repository.text(&repository.record(3));
+    assert!(record.contains("\"back_to\": 1"), "{record}");
+    assert!(record.contains("The baseline is that of record 0001 again."), "{record}");
+}
+
+#[test]
+fn a_rollback_in_a_shallow_clone_says_how_to_deepen_it() {
+    let repository = Repository::frozen();
+    with_memory(&repository, 0.8);
+    repository.done(&repository.change("bump", &["--reason", "improvement"]));
+    repository.commit("bump");
+    let url = format!("file://{}", repository.path("").display());
+    common::repository::git(
+        &repository.room.path("."),
+        &["clone", "--quiet", "--depth=1", &url, "shallow"],
+    );
+    let shallow = repository.room.path("shallow");
+    let rollback = ["rollback", "1", "--root", shallow.to_str().unwrap()];
+    let answer = repository.room.run(&[&rollback[..], &ANSWERS].concat());
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("git fetch --unshallow"), "{answer:?}");
+}
