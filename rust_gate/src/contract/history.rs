@@ -8,7 +8,9 @@ use std::path::Path;
 
 use cp1_format::{Policy, Problem, Record, RecordKind, parse};
 
-use super::{BASELINE, Contract, ContractError, POLICY, RECORDS, digest, loosened, page, problem};
+use super::{
+    BASELINE, Contract, ContractError, POLICY, RECORDS, ci_files, digest, loosened, page, problem,
+};
 use crate::git::{Git, GitError};
 
 /// A repository with the directory that the contract is under, relative to its root.
@@ -199,6 +201,12 @@ impl Repository {
                 let message = format!("{other} has landed meanwhile with the same number");
                 let cure = "rebase, remove this record, and write it again";
                 problems.push(problem(record, message, cure));
+            }
+        }
+        for file in [ci_files::GITLAB, ci_files::GITHUB] {
+            if self.file(base, file)?.is_some() && self.file("HEAD", file)?.is_none() {
+                let message = "the file is gone, and with it the job that blocks";
+                problems.push(problem(file, message, "restore it"));
             }
         }
         let policy = |commit: &str| -> Result<Option<Policy>, ContractError> {

@@ -4,7 +4,7 @@ use cp1_format::{Date, Metric, Problem, Waivers, read_file};
 
 use super::records::Chain;
 use super::verify::unreadable;
-use super::{BASELINE, Contract, ContractError, POLICY, WAIVERS, problem, waivers};
+use super::{BASELINE, Contract, ContractError, POLICY, WAIVERS, ci_files, problem, waivers};
 use crate::arguments::Lint;
 use crate::simulate;
 use crate::{consistency, validity};
@@ -16,6 +16,7 @@ use crate::{consistency, validity};
 pub fn lint(arguments: &Lint) -> Result<Vec<Problem>, ContractError> {
     let contract = Contract::at(&arguments.root.root);
     let mut problems = Chain::read(&contract)?.problems;
+    problems.extend(ci_files::problems(&contract)?);
     let (policy, baseline) = (contract.policy(), contract.baseline());
     for (file, error) in [(POLICY, policy.as_ref().err()), (BASELINE, baseline.as_ref().err())] {
         problems.extend(error.map(|error| unreadable(file, error)));

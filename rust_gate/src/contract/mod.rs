@@ -7,6 +7,7 @@ pub mod answers;
 pub mod assemble;
 pub mod budget;
 pub mod change;
+pub mod ci_files;
 pub mod digest;
 pub mod history;
 pub mod lint;

@@ -5,8 +5,8 @@ use cp1_format::{Date, Problem, ReadError, Waivers, read_file};
 
 use super::records::Chain;
 use super::{
-    BASELINE, Contract, ContractError, POLICY, RECORDS, WAIVERS, budget, digest, history, problem,
-    waivers,
+    BASELINE, Contract, ContractError, POLICY, RECORDS, WAIVERS, budget, ci_files, digest, history,
+    problem, waivers,
 };
 use crate::arguments::Verify;
 
@@ -31,6 +31,7 @@ pub fn files(contract: &Contract) -> Result<Vec<Problem>, ContractError> {
     let chain = Chain::read(contract)?;
     let mut problems = chain.problems.clone();
     problems.extend(baseline(contract, &chain)?);
+    problems.extend(ci_files::problems(contract)?);
     match (contract.policy(), chain.last()) {
         (Err(error), _) => problems.push(unreadable(POLICY, &error)),
         (Ok(policy), last) => {
