@@ -1,6 +1,6 @@
 //! Says whether the rounds of a run here can be judged against the frozen ones, before it is measured.
 
-use cp1_format::{Policy, Report, read_file};
+use cp1_format::{EnvironmentField, Policy, Report, read_file};
 
 use crate::arguments::Mode;
 use crate::compare::comparison;
@@ -17,7 +17,14 @@ pub fn mode(arguments: &Mode) -> Result<String, TrustedError> {
     let policy: Policy = trusted::read(&arguments.policy, revision)?;
     let here: Report = read_file(&arguments.here)?;
     let differences = comparison(&frozen, &here, &policy).differences;
-    let fields: Vec<_> = differences.into_iter().map(|difference| difference.field).collect();
+    let mut fields: Vec<_> = differences.into_iter().map(|difference| difference.field).collect();
+    // Whatever the policy requires: another bench measures other figures.
+    for tool in [EnvironmentField::RouterBenchVersion, EnvironmentField::NifVersion] {
+        let is_named = fields.iter().any(|field| field == tool.name());
+        if tool.of(&frozen.env) != tool.of(&here.env) && !is_named {
+            fields.push(tool.name().to_owned());
+        }
+    }
     Ok(if !fields.is_empty() {
         format!("replay the baseline was measured with another {}", fields.join(", "))
     } else if let Some(reason) = sessions::disagreement(&frozen, &policy) {
