@@ -190,6 +190,10 @@ fn explanation(
     };
     let what_next = match ruling {
         Ruling::Pass => "",
+        Ruling::Fail if shift.lower <= 0.0 => {
+            "; this was the last look, where the estimate alone decides: the stated rate of false \
+             alarms does not cover it"
+        }
         Ruling::Fail if held.metric.direction() == Direction::HigherIsBetter => {
             "; it fails until the estimate is back above its limit"
         }
