@@ -274,18 +274,19 @@ pub fn plan(arguments: &Plan) -> Result<String, SimulateError> {
     let (_, policy) = limits(&arguments.policy)?;
     let baseline: Report = read_file(&arguments.baseline)?;
     let mut lines = vec![format!(
-        "pairs of rounds for {WANTED_DETECTION_PCT} % detection of what must be caught and \
-         {WANTED_PASSES_PCT} % PASS without a change"
+        "pairs of rounds for {WANTED_DETECTION_PCT} % detection of what must be caught; and for \
+         {WANTED_PASSES_PCT} % PASS without a change too"
     )];
     let mut most = Some(0);
     for (held, needed) in needed(&policy, &baseline)? {
         lines.push(format!(
-            "{:<22}{:>9}  {}",
+            "{:<22}{:>9}{:>16}{:>16}",
             held.metric.name(),
             spread(&Noise::of(&baseline, &[held])?),
-            needed.map_or_else(|| "more than 100".to_owned(), |pairs| pairs.to_string())
+            shown(needed.to_catch),
+            shown(needed.to_pass_too)
         ));
-        most = most.zip(needed).map(|(most, needed): (usize, usize)| most.max(needed));
+        most = most.zip(needed.to_pass_too).map(|(most, needed): (usize, usize)| most.max(needed));
     }
     let last = policy.decision.looks.last().map_or(0, |look| *look as usize);
     lines.push(match most {
@@ -303,19 +304,33 @@ pub fn plan(arguments: &Plan) -> Result<String, SimulateError> {
     Ok(lines.join("\n"))
 }
 
-/// The pairs of rounds that each relative limit needs; `None` where a hundred do not suffice.
+fn shown(pairs: Option<usize>) -> String {
+    pairs.map_or_else(|| "more than 100".to_owned(), |pairs| pairs.to_string())
+}
+
+/// How many pairs of rounds a limit needs; `None` where a hundred do not suffice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needed {
+    /// To find what must be caught.
+    pub to_catch: Option<usize>,
+    /// And to pass what did not change.
+    pub to_pass_too: Option<usize>,
+}
+
+/// The pairs of rounds that each relative limit needs.
 ///
 /// # Errors
 /// The baseline has too few rounds.
-pub fn needed(
-    policy: &Policy,
-    baseline: &Report,
-) -> Result<Vec<(Held, Option<usize>)>, SimulateError> {
+pub fn needed(policy: &Policy, baseline: &Report) -> Result<Vec<(Held, Needed)>, SimulateError> {
     let limits = held(policy);
     let passes_wanted = 100.0 - (100.0 - WANTED_PASSES_PCT) / limits.len().max(1) as f64;
     let of_limit = |held: &Held| {
         let noise = Noise::of(baseline, &[*held])?;
-        Ok((*held, pairs_needed(&[*held], &noise, passes_wanted)))
+        let needed = Needed {
+            to_catch: pairs_needed(&[*held], &noise, 0.0),
+            to_pass_too: pairs_needed(&[*held], &noise, passes_wanted),
+        };
+        Ok((*held, needed))
     };
     limits.iter().map(of_limit).collect()
 }
