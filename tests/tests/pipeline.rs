@@ -38,8 +38,9 @@ fn a_machine_that_the_baseline_does_not_know_replays_its_commit() {
         assert!(ended.printed.contains("git fetch"), "how to deepen: {}", ended.printed);
         return;
     }
+    // What the verdict of a real measurement is depends on the machine; the way to it does not.
     assert!(ended.printed.contains("judged on 2 pairs of rounds"), "{}", ended.printed);
-    assert!(matches!(ended.code, Some(0 | 3)), "{}", ended.printed);
+    assert!(matches!(ended.code, Some(0 | 1 | 3)), "{}", ended.printed);
     let frozen = workplace.only("perf_replay_").unwrap();
     let candidate = workplace.only("perf_baseline_").unwrap();
 
@@ -70,13 +71,12 @@ fn has_commit(commit: &str) -> bool {
 fn the_baselines_own_machine_is_judged_against_its_rounds_if_its_sessions_agree() {
     let workplace = Workplace::new().unwrap();
     std::fs::write(workplace.path("policy.json"), TWO_PAIRS).unwrap();
-    workplace.run(workplace.perf_gate().env("PERF_ROUNDS", "3")).unwrap();
-    // As if each of the rounds were a session of its own. How freezing makes sessions stands in the
-    // gate's own tests.
+    workplace.run(&mut workplace.perf_gate()).unwrap();
+    // As if three sessions had measured the same round: they agree on whatever machine this is. How
+    // freezing makes sessions stands in the gate's own tests.
     let path = workplace.only("perf_baseline_").unwrap();
-    let mut baseline: Report = read_file(&path).unwrap();
-    let session = Session { timestamp: baseline.timestamp.clone(), rounds: 1 };
-    baseline.sessions = Some(vec![session; 3]);
+    let measured: Report = read_file(&path).unwrap();
+    let baseline = three_sessions(measured);
     std::fs::write(workplace.path("baseline.json"), to_json(&baseline).unwrap()).unwrap();
     std::fs::remove_dir_all(workplace.path("artifacts")).unwrap();
 
@@ -84,11 +84,31 @@ fn the_baselines_own_machine_is_judged_against_its_rounds_if_its_sessions_agree(
     let ended = workplace.run(auto.env_remove("PERF_COMPARE").env_remove("PERF_ROUNDS")).unwrap();
     if baseline.run.status == Some(RunStatus::Complete) {
         assert!(ended.printed.contains("judged on 2 rounds"), "{}", ended.printed);
-        assert!(matches!(ended.code, Some(0 | 3)), "{}", ended.printed);
+        assert!(matches!(ended.code, Some(0 | 1 | 3)), "{}", ended.printed);
     } else {
         assert_eq!(ended.code, Some(2), "no sound baseline: {}", ended.printed);
     }
     workplace.only("perf_replay_").unwrap_err();
+}
+
+/// Three sessions of the report's only round.
+fn three_sessions(mut report: Report) -> Report {
+    let rounds = report.rounds.take().unwrap();
+    let numbered = |number: u32| {
+        rounds.iter().cloned().map(move |mut round| {
+            round.round = number;
+            round
+        })
+    };
+    report.rounds = Some((1..=3).flat_map(numbered).collect());
+    let session = Session { timestamp: report.timestamp.clone(), rounds: 1 };
+    report.sessions = Some(vec![session; 3]);
+    // Of the three rounds together the bench would say more than this test needs.
+    (report.histograms, report.series, report.accounting) = (None, None, None);
+    if let Some(load) = &mut report.load {
+        load.rounds = 3;
+    }
+    report
 }
 
 #[test]
