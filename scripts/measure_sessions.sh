@@ -4,12 +4,12 @@
 # Usage: scripts/measure_sessions.sh [SESSIONS [PAUSE_SECONDS]]    (3 sessions, 60 s between them)
 # Exit: 0 with the options for perf-gate freeze or bump; otherwise the code of the first session that
 # could not be measured.
-# Settings: those of scripts/bench_router.sh; PERF_ROUNDS [7] rounds a session, PERF_RATE [calibrated
-# by the first session].
+# Settings: those of scripts/bench_router.sh; PERF_ROUNDS [7] rounds a session, PERF_RATE and
+# PERF_CONCURRENCY [calibrated by the first session].
 # Writes: $ARTIFACTS_DIR/perf_baseline_<time>.json, one for each session.
 #
 # Sessions on different days, or after a restart of the machine, say more about how sessions differ
-# than sessions in a row: measure them apart with bench_router.sh, at the same PERF_RATE, if you can.
+# than sessions in a row: measure them apart with bench_router.sh, under the same load, if you can.
 set -euo pipefail
 
 usage() {
@@ -42,10 +42,10 @@ for ((number = 1; number <= sessions; number++)); do
   run_child env PERF_REPORT_FILE="$report" "$scripts/bench_router.sh"
   [ "$interrupted" -eq 0 ] || exit "$interrupted"
   [ "$child_status" -eq 0 ] || exit "$child_status"
-  if [ -z "${PERF_RATE:-}" ]; then
-    PERF_RATE=$("${CARGO_TARGET_DIR:-target}/release/perf-gate" rate --baseline "$report")
-    export PERF_RATE
-  fi
+  # The first session's load is that of all.
+  load=$("${CARGO_TARGET_DIR:-target}/release/perf-gate" load --baseline "$report")
+  read -r PERF_RATE PERF_CONCURRENCY <<<"$load"
+  export PERF_RATE PERF_CONCURRENCY
   options="$options --session ${report#"$PWD"/}"
 done
 echo "next: perf-gate freeze (or bump --reason ...)$options --what ... --why-acceptable ..." \

@@ -31,14 +31,18 @@ Settings (environment variables; an empty one counts as unset):
   PERF_WARMUP_MS        least discarded load before each round,  [1000]             10 to 600000
                         5 times that until throughput is steady
   PERF_THROUGHPUT_MS    closed-loop phase of a round             [2000]             10 to 600000
-  PERF_LATENCY_MS       open-loop phase of a round               [5000]             10 to 600000
+  PERF_LATENCY_MS       open-loop phase of a round               [5000, or as long as the rate takes
+                                                                  for 20,000 requests]
+                                                                                    10 to 600000
   PERF_RATE             arrivals a second in the open loop       [the baseline's]   1 to 1000000
-  PERF_CONCURRENCY      workers of the closed loop               [16]               1 to 10000
+  PERF_CONCURRENCY      workers of the closed loop               [the baseline's]   1 to 10000
   PERF_ARRIVALS         constant or poisson                      [constant]
   PERF_KEYS             how requests draw their key: uniform, or zipf:S with an exponent S
                                                                  [uniform]          0 to 10
   PERF_KEY_COUNT        keys that there are                      [10000]            1 to 2^32
   PERF_SEED             of keys, arrivals and the order in pairs [1; replay: drawn] 0 to 2^53
+  PERF_CALLBACK_TIMEOUT_MS  limit of each call of the adapter's init/1, counters/1, control/2 and
+                        terminate/1                              [30000]            100 to 3600000
   PERF_TIMEOUT_SECONDS  time limit of the benchmark              [900]              10 to 86400
   PERF_FAULT            plant a fault to see the gate fail: delay_us=N error_ratio=R leak_bytes=N
                         backpressure=1 crash_after=N             [none]
@@ -66,6 +70,7 @@ gate() { # command arguments...
 
 # Whether rounds of here and now can be judged against the frozen ones, and at which looks.
 ask_mode() {
+  echo "perf_gate.sh: building router, bench and recorder"
   local here=$artifacts/.here_$stamp.json
   mkdir -p "$artifacts"
   rebar3 as perf compile >/dev/null || { rebar3 as perf compile; exit 2; }
@@ -121,6 +126,7 @@ trusted=()
 
 "$scripts/setup.sh"
 cd "$root"
+echo "perf_gate.sh: building the gate; the first time this takes some minutes"
 cargo build --quiet --locked --release --package perf-gate
 
 # How the candidate is compared. A report that is there already cannot be measured in turn.
@@ -139,10 +145,9 @@ interrupted=0
 replay=()
 if [ -z "$candidate" ]; then
   # Chosen once, for the baseline. One that cannot be read is the gate's to say, below.
-  if [ -z "${PERF_RATE:-}" ]; then
-    PERF_RATE=$(gate rate 2>/dev/null) || PERF_RATE=
-    export PERF_RATE
-  fi
+  frozen_load=$(gate load 2>/dev/null) || frozen_load=
+  read -r frozen_rate frozen_concurrency <<<"$frozen_load"
+  export PERF_RATE=${PERF_RATE:-$frozen_rate} PERF_CONCURRENCY=${PERF_CONCURRENCY:-$frozen_concurrency}
   # A new name: what an earlier run left can never be judged as this run's.
   candidate=$artifacts/perf_baseline_$stamp.json
   if [ "$(perf_mode)" = smoke ] && [ "$compare" = auto ]; then

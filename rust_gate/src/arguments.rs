@@ -46,8 +46,9 @@ pub enum Command {
     Check(Check),
     /// Write the exit code of the test run that measured into the report it left
     Seal(Seal),
-    /// Print the arrival rate that a baseline was measured at; an empty line if it does not say
-    Rate(Rate),
+    /// Print arrivals a second and workers of the closed loop that a baseline was measured with; an
+    /// empty line if it does not say
+    Load(Load),
     /// Print whether rounds measured here can be judged against the frozen ones: `frozen` and the
     /// looks, or `replay` and why
     Mode(Mode),
@@ -254,9 +255,9 @@ pub struct Seal {
     pub ct_exit_code: i32,
 }
 
-/// Arguments of `rate`.
+/// Arguments of `load`.
 #[derive(Debug, Args)]
-pub struct Rate {
+pub struct Load {
     /// The frozen report
     #[arg(long, value_name = "FILE")]
     pub baseline: PathBuf,

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use cp1_format::{
     Comparison, Control, Date, Decision, FieldDifference, Judgement, Metric, Notice, Policy,
-    Problem, Report, Waivers,
+    Problem, Report, SupportingFigure, Waivers,
 };
 
 use crate::contract::waivers;
 use crate::rounds::{self, ROUNDS_MIN, Sides};
 use crate::rules::{self, Breach, Ruling};
-use crate::{consistency, replay, samples, sessions, validity};
+use crate::{consistency, failures, replay, samples, sessions, supporting, validity};
 
 /// A report and the path that messages name.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,8 @@ pub struct Findings {
     pub rulings: Vec<Ruling>,
     /// How the rounds were judged; `None` where the figures were compared alone.
     pub decision: Option<Decision>,
+    /// Figures beside the rules, not judged.
+    pub supporting: Vec<SupportingFigure>,
     /// Whether the reports were measured under the same conditions.
     pub comparison: Comparison,
     /// Why a report cannot be judged, or judged against.
@@ -105,11 +107,10 @@ pub fn compare(
     doubts.extend(skipped_arrivals(candidate));
     let comparison = comparison(baseline.document, candidate.document, policy);
     let mut notices = notices(baseline, candidate, policy);
+    notices.extend(failures::notices(candidate.document));
     notices.extend(waived);
     if let Some(reason) = alone {
-        notices.push(Notice(format!(
-            "{reason}: the figures are compared alone, and no error rate can be given"
-        )));
+        notices.push(Notice(format!("{reason}: the figures are compared alone")));
     }
     if replayed.is_some() {
         notices.extend(elsewhere(frozen.document, candidate.document, policy));
@@ -124,6 +125,7 @@ pub fn compare(
     Findings {
         rulings,
         decision,
+        supporting: supporting::figures(baseline.document, candidate.document),
         comparison,
         invalid,
         planted_fault: validity::planted_fault(candidate.path, candidate.document),

@@ -28,6 +28,15 @@ pub fn code(text: &str) -> String {
     format!("{fence}{padding}{text}{padding}{fence}")
 }
 
+/// The beginning of a text, of so many characters at most; a longer text ends in an ellipsis.
+#[must_use]
+pub fn clip(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 fn shown(text: &str, is_kept: impl Fn(char) -> bool) -> String {
     let mut shown = String::new();
     let mut length = 0;

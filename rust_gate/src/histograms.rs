@@ -61,7 +61,7 @@ fn figures(round: &Round, phase: Phase, quantity: Quantity) -> Option<&Percentil
         (Phase::Throughput, _) => None,
         (Phase::Latency, Quantity::ResponseTime) => Some(&round.latency.response_time),
         (Phase::Latency, Quantity::ServiceTime) => Some(&round.latency.service_time),
-        (Phase::Latency, Quantity::SendLag) => Some(&round.latency.send_lag),
+        (Phase::Latency, Quantity::DispatchLag) => Some(&round.latency.dispatch_lag),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Judges a measured report (the candidate) against the frozen one (the baseline) and the policy.
 //!
 //! Data flows one way: [`arguments`] → [`inputs`] (all read before any judging) → [`compare`]
-//! (pure: [`validity`], [`consistency`], [`replay`], [`samples`], [`rules`], and [`rounds`] with
-//! [`sessions`], [`decision`] and [`statistics`]) → [`verdict`] (pure) → [`render`] (pure) →
-//! [`artifacts`] → the exit code, decided in `main.rs`.
+//! (pure: [`validity`], [`consistency`], [`replay`], [`samples`], [`rules`], [`rounds`] with
+//! [`sessions`], [`decision`] and [`statistics`], and beside them [`supporting`] and [`failures`])
+//! → [`verdict`] (pure) → [`render`] (pure) → [`artifacts`] → the exit code, decided in `main.rs`.
 //!
 //! # Determinism
 //!
@@ -26,12 +26,13 @@ pub mod consistency;
 pub mod contract;
 pub mod decision;
 pub mod escape;
+pub mod failures;
 pub mod figure;
 pub mod git;
 pub mod histograms;
 pub mod inputs;
+pub mod load;
 pub mod mode;
-pub mod rate;
 pub mod render;
 pub mod replay;
 pub mod replay_plan;
@@ -43,6 +44,7 @@ pub mod selftest;
 pub mod sessions;
 pub mod simulate;
 pub mod statistics;
+pub mod supporting;
 pub mod tally;
 pub mod trusted;
 pub mod validity;

@@ -13,8 +13,8 @@ use perf_gate::contract::verify::verify;
 use perf_gate::contract::{ContractError, change, list};
 use perf_gate::escape::plain;
 use perf_gate::figure::figure;
+use perf_gate::load::load;
 use perf_gate::mode::mode;
-use perf_gate::rate::rate;
 use perf_gate::replay_plan::replay_plan;
 use perf_gate::seal::seal;
 use perf_gate::selftest::selftest;
@@ -69,7 +69,7 @@ fn run() -> Ending {
                 Ending::Failed
             }
         },
-        Command::Rate(arguments) => answer(rate(&arguments)),
+        Command::Load(arguments) => answer(load(&arguments)),
         Command::Mode(arguments) => answer(mode(&arguments)),
         Command::Figure(arguments) => answer(figure(&arguments)),
         Command::ReplayPlan(arguments) => answer(replay_plan(&arguments)),

@@ -11,12 +11,17 @@
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 use cp1_format::{Decimal, Decision, Direction, Judgement, Policy, Report, Round, RoundsResult};
 
-use crate::decision::{Held, Ruling, decide, held, percent_of_log, shift};
+use crate::decision::{Held, Ruling, decide, held, is_beyond, percent_of_log, shift};
 use crate::rules::{self, Breach};
 use crate::statistics::Shift;
 
 /// Fewest rounds of a side that anything is said of.
 pub const ROUNDS_MIN: usize = 2;
+
+/// What would decide a rule that is undecided: before the last look, and at it.
+const MORE_ROUNDS: &str = "more rounds, longer ones or a quieter machine would decide";
+const NO_MORE_ROUNDS: &str =
+    "no further rounds are planned; longer rounds or a quieter machine would decide";
 
 /// The rounds of both sides.
 #[derive(Debug, Clone)]
@@ -115,7 +120,10 @@ fn percent(number: f64) -> Decimal {
 pub fn judge(policy: &Policy, rulings: &mut [rules::Ruling], sides: &Sides<'_>) -> Decision {
     let looks = &policy.decision.looks;
     let rounds = sides.candidate.len();
-    let is_last_look = looks.last().is_none_or(|last| rounds >= *last as usize);
+    let would_decide = match looks.last() {
+        Some(last) if rounds < *last as usize => MORE_ROUNDS,
+        _ => NO_MORE_ROUNDS,
+    };
     let undisturbed = sides.undisturbed();
     let limits = held(policy);
     for ruling in rulings.iter_mut() {
@@ -124,7 +132,7 @@ pub fn judge(policy: &Policy, rulings: &mut [rules::Ruling], sides: &Sides<'_>) 
         let of_metric = limits.iter().filter(|held| held.metric == ruling.result.metric);
         let found = of_metric
             .filter(|_| !is_settled)
-            .map(|held| judged(sides, undisturbed.as_ref(), held, is_last_look));
+            .map(|held| judged(sides, undisturbed.as_ref(), held, would_decide));
         // The worst of the limits speaks for the rule.
         if let Some(worst) = found.max_by_key(|judged| judged.ruling) {
             apply(ruling, worst);
@@ -160,51 +168,40 @@ fn judged(
     all: &Sides<'_>,
     undisturbed: Option<&Sides<'_>>,
     held: &Held,
-    is_last_look: bool,
+    would_decide: &str,
 ) -> Judged {
     let whole = all.shift(held);
-    let ruling = decide(&whole, &held.criteria, is_last_look);
+    let ruling = decide(&whole, &held.criteria);
     let without = undisturbed.map(|sides| (sides, sides.shift(held)));
     let is_contradicted = ruling == Ruling::Pass
-        && without.is_some_and(|(_, shift)| decide(&shift, &held.criteria, true) == Ruling::Fail);
+        && without.is_some_and(|(_, shift)| is_beyond(&shift, &held.criteria));
     let ruling = if is_contradicted { Ruling::Undecided } else { ruling };
     let result = all.result(&whole, held);
     let undisturbed = without.map(|(sides, shift)| sides.result(&shift, held));
     let words = all.words(&whole, held);
-    let explanation = explanation(held, &whole, &words, ruling, is_contradicted);
+    let what_next = match ruling {
+        Ruling::Pass => String::new(),
+        Ruling::Fail => match held.metric.direction() {
+            Direction::HigherIsBetter => "; it fails until the estimate is back above its limit",
+            Direction::LowerIsBetter => "; it fails until the estimate is back below its limit",
+        }
+        .to_owned(),
+        Ruling::Undecided if is_contradicted => format!(
+            "; all rounds pass, but the undisturbed ones lie beyond the limit: {would_decide}"
+        ),
+        Ruling::Undecided => format!("; {would_decide}"),
+    };
+    let explanation = format!("{words}; {}{what_next}", seen(held, &whole));
     Judged { ruling, result, undisturbed, explanation }
 }
 
-/// The judgement in words: estimate, bounds, limits, what could be seen, what would change it.
-fn explanation(
-    held: &Held,
-    shift: &Shift,
-    words: &str,
-    ruling: Ruling,
-    is_contradicted: bool,
-) -> String {
+/// What these rounds could have seen.
+fn seen(held: &Held, shift: &Shift) -> String {
     let seen = held.criteria.limit.max(shift.estimate - shift.lower);
-    let seen = match percent_of_log(seen, held.less_is_worse).map(percent) {
+    match percent_of_log(seen, held.less_is_worse).map(percent) {
         Some(seen) => format!("a change of {} % would have been seen", signed(&seen)),
         None => "too few rounds to see any change".to_owned(),
-    };
-    let what_next = match ruling {
-        Ruling::Pass => "",
-        Ruling::Fail if shift.lower <= 0.0 => {
-            "; this was the last look, where the estimate alone decides: the stated rate of false \
-             alarms does not cover it"
-        }
-        Ruling::Fail if held.metric.direction() == Direction::HigherIsBetter => {
-            "; it fails until the estimate is back above its limit"
-        }
-        Ruling::Fail => "; it fails until the estimate is back below its limit",
-        Ruling::Undecided if is_contradicted => {
-            "; all rounds pass, but the undisturbed ones lie beyond the limit: more rounds, on a \
-             quieter machine, would decide"
-        }
-        Ruling::Undecided => "; more rounds, longer ones or a quieter machine would decide",
-    };
-    format!("{words}; {seen}{what_next}")
+    }
 }
 
 fn bound(percent: Option<&Decimal>) -> String {

@@ -1,51 +1,103 @@
 //! Whether a report can say where its tail is: enough samples, and taken of the router.
+//!
+//! # The load generator's share
+//!
+//! A response time counts from the intended start, so it contains the time by which the generator
+//! itself was late (`dispatch_lag`). Of a gated percentile, the generator's share of a round is
+//! that percentile of the dispatch lag divided by that of the response time. Where the median of
+//! this share over a report's rounds is above `GENERATOR_SHARE_MAX`, one half, the percentile is
+//! not judged. A percentile of a sum is not the sum of the percentiles, so this is a share of the
+//! size and no exact part.
 
-use cp1_format::{Metric, Problem, Report, RunStatus};
+use cp1_format::{Metric, Percentiles, Problem, Report, RunStatus};
+
+use crate::sessions::median;
 
 /// Samples above a gated percentile that each round must have: of n samples the relative standard
 /// error of a percentile falls with the square root of those above it, and 200 keep it near 2 %.
 const SAMPLES_ABOVE: u64 = 200;
 
-/// Whether the figures of this metric cannot be judged, and why: for want of samples, or because
-/// they show the load generator's lateness and not the router's. A report without rounds does not
-/// say how many samples it has and is taken at its word.
-#[must_use]
-pub fn shortage(path: &str, report: &Report, metric: Metric) -> Option<Problem> {
-    let (name, per_sample_above) = match metric {
-        Metric::LatencyP95Ms => ("p95", 20),
-        Metric::LatencyP99Ms => ("p99", 100),
-        _ => return None,
-    };
-    let needed = SAMPLES_ABOVE * per_sample_above;
-    let problem = |place: String, message: String| Problem {
-        file: path.to_owned(),
-        place: Some(place),
-        message,
-        cure: format!("measure longer or at a higher rate: {needed} samples a round for {name}"),
-    };
-    let shortest = report
-        .rounds
-        .iter()
-        .flatten()
-        .enumerate()
-        .map(|(index, round)| (round.latency.response_time.count, index))
-        .min();
-    match shortest {
-        Some((count, index)) if count < needed => Some(problem(
-            format!("rounds[{index}].latency.response_time.count"),
-            format!("{count} samples leave fewer than {SAMPLES_ABOVE} above the {name}"),
-        )),
-        _ if report.run.status == Some(RunStatus::InsufficientSamples) => Some(problem(
-            "run.status".to_owned(),
-            format!("the run says that it has too few samples, so its {name} is not judged"),
-        )),
-        _ if report.run.status == Some(RunStatus::GeneratorLimited) => Some(Problem {
-            cure: "measure on a quieter machine, or at a lower rate".to_owned(),
-            ..problem(
-                "run.status".to_owned(),
-                format!("the {name} shows the load generator's own lateness, not the router's"),
-            )
-        }),
+/// Largest share of a gated percentile that may be the load generator's own lateness: beyond it the
+/// figure says more about the generator than about the router.
+const GENERATOR_SHARE_MAX: f64 = 0.5;
+
+/// A percentile that rules may judge.
+struct Gated {
+    name: &'static str,
+    /// Samples of which one lies above it.
+    per_sample_above: u64,
+    of: fn(&Percentiles) -> Option<u64>,
+}
+
+fn gated(metric: Metric) -> Option<Gated> {
+    match metric {
+        Metric::LatencyP95Ms => {
+            Some(Gated { name: "p95", per_sample_above: 20, of: |times| times.p95_ns })
+        }
+        Metric::LatencyP99Ms => {
+            Some(Gated { name: "p99", per_sample_above: 100, of: |times| times.p99_ns })
+        }
         _ => None,
     }
+}
+
+/// Whether the figures of this metric cannot be judged, and why: for want of samples, or because
+/// they show the load generator's lateness and not the router's. What the run says of itself is
+/// believed besides, as it only ever takes a judgement away; a report without rounds says no more.
+#[must_use]
+pub fn shortage(path: &str, report: &Report, metric: Metric) -> Option<Problem> {
+    let gated = gated(metric)?;
+    too_few(path, report, &gated).or_else(|| generators_own(path, report, &gated))
+}
+
+fn too_few(path: &str, report: &Report, gated: &Gated) -> Option<Problem> {
+    let Gated { name, per_sample_above, .. } = gated;
+    let needed = SAMPLES_ABOVE * per_sample_above;
+    let counts = report.rounds.iter().flatten().map(|round| round.latency.response_time.count);
+    let shortest = counts.enumerate().map(|(index, count)| (count, index)).min();
+    let (place, message) = match shortest {
+        Some((count, index)) if count < needed => (
+            format!("rounds[{index}].latency.response_time.count"),
+            format!("{count} samples leave fewer than {SAMPLES_ABOVE} above the {name}"),
+        ),
+        _ if report.run.status == Some(RunStatus::InsufficientSamples) => (
+            "run.status".to_owned(),
+            format!("the run says that it has too few samples, so its {name} is not judged"),
+        ),
+        _ => return None,
+    };
+    let cure = format!("measure longer or at a higher rate: {needed} samples a round for {name}");
+    Some(Problem { file: path.to_owned(), place: Some(place), message, cure })
+}
+
+fn generators_own(path: &str, report: &Report, gated: &Gated) -> Option<Problem> {
+    let name = gated.name;
+    let (place, share) = match generator_share(report, gated) {
+        Some(share) if share > GENERATOR_SHARE_MAX => {
+            ("rounds", format!(" ({:.0} % of it)", share * 100.0))
+        }
+        _ if report.run.status == Some(RunStatus::GeneratorLimited) => {
+            ("run.status", String::new())
+        }
+        _ => return None,
+    };
+    Some(Problem {
+        file: path.to_owned(),
+        place: Some(place.to_owned()),
+        message: format!(
+            "the {name} shows the load generator's own lateness{share}, not the router's"
+        ),
+        cure: "measure on a quieter machine, or at a lower rate".to_owned(),
+    })
+}
+
+/// The median over the rounds of the generator's share; `None` where no round has both figures.
+fn generator_share(report: &Report, gated: &Gated) -> Option<f64> {
+    let of_round = |round: &cp1_format::Round| {
+        let lag = (gated.of)(&round.latency.dispatch_lag)?;
+        let response = (gated.of)(&round.latency.response_time)?;
+        // A response time of 0 is the generator's as a whole or not at all; it is taken as 1 ns.
+        Some(lag as f64 / response.max(1) as f64)
+    };
+    median(report.rounds.iter().flatten().filter_map(of_round).collect())
 }

@@ -159,22 +159,21 @@ impl<'a> Gate<'a> {
         let mut baseline = vec![Vec::new(); self.criteria.len()];
         let mut candidate = baseline.clone();
         let mut measured = 0;
-        for (number, (look, ranks)) in self.looks.iter().enumerate() {
+        for (look, ranks) in &self.looks {
             while measured < *look {
                 push(&mut baseline, self.noise.round(&session, random), &[]);
                 push(&mut candidate, self.noise.round(&session, random), effects);
                 measured += 1;
             }
-            let is_last = number + 1 == self.looks.len();
             let sides = baseline.iter().zip(&candidate);
             let worst = sides
                 .zip(&self.criteria)
                 .map(|((baseline, candidate), criteria)| {
-                    decide(&ranks.unpaired(baseline, candidate), criteria, is_last)
+                    decide(&ranks.unpaired(baseline, candidate), criteria)
                 })
                 .max();
             match worst {
-                Some(Ruling::Undecided) if !is_last => {}
+                Some(Ruling::Undecided) => {}
                 worst => return (worst.unwrap_or(Ruling::Pass), measured),
             }
         }

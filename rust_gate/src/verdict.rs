@@ -18,6 +18,7 @@ use cp1_format::{
 };
 
 use crate::compare::{Findings, Named, Waived, compare};
+use crate::escape;
 use crate::inputs::{Inputs, Source};
 use crate::rules::Breach;
 
@@ -72,6 +73,7 @@ fn unread(problems: Vec<Problem>) -> Findings {
     Findings {
         rulings: Vec::new(),
         decision: None,
+        supporting: Vec::new(),
         comparison: Comparison::default(),
         invalid: problems,
         planted_fault: None,
@@ -104,6 +106,7 @@ fn verdict(inputs: cp1_format::Inputs, findings: Findings, notices: Vec<Notice>)
     let Findings {
         rulings,
         decision,
+        supporting,
         comparison,
         invalid,
         planted_fault,
@@ -128,13 +131,24 @@ fn verdict(inputs: cp1_format::Inputs, findings: Findings, notices: Vec<Notice>)
         schema: SchemaTag { name: SchemaName::Cp1Verdict, version: 1 },
         outcome,
         exit_code: outcome.exit_code(),
-        summary: summary(outcome, &rules, &comparison, &problems),
+        summary: summary(outcome, &rules, &comparison, &problems) + error_rate(outcome, &decision),
         inputs,
         comparison,
         decision,
         rules,
+        supporting,
         problems,
         notices: notices.into_iter().chain(further).map(|n| Notice(clip(n.0))).collect(),
+    }
+}
+
+/// What the answer says of its error rate, where it judged figures and has none.
+fn error_rate(outcome: Outcome, decision: &Option<Decision>) -> &'static str {
+    match (outcome, decision) {
+        (Outcome::Pass | Outcome::Regression, None) => {
+            "; one figure against one figure, so no error rate can be given"
+        }
+        _ => "",
     }
 }
 
@@ -185,10 +199,7 @@ fn plural(count: usize, noun: &str) -> String {
 }
 
 fn clip(text: String) -> String {
-    match text.char_indices().nth(TEXT_MAX_CHARS) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
+    escape::clip(&text, TEXT_MAX_CHARS)
 }
 
 fn clip_problem(problem: Problem) -> Problem {

@@ -179,14 +179,15 @@ fn what_cannot_be_read_is_not_sealed() {
 }
 
 #[test]
-fn the_rate_of_a_baseline_is_printed_for_scripts_and_an_unreadable_one_is_refused() {
+fn the_load_of_a_baseline_is_printed_for_scripts_and_an_unreadable_one_is_refused() {
     let room = Room::new();
     room.json("baseline.json", &full());
-    let rate = full()["load"]["rate_per_second"].to_string();
-    let answer = room.run(&["rate", "--baseline", "baseline.json"]);
-    assert_eq!((answer.code, answer.stdout.as_str()), (0, format!("{rate}\n").as_str()));
+    let load = &full()["load"];
+    let line = format!("{} {}\n", load["rate_per_second"], load["concurrency"]);
+    let answer = room.run(&["load", "--baseline", "baseline.json"]);
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, line.as_str()));
     room.json("baseline.json", &minimal());
-    assert_eq!(room.run(&["rate", "--baseline", "baseline.json"]).stdout, "\n");
-    let missing = room.run(&["rate", "--baseline", "missing.json"]);
+    assert_eq!(room.run(&["load", "--baseline", "baseline.json"]).stdout, "\n");
+    let missing = room.run(&["load", "--baseline", "missing.json"]);
     assert_eq!((missing.code, missing.stdout.as_str()), (2, ""));
 }

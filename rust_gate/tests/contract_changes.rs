@@ -11,6 +11,7 @@ mod common;
 
 use common::repository::{ANSWERS, Repository};
 use common::{remove, set, set_memory};
+use perf_gate::contract::digest;
 use serde_json::{Value, json};
 
 /// Every round of every session.
@@ -348,6 +349,64 @@ fn a_rollback_goes_back_by_a_new_record() {
     let record = repository.text(&repository.record(3));
     assert!(record.contains("\"back_to\": 1"), "{record}");
     assert!(record.contains("The baseline is that of record 0001 again."), "{record}");
+}
+
+/// A repository whose baseline this gate cannot read, because an earlier gate froze it.
+fn frozen_by_an_earlier_gate() -> Repository {
+    const BASELINE: &str = "perf/baseline_cp1.json";
+    let repository = Repository::frozen();
+    let is = || digest::of_json(&repository.text(BASELINE)).unwrap().to_string();
+    let before = is();
+    repository.edit(BASELINE, "\"version\": 2", "\"version\": 1");
+    repository.edit(&repository.record(1), &before, &is());
+    repository.git(&["commit", "--quiet", "--all", "--amend", "--no-edit"]);
+    repository
+}
+
+#[test]
+fn only_a_correction_moves_a_baseline_of_an_earlier_format() {
+    let repository = frozen_by_an_earlier_gate();
+    let base = repository.git(&["rev-parse", "HEAD"]);
+    let only = "the baseline is of an earlier format, so only a correction can move it";
+    repository.is_broken(&[], &[only, "perf-gate bump --reason correction"]);
+
+    // Even where the figures would bear the reason out.
+    with_memory(&repository, 0.8);
+    let bump = |reason| repository.change("bump", &["--reason", reason]);
+    repository.refused(&bump("improvement"), only);
+    repository.refused(&bump("trade-off"), only);
+    repository.refused(&repository.gate(&[&["rollback", "1"], &ANSWERS[..]].concat()), only);
+    repository.refused(&repository.gate(&[&["amend"], &ANSWERS[..]].concat()), only);
+
+    repository.done(&bump("correction"));
+    repository.commit("correct");
+    repository.is_kept(&["--against", &base]);
+    let head = |number| -> Value {
+        let text = repository.text(&repository.record(number));
+        let json = text.strip_prefix("```json\n").unwrap().split_once("\n```\n").unwrap().0;
+        serde_json::from_str(json).unwrap()
+    };
+    let (frozen, corrected) = (head(1), head(2));
+    assert_eq!(corrected["kind"], "correction");
+    assert_eq!(corrected["metrics_before"], frozen["metrics_after"]);
+    assert_eq!(corrected["baseline"]["before"], frozen["baseline"]["after"]);
+
+    let back = repository.gate(&[&["rollback", "1"], &ANSWERS[..]].concat());
+    repository.refused(&back, "the baseline of record 0001 is of an earlier format");
+    assert!(!back.stderr.contains("cp1_report of version"), "a dump: {}", back.stderr);
+}
+
+#[test]
+fn an_unreadable_baseline_that_no_record_vouches_for_is_not_of_an_earlier_format() {
+    let repository = frozen_by_an_earlier_gate();
+    with_memory(&repository, 1.0);
+    repository.edit("perf/baseline_cp1.json", "\"Xeon\"", "\"Epyc\"");
+    repository.commit("edit");
+    let answer = repository.change("bump", &["--reason", "correction"]);
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("failed to read the report"), "{answer:?}");
+    assert_eq!(repository.git(&["status", "--porcelain"]), "", "something was written");
+    repository.is_broken(&[], &["this is not a cp1_report of version 2"]);
 }
 
 #[test]

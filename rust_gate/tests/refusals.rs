@@ -248,7 +248,8 @@ fn a_part_that_is_missing_or_misshapen_is_named() {
         refused(|report| set(report, part, json!(1)), &["surprise", "line "]);
     }
     for (path, value) in [
-        ("schema.version", json!(2)),
+        ("schema.version", json!(1)),
+        ("schema.version", json!(3)),
         ("schema.name", json!("cp1_verdict")),
         ("git.commit", json!("0123456")),
         ("git.commit", json!("0123456789ABCDEF0123456789ABCDEF01234567")),

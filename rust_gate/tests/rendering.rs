@@ -9,7 +9,7 @@
 
 use cp1_format::{
     Amount, Comparison, Date, Decimal, Decision, FieldDifference, Input, Inputs, Judgement, Metric,
-    Notice, Outcome, Problem, RuleResult, SchemaName, SchemaTag, Verdict, Waiver,
+    Notice, Outcome, Problem, RuleResult, SchemaName, SchemaTag, SupportingFigure, Verdict, Waiver,
 };
 use perf_gate::escape::{code, plain};
 use perf_gate::render::{markdown, terminal};
@@ -66,6 +66,12 @@ fn verdict(text: &str, repeated: usize) -> Verdict {
             unverified: vec![t(); repeated],
         },
         rules: vec![rule(Judgement::Holds), rule(Judgement::Violated)],
+        supporting: vec![SupportingFigure {
+            name: t(),
+            unit: t(),
+            baseline: Some(Amount::from(5)),
+            candidate: None,
+        }],
         problems: vec![problem; repeated],
         notices: vec![Notice(t()); repeated],
     }
@@ -232,16 +238,24 @@ fn a_figure_is_short_unless_it_violates_its_limit() {
         terminal::render(&verdict)
     };
     for (figure, short) in [
-        ("55.79999999999", "55.8000 /s"),
-        ("0.00000012345678", "0.000000123457 /s"),
-        ("1234567.89", "1234568 /s"),
-        ("51200.0", "51200.0 /s"),
+        ("55.79999999999", "55.8 /s"),
+        ("0.1512345", "0.151 /s"),
+        ("0.0154", "0.015 /s"),
+        ("0.00151", "0.002 /s"),
+        ("0.00000012345678", "0.000000123 /s"),
+        ("1234567.89", "1,234,568 /s"),
+        ("182294.37", "182,294 /s"),
+        ("51200.0", "51,200 /s"),
+        ("999.96", "1,000 /s"),
         ("7", "7 /s"),
-        ("1e3", "1000 /s"),
+        ("1e3", "1,000 /s"),
+        ("0.41", "0.41 /s"),
     ] {
         let held = rendered(figure, Judgement::Holds);
         assert!(held.contains(&format!(" {short} ")), "{held}");
     }
     let violated = rendered("55.79999999999", Judgement::Violated);
     assert!(violated.contains(" 55.79999999999 /s "), "{violated}");
+    let violated = rendered("182294.3721", Judgement::Violated);
+    assert!(violated.contains(" 182,294.3721 /s "), "{violated}");
 }

@@ -117,7 +117,6 @@ fn another_load_is_incomparable() {
         ("adapter", json!("other_adapter")),
         ("rate_per_second", json!(4000)),
         ("concurrency", json!(9)),
-        ("latency_workers", json!(9)),
         ("max_in_flight", json!(9)),
     ] {
         let room = Room::with(&full());
@@ -194,6 +193,59 @@ fn a_generator_that_was_late_itself_cannot_pass_nor_blame_the_router() {
     room.check().is(3, &["latency_p99_ms"]);
     room.set("candidate.json", "metrics.rps", json!(1));
     room.check().is(1, &["1 of 6 rules violated: rps"]);
+}
+
+/// Lets the generator be late by a share of each round's own percentiles, in percent.
+fn late_by(report: &mut serde_json::Value, share_pct: [u64; 3]) {
+    for (round, share_pct) in report["rounds"].as_array_mut().unwrap().iter_mut().zip(share_pct) {
+        for percentile in ["p95_ns", "p99_ns"] {
+            let response = round["latency"]["response_time"][percentile].as_u64().unwrap();
+            round["latency"]["dispatch_lag"][percentile] = json!(response * share_pct / 100);
+        }
+    }
+}
+
+#[test]
+fn a_tail_that_is_mostly_the_generators_own_is_not_judged_whatever_the_run_says() {
+    let room = Room::with(&full());
+    assert!(room.text("candidate.json").contains("\"status\": \"complete\""));
+    // The median over the rounds counts: of these, 64 %.
+    room.change("candidate.json", |report| late_by(report, [64, 10, 90]));
+    let answer = room.check();
+    answer.is(
+        3,
+        &[
+            "2 of 6 rules could not be judged: latency_p95_ms, latency_p99_ms",
+            "the p95 shows the load generator's own lateness (64 % of it), not the router's",
+            "cure: measure on a quieter machine, or at a lower rate",
+        ],
+    );
+    // Nor is a baseline's.
+    room.change("baseline.json", |report| late_by(report, [64, 64, 64]));
+    room.change("candidate.json", |report| late_by(report, [0, 0, 0]));
+    room.check().is(3, &["baseline.json, rounds", "(64 % of it)"]);
+}
+
+#[test]
+fn a_tail_that_is_mostly_the_routers_is_judged() {
+    let room = Room::with(&full());
+    room.change("candidate.json", |report| late_by(report, [49, 10, 90]));
+    room.check().is(0, &["all 6 rules hold"]);
+    // Half is not more than half.
+    room.change("candidate.json", |report| late_by(report, [50, 50, 50]));
+    room.check().is(0, &["all 6 rules hold"]);
+}
+
+#[test]
+fn one_percentile_may_be_the_generators_and_the_other_the_routers() {
+    let room = Room::with(&full());
+    room.change("candidate.json", |report| {
+        late_by(report, [10, 10, 10]);
+        for round in report["rounds"].as_array_mut().unwrap() {
+            round["latency"]["dispatch_lag"]["p99_ns"] = json!(600_000);
+        }
+    });
+    room.check().is(3, &["1 of 6 rules could not be judged: latency_p99_ms", "(86 % of it)"]);
 }
 
 #[test]

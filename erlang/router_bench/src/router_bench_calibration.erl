@@ -1,39 +1,90 @@
-%% @doc Chooses the open loop's arrival rate, where the plan leaves it open: well below what the
-%% router can do, and what the generator can pace.
+%% @doc Chooses what of the load a plan leaves open: how many workers the closed loop has, how many
+%% arrivals a second the open loop has, and how long it lasts.
 %%
-%% The rate is a tenth of the throughput of one closed loop, rounded down to two digits, so that a
-%% router that is twice as slow is not yet saturated, and at most 10,000 a second, up to which the
-%% pacing thread has been shown to be on time. It is chosen once, for the baseline; whatever is
-%% compared with it is measured at its rate.
+%% Workers are doubled until throughput grows no more; the fewest that reach nearly all of it are
+%% taken. The rate is a tenth of that throughput, rounded down to two digits, so that a router that is
+%% twice as slow is not yet saturated, and at most 10,000 a second. Both are chosen once, for the
+%% baseline; whatever is compared with it is measured under its load. The open loop lasts long enough
+%% for the samples that a p99 takes.
 -module(router_bench_calibration).
 
--export([run/1, rate/1]).
+-export([run/1, rate/1, workers/1, latency_ms/1, settled/1]).
+
+-export_type([result/0]).
+
+-type result() :: #{rps := float(), rate_per_second := pos_integer(), concurrency := pos_integer()}.
 
 -define(SHARE, 10).
 -define(HIGHEST, 10000).
 %% For warming up only.
 -define(WARMUP_RATE, 100).
+-define(WARMUP_WORKERS, 16).
+-define(WORKERS_MAX, 1024).
+%% Twice the workers are worth it for a twentieth more throughput; below lies noise.
+-define(WORTH_IT, 1.05).
+%% After so many doublings in a row that were not.
+-define(IN_VAIN, 2).
+-define(TRIAL_SHARE, 4).
+
+%% 200 samples above p99.
+-define(SAMPLES, 20000).
+-define(LATENCY_MS_LEAST, 5000).
+%% Some requests may fail, and Poisson arrivals vary.
+-define(LATENCY_RESERVE, 1.05).
 
 %% @doc Measures the closed loop in this VM.
--spec run(router_bench_plan:plan()) ->
-          {ok, #{rps := float(), rate_per_second := pos_integer()}} | {error, term()}.
-run(#{adapter := Adapter, throughput_ms := ThroughputMs} = Plan) ->
-    Sound = Plan#{fault := none, rate_per_second := ?WARMUP_RATE},
+-spec run(router_bench_plan:plan()) -> {ok, result()} | {error, term()}.
+run(#{adapter := Adapter} = Plan) ->
+    Sound = Plan#{fault := none, rate_per_second := ?WARMUP_RATE,
+                  concurrency := ?WARMUP_WORKERS},
     router_bench_router:with(Sound, fun(State) ->
         Context = #{plan => Sound, adapter => Adapter, state => State},
         case router_bench_warmup:run(Context) of
-            {ok, _} -> measured(router_bench_closed_loop:run(Context, ThroughputMs));
+            {ok, _} -> measured(Plan, Context);
             {error, Reason} -> {error, Reason}
         end
     end).
 
-measured({ok, #{accounting := #{ok := 0}}}) ->
-    {error, no_request_succeeded};
-measured({ok, #{accounting := #{ok := Ok}, duration_ns := DurationNs}}) ->
-    Rps = Ok * 1.0e9 / DurationNs,
-    {ok, #{rps => Rps, rate_per_second => rate(Rps)}};
-measured({error, Reason}) ->
-    {error, Reason}.
+measured(#{concurrency := calibrate, throughput_ms := ThroughputMs} = Plan, Context) ->
+    TrialMs = max(1, ThroughputMs div ?TRIAL_SHARE),
+    case workers(fun(Workers) -> rps(Context, Workers, TrialMs) end) of
+        {ok, Workers} -> measured(Plan#{concurrency := Workers}, Context);
+        {error, Reason} -> {error, Reason}
+    end;
+measured(#{concurrency := Workers, throughput_ms := ThroughputMs}, Context) ->
+    case rps(Context, Workers, ThroughputMs) of
+        {ok, Rps} when Rps > 0 ->
+            {ok, #{rps => Rps, rate_per_second => rate(Rps), concurrency => Workers}};
+        {ok, _} ->
+            {error, no_request_succeeded};
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+rps(#{plan := Plan} = Context, Workers, DurationMs) ->
+    Trial = Context#{plan := Plan#{concurrency := Workers}},
+    case router_bench_closed_loop:run(Trial, DurationMs) of
+        {ok, #{accounting := #{ok := Ok}, duration_ns := DurationNs}} ->
+            {ok, Ok * 1.0e9 / DurationNs};
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+%% @doc How many workers it takes, over any trial that gives their throughput.
+-spec workers(fun((pos_integer()) -> {ok, Rps :: number()} | {error, term()})) ->
+          {ok, pos_integer()} | {error, term()}.
+workers(Trial) ->
+    double(Trial, 1, 1, 0.0, 0).
+
+double(_Trial, Workers, Best, _BestRps, InVain)
+  when InVain =:= ?IN_VAIN; Workers > ?WORKERS_MAX ->
+    {ok, Best};
+double(Trial, Workers, Best, BestRps, InVain) ->
+    case Trial(Workers) of
+        {ok, Rps} when Rps > BestRps * ?WORTH_IT -> double(Trial, 2 * Workers, Workers, Rps, 0);
+        {ok, _} -> double(Trial, 2 * Workers, Best, BestRps, InVain + 1);
+        {error, Reason} -> {error, Reason}
+    end.
 
 %% @doc The arrival rate for a throughput.
 -spec rate(Rps :: float()) -> pos_integer().
@@ -43,3 +94,15 @@ rate(Rps) ->
 
 two_digits(Rate, Unit) when Rate >= 100 -> two_digits(Rate div 10, Unit * 10);
 two_digits(Rate, Unit) -> Rate * Unit.
+
+%% @doc How long the open loop lasts at a rate: as long as the samples of a p99 take.
+-spec latency_ms(Rate :: pos_integer()) -> pos_integer().
+latency_ms(Rate) ->
+    max(?LATENCY_MS_LEAST, ceil(?SAMPLES * 1000 * ?LATENCY_RESERVE / Rate)).
+
+%% @doc The plan with the length of its open loop, once the rate is known.
+-spec settled(router_bench_plan:plan()) -> router_bench_plan:plan().
+settled(#{latency_ms := calibrate, rate_per_second := Rate} = Plan) when is_integer(Rate) ->
+    Plan#{latency_ms := latency_ms(Rate)};
+settled(Plan) ->
+    Plan.

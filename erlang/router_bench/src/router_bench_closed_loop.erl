@@ -9,6 +9,8 @@
 %% `duration_ns' runs from the release of the workers to the last answer.
 -type result() :: #{duration_ns := router_bench_nif:ns(),
                     accounting := router_bench_outcome:accounting(),
+                    reasons := [router_bench_outcome:reason()],
+                    strays := non_neg_integer(),
                     service_time := router_bench_nif:snapshot()}.
 
 %% @doc Runs the loop for a time with the plan's number of workers.
@@ -37,6 +39,7 @@ loop(#{adapter := Adapter, state := State} = Context, Tally, Recorder, EndNs, N,
     Request = Adapter:request(N, State),
     case router_bench_nif:start() of
         Now when Now >= EndNs ->
+            drain(Tally),
             LastNs;
         StartNs ->
             router_bench_outcome:sent(Tally),
@@ -44,19 +47,32 @@ loop(#{adapter := Adapter, state := State} = Context, Tally, Recorder, EndNs, N,
                            ok ->
                                StartNs + router_bench_nif:stop(Recorder, StartNs);
                            NotOk ->
-                               router_bench_outcome:not_ok(Tally, NotOk),
-                               router_bench_nif:now()
+                               NotOkNs = router_bench_nif:now(),
+                               ok = router_bench_outcome:count(Tally, NotOk),
+                               drain(Tally),
+                               NotOkNs
                        end,
             loop(Context, Tally, Recorder, EndNs, N + Step, Step, AnswerNs)
     end.
 
-result(StartNs, LastNs, Tally, Recorder, Abandoned) ->
+%% A request that failed may be answered late: into the mailbox of a worker that does not read it.
+drain(Tally) ->
+    receive
+        _Stray ->
+            router_bench_outcome:stray(Tally),
+            drain(Tally)
+    after 0 -> ok
+    end.
+
+result(StartNs, LastNs, Tally, Recorder, {Requests, _} = Abandoned) ->
     #{count := Ok} = Service = router_bench_nif:recorder_snapshot(Recorder),
-    Counts = router_bench_outcome:counts(Tally),
-    case router_bench_outcome:accounting(Counts, Ok, 0, Abandoned) of
+    #{strays := Strays} = Counts = router_bench_outcome:counts(Tally),
+    ok = router_bench_outcome:abandoned(Tally, Abandoned),
+    case router_bench_outcome:accounting(Counts, Ok, 0, Requests) of
         {ok, Accounting} ->
             EndNs = lists:max([StartNs + 1 | LastNs]),
             {ok, #{duration_ns => EndNs - StartNs, accounting => Accounting,
+                   reasons => router_bench_outcome:reasons(Tally), strays => Strays,
                    service_time => Service}};
         {error, Reason} ->
             {error, Reason}

@@ -30,7 +30,7 @@ controls([], _Adapter, _State, Result) ->
     {ok, Result};
 controls([Counter | Rest], Adapter, State, Result) ->
     Read = fun() -> router_bench_router:counters(Adapter, State) end,
-    case {Read(), Adapter:control(Counter, State), Read()} of
+    case {Read(), router_bench_router:control(Counter, Adapter, State), Read()} of
         {{ok, #{Counter := Before}}, _, {ok, #{Counter := After}}} when After > Before ->
             controls(Rest, Adapter, State, Result#{Counter => alive});
         {{ok, _}, _, {ok, _}} ->

@@ -4,11 +4,13 @@
 %% first ends the phase.
 -module(router_bench_crew).
 
--export([start/2, tell/2, pids/1, await/3, gather/3, disband/1]).
+-export([start/2, tell/2, gather/3]).
 
--export_type([crew/0, death/0]).
+-export_type([crew/0, death/0, abandoned/0]).
 
 -opaque crew() :: #{pid() => reference()}.
+%% How many workers had to be killed, and where one of them was.
+-type abandoned() :: {Workers :: non_neg_integer(), Stack :: [term()]}.
 -type death() :: {worker_died, Reason :: term()} | {router_died, Name :: atom(), Reason :: term()}.
 
 %% @doc Starts workers number 0 to `Size - 1', each running `Work(Number)'.
@@ -22,29 +24,10 @@ start(Size, Work) ->
 tell(Crew, Message) ->
     lists:foreach(fun(Pid) -> Pid ! Message end, maps:keys(Crew)).
 
-%% @doc The workers, in an order that does not change.
--spec pids(crew()) -> [pid()].
-pids(Crew) ->
-    lists:sort(maps:keys(Crew)).
-
-%% @doc Waits for a message to the owner while everybody lives.
--spec await(crew(), Message :: term(), TimeoutMs :: timeout()) ->
-          ok | {error, death() | {no_answer, term()}}.
-await(Crew, Message, TimeoutMs) ->
-    receive
-        Message -> ok;
-        {'DOWN', Monitor, process, Who, Reason} ->
-            case death(Crew, Monitor, Who, Reason) of
-                none -> await(Crew, Message, TimeoutMs);
-                Death -> {error, Death}
-            end
-    after TimeoutMs -> {error, {no_answer, Message}}
-    end.
-
 %% @doc Collects `{Tag, Pid, Value}' from every worker and ends them all. Who has not answered after
 %% `TimeoutMs' is killed and counted as abandoned.
 -spec gather(crew(), Tag :: atom(), TimeoutMs :: non_neg_integer()) ->
-          {ok, [Value :: term()], Abandoned :: non_neg_integer()} | {error, death()}.
+          {ok, [Value :: term()], abandoned()} | {error, death()}.
 gather(Crew, Tag, TimeoutMs) ->
     DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
     Result = gather(Crew, Tag, DeadlineMs, Crew, []),
@@ -52,7 +35,7 @@ gather(Crew, Tag, TimeoutMs) ->
     Result.
 
 gather(_Crew, _Tag, _DeadlineMs, Waiting, Values) when map_size(Waiting) =:= 0 ->
-    {ok, Values, 0};
+    {ok, Values, {0, []}};
 gather(Crew, Tag, DeadlineMs, Waiting, Values) ->
     LeftMs = max(0, DeadlineMs - erlang:monotonic_time(millisecond)),
     receive
@@ -64,7 +47,13 @@ gather(Crew, Tag, DeadlineMs, Waiting, Values) ->
                 true -> gather(Crew, Tag, DeadlineMs, Waiting, Values);
                 false -> {error, death(Crew, Monitor, Who, Reason)}
             end
-    after LeftMs -> {ok, Values, map_size(Waiting)}
+    after LeftMs -> {ok, Values, {map_size(Waiting), stack(maps:keys(Waiting))}}
+    end.
+
+stack([Pid | _]) ->
+    case process_info(Pid, current_stacktrace) of
+        {current_stacktrace, Stack} -> Stack;
+        undefined -> []
     end.
 
 death(Crew, Monitor, Pid, Reason) when is_pid(Pid) ->
@@ -75,8 +64,7 @@ death(Crew, Monitor, Pid, Reason) when is_pid(Pid) ->
 death(_Crew, _Monitor, {Name, _Node}, Reason) ->
     {router_died, Name, Reason}.
 
-%% @doc Kills whoever is left, and waits for the end of each.
--spec disband(crew()) -> ok.
+%% Kills whoever is left, and waits for the end of each.
 disband(Crew) ->
     maps:foreach(fun(Pid, _) -> exit(Pid, kill) end, Crew),
     maps:foreach(fun(Pid, Monitor) ->

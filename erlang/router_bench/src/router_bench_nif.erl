@@ -1,4 +1,4 @@
-%% @doc The native half of the benchmark: recorders, the pacing thread, the report file.
+%% @doc The native half of the benchmark: recorders, the open loop's dispatch, the report file.
 %%
 %% Wrong terms raise `badarg'. Times are integers in nanoseconds of one monotonic clock, read inside
 %% the library; they compare with each other only, not with `erlang:monotonic_time/0'.
@@ -6,38 +6,33 @@
 %% This module holds nothing but the stubs, so that it never needs to be loaded twice.
 -module(router_bench_nif).
 
--export([empty/0, now/0, start/0, stop/2, record/2, leave/2]).
--export([recorder_new/1, recorder_snapshot/1, recorder_quantiles/2]).
--export([in_flight_new/1, in_flight_total/1]).
--export([pacer_start/6, pacer_stop/1, pacer_counts/1]).
+-export([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4]).
+-export([recorder_new/1, recorder_snapshot/1, recorder_slice/1]).
+-export([dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1]).
 -export([hiccup_start/0, hiccup_stop/1, kernels/0]).
 -export([report_encode/1, report_write/2, os_now/0, info/0]).
 
--export_type([recorder/0, in_flight/0, pacer/0, hiccup/0, ns/0, snapshot/0]).
+-export_type([recorder/0, dispatch/0, waker/0, hiccup/0, ns/0, snapshot/0, figures/0]).
 
 -on_load(load/0).
--nifs([empty/0, now/0, start/0, stop/2, record/2, leave/2,
-       recorder_new/1, recorder_snapshot/1, recorder_quantiles/2,
-       in_flight_new/1, in_flight_total/1, pacer_start/6, pacer_stop/1, pacer_counts/1,
+-nifs([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4,
+       recorder_new/1, recorder_snapshot/1, recorder_slice/1,
+       dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1,
        hiccup_start/0, hiccup_stop/1, kernels/0, report_encode/1, report_write/2, os_now/0, info/0]).
 
 %% Dialyzer knows that `nif_error' stands for any value; behind a function it would not.
 -define(NOT_LOADED, erlang:nif_error({not_loaded, [{module, ?MODULE}]})).
 
 -opaque recorder() :: reference().
--opaque in_flight() :: reference().
--opaque pacer() :: reference().
+-opaque dispatch() :: reference().
+-opaque waker() :: reference().
 -opaque hiccup() :: reference().
 -type ns() :: non_neg_integer().
-%% Percentiles, minimum, mean and maximum are there only when `count' is not 0. `encoded' is the
-%% histogram in HdrHistogram's V2 format, compressed, in base64.
--type snapshot() :: #{count := non_neg_integer(),
-                      clamped := non_neg_integer(),
-                      time_went_backwards := non_neg_integer(),
-                      min_ns => ns(), mean_ns => ns(), max_ns => ns(),
-                      p50_ns => ns(), p90_ns => ns(), p95_ns => ns(), p99_ns => ns(),
-                      p999_ns => ns(),
-                      encoded := binary()}.
+%% `encoded' is the histogram in HdrHistogram's V2 format, compressed, in base64.
+-type snapshot() :: #{encoded := binary(), count := non_neg_integer(), atom() => non_neg_integer()}.
+%% `count', `clamped', `time_went_backwards'; and when `count' is not 0, `min_ns', `mean_ns', `max_ns',
+%% `p50_ns', `p90_ns', `p95_ns', `p99_ns' and `p999_ns'.
+-type figures() :: #{count := non_neg_integer(), atom() => non_neg_integer()}.
 
 %% @doc Does nothing, at the cost of any NIF call: what other calls are compared with.
 -spec empty() -> 0.
@@ -60,9 +55,21 @@ stop(_Recorder, _StartNs) -> ?NOT_LOADED.
 -spec record(recorder(), ns()) -> ns().
 record(_Recorder, _Ns) -> ?NOT_LOADED.
 
-%% @doc Says that a worker (from 0) has finished a request that a pacer gave it.
--spec leave(in_flight(), Worker :: non_neg_integer()) -> non_neg_integer().
-leave(_InFlight, _Worker) -> ?NOT_LOADED.
+%% @doc What an open loop's dispatcher is to do now: `0' and above, tell the worker with this number
+%% that it has an arrival; -1, yield and ask again; -2, ask again; -3, receive `wake' and ask again;
+%% -4, start the worker with the next number; -5, wait until all have answered; -6, nothing more.
+-spec poll(dispatch()) -> -6..99999.
+poll(_Dispatch) -> ?NOT_LOADED.
+
+%% @doc Says that a worker (from 0) has come; 1 if an arrival is its own already.
+-spec ready(dispatch(), Worker :: non_neg_integer()) -> 0..1.
+ready(_Dispatch, _Worker) -> ?NOT_LOADED.
+
+%% @doc Says how a worker's request ended that it began at `StartNs': 0 success, 1 error, 2 timeout, 3
+%% rejected. Records it from its intended and from its actual start. 1 if another arrival is the
+%% worker's own already.
+-spec answered(dispatch(), Worker :: non_neg_integer(), StartNs :: ns(), 0..3) -> 0..1.
+answered(_Dispatch, _Worker, _StartNs, _Outcome) -> ?NOT_LOADED.
 
 %% @doc A recorder with a shard of 216 KiB for each of that many threads (0 to 1024) and one that
 %% all others share. There is no reset: make a new one. It goes with its last reference.
@@ -73,36 +80,36 @@ recorder_new(_Threads) -> ?NOT_LOADED.
 -spec recorder_snapshot(recorder()) -> snapshot().
 recorder_snapshot(_Recorder) -> ?NOT_LOADED.
 
-%% @doc The times at quantiles from 0.0 to 1.0; `[]' if nothing was recorded.
--spec recorder_quantiles(recorder(), [float()]) -> [ns()].
-recorder_quantiles(_Recorder, _Quantiles) -> ?NOT_LOADED.
+%% @doc The same of what was recorded since the last call, without `encoded'; minimum and maximum to 3
+%% significant digits.
+-spec recorder_slice(recorder()) -> figures().
+recorder_slice(_Recorder) -> ?NOT_LOADED.
 
-%% @doc Counts the requests before each of that many workers.
--spec in_flight_new(Workers :: 1..100000) -> in_flight().
-in_flight_new(_Workers) -> ?NOT_LOADED.
+%% @doc An open loop for at most that many workers, who are the most requests in flight too.
+-spec dispatch_new(WorkersMax :: 1..100000, ResponseTime :: recorder(), ServiceTime :: recorder(),
+                   DispatchLag :: recorder()) -> dispatch().
+dispatch_new(_WorkersMax, _ResponseTime, _ServiceTime, _DispatchLag) -> ?NOT_LOADED.
 
-%% @doc Requests before all workers together.
--spec in_flight_total(in_flight()) -> non_neg_integer().
-in_flight_total(_InFlight) -> ?NOT_LOADED.
+%% @doc Begins a run: so many arrivals at `Rate' a second (1 to 1,000,000) from `StartNs' on. The
+%% caller is the dispatcher: it asks {@link poll/1}, and a thread sends it `wake' a little ahead of an
+%% arrival for which it sleeps. The thread ends with its caller, with its last reference, and with its
+%% last arrival.
+-spec dispatch_begin(dispatch(), {constant | poisson, Seed :: non_neg_integer(), StartNs :: ns(),
+                                  Rate :: pos_integer()}, Arrivals :: 0..16#FFFFFFFF) -> waker().
+dispatch_begin(_Dispatch, _Schedule, _Arrivals) -> ?NOT_LOADED.
 
-%% @doc Starts a thread that sends the bare integer `IntendedNs' to the workers in turn, `Arrivals'
-%% times at `Rate' a second (1 to 1,000,000) from `StartNs' on, and at last `pacer_finished' to the
-%% caller. An arrival for a worker with `Limit' requests before it is skipped and counted. The
-%% thread ends with its caller, and early when a worker is gone. `AnnounceLag' records how late it
-%% announced.
--spec pacer_start(in_flight(), AnnounceLag :: recorder(), [pid()],
-                  {constant | poisson, Seed :: non_neg_integer(), StartNs :: ns(),
-                   Rate :: pos_integer()},
-                  Arrivals :: 0..16#FFFFFFFF, Limit :: 1..16#FFFFFFFF) -> pacer().
-pacer_start(_InFlight, _AnnounceLag, _Workers, _Schedule, _Arrivals, _Limit) -> ?NOT_LOADED.
+%% @doc Ends the thread of a run. Who does not hold the waker until then loses it to the garbage
+%% collector, and with it the wake-ups.
+-spec dispatch_end(waker()) -> ok.
+dispatch_end(_Waker) -> ?NOT_LOADED.
 
-%% @doc Asks a pacer to end early; `pacer_finished' follows within some 20 ms.
--spec pacer_stop(pacer()) -> ok.
-pacer_stop(_Pacer) -> ?NOT_LOADED.
-
-%% @doc Arrivals so far; final once `pacer_finished' has come.
--spec pacer_counts(pacer()) -> #{offered := non_neg_integer(), skipped := non_neg_integer()}.
-pacer_counts(_Pacer) -> ?NOT_LOADED.
+%% @doc What became of the arrivals of the run so far; exact once {@link poll/1} says that there is
+%% nothing more. Successes are what the recorders count.
+-spec dispatch_counts(dispatch()) ->
+          #{offered := non_neg_integer(), skipped := non_neg_integer(), error := non_neg_integer(),
+            timeout := non_neg_integer(), rejected := non_neg_integer(),
+            in_flight := non_neg_integer()}.
+dispatch_counts(_Dispatch) -> ?NOT_LOADED.
 
 %% @doc Starts a thread that sleeps in steps of 1 ms and records how late it wakes. It ends with its
 %% caller, with its last reference, and when it is stopped.

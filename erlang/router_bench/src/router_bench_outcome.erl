@@ -1,35 +1,50 @@
-%% @doc What became of the requests of a phase.
+%% @doc What became of the requests of a phase, and why those failed that did.
 %%
 %% Requests sent are counted apart from their outcomes, and successes by the recorder that timed
 %% them, so that `offered = ok + error + timeout + rejected + skipped' can fail, and is checked.
+%%
+%% Reasons are kept by kind, with the first of each as a sample: the atom that a reason is or begins
+%% with, or the class and kind of an exception. Kinds and samples are bounded in number and length.
 -module(router_bench_outcome).
 
--export([new/0, sent/1, route/3, not_ok/2, counts/1, accounting/4]).
+-export([new/0, sent/1, route/3, code/1, count/2, note/2, stray/1, counts/1, reasons/1, abandoned/2,
+         accounting/4]).
 
--export_type([tally/0, counts/0, accounting/0, outcome/0]).
+-export_type([tally/0, counts/0, accounting/0, outcome/0, reason/0]).
 
--opaque tally() :: counters:counters_ref().
--type outcome() :: ok | error | timeout | rejected.
+-opaque tally() :: {counters:counters_ref(), ets:table()}.
+-type outcome() :: ok | {error | timeout | rejected, kind(), {term(), Stack :: [term()]}}.
+-type kind() :: atom() | {error | exit | throw, atom()}.
 -type counts() :: #{sent := non_neg_integer(), error := non_neg_integer(),
-                    timeout := non_neg_integer(), rejected := non_neg_integer()}.
+                    timeout := non_neg_integer(), rejected := non_neg_integer(),
+                    atom() => non_neg_integer()}.
 -type accounting() :: #{offered := non_neg_integer(), ok := non_neg_integer(),
                         error := non_neg_integer(), timeout := non_neg_integer(),
                         rejected := non_neg_integer(), skipped := non_neg_integer()}.
+%% As `cp1_format' has it.
+-type reason() :: #{outcome := error | timeout | rejected, reason := binary(),
+                    count := pos_integer(), sample := binary()}.
 
 -define(SENT, 1).
 -define(ERROR, 2).
 -define(TIMEOUT, 3).
 -define(REJECTED, 4).
+-define(STRAYS, 5).
 
-%% @doc Nothing counted yet. Written by all workers at once, hence write concurrency.
+%% Kinds beyond are counted as `other'.
+-define(KINDS_MAX, 32).
+-define(SAMPLE_CHARACTERS_MAX, 300).
+
+%% @doc Nothing counted yet. Written by all workers at once, hence write concurrency. Belongs to the
+%% caller.
 -spec new() -> tally().
 new() ->
-    counters:new(4, [write_concurrency]).
+    {counters:new(5, [write_concurrency]), ets:new(?MODULE, [public])}.
 
 %% @doc Counts a request that is about to be routed.
 -spec sent(tally()) -> ok.
-sent(Tally) ->
-    counters:add(Tally, ?SENT, 1).
+sent({Counters, _}) ->
+    counters:add(Counters, ?SENT, 1).
 
 %% @doc Routes a request. An exception of the router is an error of the router; an answer that is
 %% none of the contract's ends the worker, since the adapter is wrong.
@@ -38,28 +53,83 @@ route(Adapter, Request, State) ->
     try Adapter:route(Request, State) of
         ok -> ok;
         {ok, _} -> ok;
-        {error, timeout} -> timeout;
-        {error, _} -> error;
-        {rejected, _} -> rejected;
+        {error, timeout} -> {timeout, timeout, {timeout, []}};
+        {error, Reason} -> {error, kind(Reason), {Reason, []}};
+        {rejected, Reason} -> {rejected, kind(Reason), {Reason, []}};
         Other -> exit({bad_return, {Adapter, route, 2}, Other})
     catch
-        error:_ -> error;
-        throw:_ -> error;
-        exit:{timeout, _} -> timeout;
-        exit:_ -> error
+        exit:{timeout, _} = Reason:Stack -> {timeout, {exit, timeout}, {Reason, Stack}};
+        exit:{bad_return, {Adapter, route, 2}, _} = Reason -> exit(Reason);
+        Class:Reason:Stack -> {error, {Class, kind(Reason)}, {Reason, Stack}}
     end.
 
-%% @doc Counts an outcome other than success; that one the recorder counts.
--spec not_ok(tally(), error | timeout | rejected) -> ok.
-not_ok(Tally, error) -> counters:add(Tally, ?ERROR, 1);
-not_ok(Tally, timeout) -> counters:add(Tally, ?TIMEOUT, 1);
-not_ok(Tally, rejected) -> counters:add(Tally, ?REJECTED, 1).
+%% No atom is made: a reason without one is `other'.
+kind(Reason) when is_atom(Reason) -> Reason;
+kind(Reason) when is_tuple(Reason), tuple_size(Reason) > 0 -> kind(element(1, Reason));
+kind(_Reason) -> other.
 
-%% @doc What was counted so far.
--spec counts(tally()) -> counts().
-counts(Tally) ->
-    #{sent => counters:get(Tally, ?SENT), error => counters:get(Tally, ?ERROR),
-      timeout => counters:get(Tally, ?TIMEOUT), rejected => counters:get(Tally, ?REJECTED)}.
+%% @doc The number that the native half knows an outcome by.
+-spec code(outcome()) -> 0..3.
+code(ok) -> 0;
+code({error, _, _}) -> 1;
+code({timeout, _, _}) -> 2;
+code({rejected, _, _}) -> 3.
+
+%% @doc Counts an outcome other than success, and keeps its reason.
+-spec count(tally(), outcome()) -> ok.
+count({Counters, _} = Tally, {Kind, _, _} = Outcome) ->
+    counters:add(Counters, place(Kind), 1),
+    note(Tally, Outcome).
+
+place(error) -> ?ERROR;
+place(timeout) -> ?TIMEOUT;
+place(rejected) -> ?REJECTED.
+
+%% @doc Keeps the reason of an outcome that the native half counts.
+-spec note(tally(), outcome()) -> ok.
+note(_Tally, ok) ->
+    ok;
+note({_, Table}, {Outcome, Kind, Sample}) ->
+    try
+        _ = ets:update_counter(Table, {Outcome, Kind}, 1),
+        ok
+    catch
+        error:badarg -> new_kind(Table, Outcome, Kind, Sample)
+    end.
+
+new_kind(Table, Outcome, Kind, Sample) ->
+    Key = case ets:info(Table, size) < ?KINDS_MAX of
+              true -> {Outcome, Kind};
+              false -> {Outcome, other}
+          end,
+    _ = ets:update_counter(Table, Key, 1, {Key, 0, sample(Sample)}),
+    ok.
+
+sample({Reason, Stack}) ->
+    Where = case Stack of
+                [{Module, Function, Arity, _} | _] when is_integer(Arity) ->
+                    io_lib:format(" in ~s:~s/~b", [Module, Function, Arity]);
+                [{Module, Function, Arguments, _} | _] ->
+                    io_lib:format(" in ~s:~s/~b", [Module, Function, length(Arguments)]);
+                _ ->
+                    ""
+            end,
+    router_bench_text:line([io_lib:format("~0tP", [Reason, 20]), Where], ?SAMPLE_CHARACTERS_MAX).
+
+%% @doc Counts a message that nobody expected.
+-spec stray(tally()) -> ok.
+stray({Counters, _}) ->
+    counters:add(Counters, ?STRAYS, 1).
+
+%% @doc Keeps the reason of requests that were never answered, whose workers had to be killed; `Stack'
+%% is where one of them was.
+-spec abandoned(tally(), {Requests :: non_neg_integer(), Stack :: [term()]}) -> ok.
+abandoned(_Tally, {0, _Stack}) ->
+    ok;
+abandoned({_, Table}, {Requests, Stack}) ->
+    Key = {timeout, never_answered},
+    _ = ets:update_counter(Table, Key, Requests, {Key, 0, sample({never_answered, Stack})}),
+    ok.
 
 %% @doc Balances the books of a phase. `Abandoned' requests were with workers that had to be killed;
 %% they count as timeouts.
@@ -74,3 +144,21 @@ accounting(#{sent := Sent, error := Error, timeout := Timeout, rejected := Rejec
         0 -> {ok, Accounting};
         Lost -> {error, {requests_lost, Lost, Accounting}}
     end.
+
+%% @doc What was counted so far.
+-spec counts(tally()) -> counts().
+counts({Counters, _}) ->
+    #{sent => counters:get(Counters, ?SENT), error => counters:get(Counters, ?ERROR),
+      timeout => counters:get(Counters, ?TIMEOUT), rejected => counters:get(Counters, ?REJECTED),
+      strays => counters:get(Counters, ?STRAYS)}.
+
+%% @doc Why requests failed so far, the most frequent reason first.
+-spec reasons(tally()) -> [reason()].
+reasons({_, Table}) ->
+    Rows = [{-Count, Outcome, name(Kind), Sample}
+            || {{Outcome, Kind}, Count, Sample} <- ets:tab2list(Table)],
+    [#{outcome => Outcome, reason => Name, count => -Negative, sample => Sample}
+     || {Negative, Outcome, Name, Sample} <- lists:sort(Rows)].
+
+name({Class, Kind}) -> router_bench_text:line([atom_to_list(Class), $:, atom_to_list(Kind)], 200);
+name(Kind) -> router_bench_text:line(atom_to_list(Kind), 200).

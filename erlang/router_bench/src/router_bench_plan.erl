@@ -12,13 +12,16 @@
       warmup_ms := pos_integer(),        % least closed-loop load before the measured phases; five
                                          % times that at most, until throughput is steady
       throughput_ms := pos_integer(),    % length of the closed loop
-      latency_ms := pos_integer(),       % length of the open loop
+      latency_ms := pos_integer() | calibrate, % length of the open loop; `calibrate': as long as the
+                                         % samples of a p99 take
       rate_per_second := pos_integer() | calibrate, % arrivals of the open loop; `calibrate':
                                          % router_bench_calibration chooses
       arrivals := constant | poisson,    % evenly spaced, or independent of each other
-      concurrency := pos_integer(),      % workers of the closed loop
-      latency_workers := pos_integer(),  % workers of the open loop
-      max_in_flight := pos_integer(),    % open-loop requests; arrivals beyond are skipped
+      concurrency := pos_integer() | calibrate, % workers of the closed loop; `calibrate': as many as
+                                         % it takes
+      max_in_flight := pos_integer(),    % open-loop requests, each with a worker of its own; arrivals
+                                         % beyond are skipped
+      callback_timeout_ms := pos_integer(), % for each of init/1, counters/1, control/2, terminate/1
       drain_timeout_ms := pos_integer(), % patience for requests at the end of a phase
       sample_interval_ms := pos_integer(),
       timeout_ms := pos_integer(),       % for the whole run
@@ -51,12 +54,12 @@ defaults() ->
       rounds => 10,
       warmup_ms => 1000,
       throughput_ms => 2000,
-      latency_ms => 5000,
+      latency_ms => calibrate,
       rate_per_second => calibrate,
       arrivals => constant,
-      concurrency => 16,
-      latency_workers => 64,
+      concurrency => calibrate,
       max_in_flight => 1024,
+      callback_timeout_ms => 30000,
       drain_timeout_ms => 5000,
       sample_interval_ms => 50,
       timeout_ms => 900000,
@@ -103,7 +106,8 @@ check([Key | Rest], Plan) ->
         {error, Expected} -> {error, {bad_option, Key, Value, Expected}}
     end.
 
-checked(rate_per_second, calibrate) ->
+checked(Key, calibrate)
+  when Key =:= rate_per_second; Key =:= concurrency; Key =:= latency_ms ->
     {ok, calibrate};
 checked(Key, Value) ->
     case {domain(Key), Value} of
@@ -199,8 +203,8 @@ domain(throughput_ms) -> {10, 600000};
 domain(latency_ms) -> {10, 600000};
 domain(rate_per_second) -> {1, 1000000};
 domain(concurrency) -> {1, 10000};
-domain(latency_workers) -> {1, 10000};
-domain(max_in_flight) -> {1, 1000000};
+domain(max_in_flight) -> {1, 100000};
+domain(callback_timeout_ms) -> {100, 3600000};
 domain(drain_timeout_ms) -> {1, 600000};
 domain(sample_interval_ms) -> {10, 60000};
 domain(timeout_ms) -> {1000, 86400000};
@@ -217,8 +221,7 @@ domain(look_command) -> command;
 domain(report_file) -> file;
 domain(quiet) -> boolean.
 
-check_adapter(#{adapter := Adapter, fault := Fault, latency_workers := Workers,
-                max_in_flight := MaxInFlight} = Plan) ->
+check_adapter(#{adapter := Adapter, fault := Fault} = Plan) ->
     Required = [{init, 1}, {request, 2}, {route, 2}, {counters, 1}, {terminate, 1}],
     case code:ensure_loaded(Adapter) of
         {error, Reason} ->
@@ -233,9 +236,6 @@ check_adapter(#{adapter := Adapter, fault := Fault, latency_workers := Workers,
                 {[], false} ->
                     {error, {bad_option, fault, router_bench_fault:text(Fault),
                              "a fault that the adapter's faults/0 names"}};
-                {[], true} when MaxInFlight < Workers ->
-                    {error, {bad_option, max_in_flight, MaxInFlight,
-                             "at least one for each of latency_workers"}};
                 {[], true} ->
                     {ok, Plan}
             end

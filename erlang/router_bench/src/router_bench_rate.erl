@@ -14,11 +14,14 @@
 -define(HIGHEST, 1000000).
 %% Bisection ends when the rates that pass and fail are this close.
 -define(RESOLUTION, 1.05).
+%% Where the plan leaves the length of a trial, and the workers that warm the router up, open.
+-define(TRIAL_MS, 5000).
+-define(WARMUP_WORKERS, 16).
 
 %% @doc Searches with the plan's open loop, in this VM.
 -spec run(router_bench_plan:plan()) -> {ok, result()} | {error, term()}.
 run(#{adapter := Adapter} = Given) ->
-    Plan = Given#{rate_per_second := ?LOWEST}, % for warming up
+    Plan = trial_plan(Given#{rate_per_second := ?LOWEST}), % for warming up
     router_bench_router:with(Plan, fun(State) ->
         Context = #{plan => Plan, adapter => Adapter, state => State},
         case router_bench_warmup:run(Context) of
@@ -26,6 +29,11 @@ run(#{adapter := Adapter} = Given) ->
             {error, Reason} -> {error, Reason}
         end
     end).
+
+%% What a plan may leave open, closed for trials.
+trial_plan(#{latency_ms := calibrate} = Plan) -> trial_plan(Plan#{latency_ms := ?TRIAL_MS});
+trial_plan(#{concurrency := calibrate} = Plan) -> Plan#{concurrency := ?WARMUP_WORKERS};
+trial_plan(Plan) -> Plan.
 
 trial(#{plan := #{latency_ms := LatencyMs, p99_limit_us := LimitUs} = Plan} = Context, Rate) ->
     case router_bench_open_loop:run(Context#{plan := Plan#{rate_per_second := Rate}}, LatencyMs) of

@@ -4,7 +4,7 @@
 %% was not measured is left out.
 -module(router_bench_report).
 
--export([new/1, failure_text/1]).
+-export([new/1]).
 
 -export_type([report/0, facts/0, ending/0, pairing/0]).
 
@@ -24,10 +24,10 @@
 
 %% At least 200 samples above a gated percentile: 20,000 for p99, which is enough for p95 too.
 -define(SAMPLES_MIN, 20000).
-%% A native pacing thread on a quiet machine with 2 processors stays below 100 us at 10,000 a
-%% second.
--define(ANNOUNCE_LAG_P99_MAX_NS, 250000).
--define(REASON_LENGTH_MAX, 1000).
+%% Beyond this share of a gated percentile, the dispatcher's own lateness is most of what is seen.
+-define(GENERATOR_SHARE_MAX, 0.5).
+%% Kinds of failures that a round lists.
+-define(REASONS_MAX, 10).
 -define(COUNTS, [errors_total, backpressure_active_total]).
 
 %% @doc The report of a run, as far as it came.
@@ -37,7 +37,7 @@ new(#{timestamp := Timestamp, git := Git, controls := Controls,
     Numbered = lists:zip(lists:seq(1, length(Results)), Results),
     Rounds = [round_of(N, Result) || {N, Result} <- Numbered],
     Base = (maps:with([pairing], Facts))#{
-             schema => #{name => cp1_report, version => 1},
+             schema => #{name => cp1_report, version => 2},
              timestamp => Timestamp,
              git => Git,
              env => env(Results),
@@ -59,13 +59,14 @@ new(#{timestamp := Timestamp, git := Git, controls := Controls,
 env([]) -> #{};
 env([#{env := Env} | _]) -> Env.
 
-%% Nothing before the rate is known.
-load(#{plan := #{rate_per_second := calibrate}}) ->
+%% Nothing before it is known.
+load(#{plan := #{rate_per_second := Rate, concurrency := Workers}})
+  when Rate =:= calibrate; Workers =:= calibrate ->
     #{};
 load(#{plan := #{adapter := Adapter, arrivals := Arrivals} = Plan} = Facts) ->
     Keys = [rounds, warmup_ms, throughput_ms, latency_ms, rate_per_second, concurrency,
-            latency_workers, max_in_flight, drain_timeout_ms, sample_interval_ms, timeout_ms, seed],
-    Load = (maps:with(Keys, Plan))#{adapter => Adapter, arrivals => Arrivals, keys => keys(Plan)},
+            max_in_flight, drain_timeout_ms, sample_interval_ms, timeout_ms, seed],
+    Load = (maps:with(Keys, router_bench_calibration:settled(Plan)))#{adapter => Adapter, arrivals => Arrivals, keys => keys(Plan)},
     case Facts of
         #{calibration_rps := Rps} -> #{load => Load#{calibration_rps => rounded(Rps)}};
         #{} -> #{load => Load}
@@ -79,7 +80,8 @@ keys(#{keys := {zipf, Exponent}, key_count := Count}) ->
 run(#{plan := #{fault := Fault}, ending := Ending, duration_ms := DurationMs}, Rounds) ->
     Status = case Ending of
                  unfinished -> #{status => unfinished};
-                 {failed, Reason} -> #{status => failed, reason => failure_text(Reason)};
+                 {failed, Reason} ->
+                     #{status => failed, reason => router_bench_failure:sentence(Reason)};
                  complete -> complete(Rounds)
              end,
     Planted = case Fault of
@@ -99,28 +101,25 @@ complete(Rounds) ->
             #{status => insufficient_samples, reason => unicode:characters_to_binary(Text)}
     end.
 
-%% The generator limits what a round can show if its own lateness is most of the p99 and beyond what
-%% a quiet machine has. Said of the run if that is so in most rounds, since its figure is their
-%% median.
+%% The dispatcher's lateness limits what the rounds can show if it is more than half of a gated
+%% percentile. Said of the run if that is so in most rounds, since its figure is their median.
 generator(Rounds) ->
-    Limited = [Lag || #{latency := #{announce_lag := #{p99_ns := Lag},
-                                     response_time := #{p99_ns := Response}}} <- Rounds,
-                      Lag > ?ANNOUNCE_LAG_P99_MAX_NS, 2 * Lag > Response],
-    case 2 * length(Limited) > length(Rounds) of
-        true ->
-            Text = io_lib:format("in ~b of ~b rounds the generator was late itself, up to ~b us in p99",
-                                 [length(Limited), length(Rounds), lists:max(Limited) div 1000]),
+    Shares = [{median([share(Key, Round) || Round <- Rounds]), Name}
+              || {Key, Name} <- [{p95_ns, "p95"}, {p99_ns, "p99"}]],
+    case lists:max(Shares) of
+        {Share, Name} when Share > ?GENERATOR_SHARE_MAX ->
+            Text = io_lib:format("the load generator's own lateness is ~b % of the ~s",
+                                 [round(100 * Share), Name]),
             #{status => generator_limited, reason => unicode:characters_to_binary(Text)};
-        false ->
+        _ ->
             #{status => complete}
     end.
 
-%% @doc A reason on one line, of bounded length.
--spec failure_text(term()) -> binary().
-failure_text(Reason) ->
-    Text = lists:flatten(io_lib:format("~0tP", [Reason, 30])),
-    Printable = [case C >= 32 andalso C =/= 127 of true -> C; false -> $\s end || C <- Text],
-    unicode:characters_to_binary(lists:sublist(Printable, ?REASON_LENGTH_MAX)).
+share(Key, #{latency := #{dispatch_lag := Lag, response_time := Response}}) ->
+    case {Lag, Response} of
+        {#{Key := LagNs}, #{Key := ResponseNs}} -> LagNs / max(1, ResponseNs);
+        _ -> 0
+    end.
 
 %% One round
 
@@ -129,19 +128,32 @@ round_of(N, #{throughput := Throughput, latency := Latency, warmup := Warmup,
     Memory = memory(Result),
     Errors = errors(Result),
     Backpressure = router_counted(backpressure_active_total, Result),
-    #{round => N,
+    Reasons = reasons([Throughput, Latency]),
+    (maps:from_list([{reasons, Reasons} || Reasons =/= []]))#{
+      round => N,
       metrics => metrics(Throughput, Latency, Memory, Errors, Backpressure),
       accounting => #{throughput => maps:get(accounting, Throughput),
                       latency => maps:get(accounting, Latency)},
       throughput => figures([service_time], Throughput),
-      latency => figures([response_time, service_time, send_lag, announce_lag], Latency),
+      latency => figures([response_time, service_time, dispatch_lag], Latency),
       memory => Memory,
       errors => Errors,
       backpressure => Backpressure,
       warmup => maps:update_with(rps, fun(Rates) -> [rounded(R) || R <- Rates] end, Warmup),
       vm => vm(Result),
       evidence => rounded_floats(Evidence),
-      disturbed => router_bench_disturbed:reasons(Evidence)}.
+      disturbed => router_bench_disturbed:reasons(Evidence),
+      strays => lists:sum([maps:get(strays, Phase) || Phase <- [Throughput, Latency]])}.
+
+%% Of both phases together, the most frequent first.
+reasons(Phases) ->
+    Merged = lists:foldl(fun(#{outcome := Outcome, reason := Reason, count := Count} = One, Sum) ->
+                                 Key = {Outcome, Reason},
+                                 #{count := Before} = First = maps:get(Key, Sum, One#{count := 0}),
+                                 Sum#{Key => First#{count := Before + Count}}
+                         end, #{}, lists:append([Of || #{reasons := Of} <- Phases])),
+    Ranked = lists:sort([{-Count, Reason} || #{count := Count} = Reason <- maps:values(Merged)]),
+    [Reason || {_, Reason} <- lists:sublist(Ranked, ?REASONS_MAX)].
 
 figures(Quantities, #{duration_ns := DurationNs} = Phase) ->
     Percentiles = maps:map(fun(_, Snapshot) -> maps:remove(encoded, Snapshot) end,
@@ -186,7 +198,7 @@ histograms(N, #{throughput := Throughput, latency := Latency}) ->
      || {Phase, Quantity, Measured} <- [{throughput, service_time, Throughput},
                                         {latency, response_time, Latency},
                                         {latency, service_time, Latency},
-                                        {latency, send_lag, Latency}],
+                                        {latency, dispatch_lag, Latency}],
         #{encoded := Data} <- [maps:get(Quantity, Measured)]].
 
 series(N, #{samples := Samples}) ->
@@ -201,7 +213,7 @@ headline(Rounds) ->
 summary(Metric, Values) ->
     case lists:member(Metric, ?COUNTS) of
         true -> lists:sum(Values);
-        false -> median(Values)
+        false -> rounded_float(Metric, median(Values))
     end.
 
 by_metric([]) ->
@@ -217,7 +229,7 @@ median(Values) ->
     Middle = length(Sorted) div 2,
     case length(Sorted) rem 2 of
         1 -> lists:nth(Middle + 1, Sorted);
-        0 -> rounded((lists:nth(Middle, Sorted) + lists:nth(Middle + 1, Sorted)) / 2)
+        0 -> (lists:nth(Middle, Sorted) + lists:nth(Middle + 1, Sorted)) / 2
     end.
 
 accounting(Rounds) ->

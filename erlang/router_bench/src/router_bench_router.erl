@@ -1,45 +1,76 @@
 %% @doc The router's life around some work: started through its adapter, stopped whatever happens.
+%%
+%% A callback that does not return is named, with the limit that it exceeded. What it was doing cannot
+%% be undone, so its process is killed, and with it what is linked to it.
 -module(router_bench_router).
 
--export([with/2, counters/2]).
+-export([with/2, counters/2, control/3]).
 
 %% @doc Runs `Work' on a started router, in a process of its own that traps exits, and stops the
 %% router.
 -spec with(router_bench_plan:plan(), fun((router_bench_adapter:state()) -> Result)) ->
           Result | {error, term()} when Result :: {ok, term()} | {error, term()}.
-with(Plan, Work) ->
+with(#{callback_timeout_ms := LimitMs} = Plan, Work) ->
     Caller = self(),
-    {Pid, Monitor} = spawn_monitor(fun() -> Caller ! {self(), lifecycle(Plan, Work)} end),
+    {Pid, Monitor} = spawn_monitor(fun() ->
+        put(?MODULE, Caller),
+        Caller ! {self(), ended, lifecycle(Plan, Work)}
+    end),
+    watch(Pid, Monitor, LimitMs, none).
+
+%% While a callback runs, and nothing else of it is heard, there is a limit.
+watch(Pid, Monitor, LimitMs, Callback) ->
+    TimeoutMs = case Callback of
+                    none -> infinity;
+                    _ -> LimitMs
+                end,
     receive
-        {Pid, Result} ->
+        {Pid, calls, Called} ->
+            watch(Pid, Monitor, LimitMs, Called);
+        {Pid, returned} ->
+            watch(Pid, Monitor, LimitMs, none);
+        {Pid, ended, Result} ->
             erlang:demonitor(Monitor, [flush]),
             Result;
         {'DOWN', Monitor, process, Pid, Reason} ->
             {error, {round_died, Reason}}
+    after TimeoutMs ->
+            exit(Pid, kill),
+            receive {'DOWN', Monitor, process, Pid, _} -> ok end,
+            {error, {no_return, Callback, LimitMs}}
     end.
+
+%% Calls a callback of the adapter in the process that `with/2' made, within the limit.
+callback(Adapter, Function, Arguments) ->
+    Watcher = get(?MODULE),
+    Watcher ! {self(), calls, {Adapter, Function, length(Arguments)}},
+    Answer = apply(Adapter, Function, Arguments),
+    Watcher ! {self(), returned},
+    Answer.
 
 lifecycle(#{adapter := Adapter} = Plan, Work) ->
     process_flag(trap_exit, true),
     % This VM is fresh: of a module that is not loaded nothing seems exported.
     {module, Adapter} = code:ensure_loaded(Adapter),
-    try Adapter:init(router_bench_plan:adapter_options(Plan)) of
+    try callback(Adapter, init, [router_bench_plan:adapter_options(Plan)]) of
         {ok, State} ->
             try Work(State)
-            after Adapter:terminate(State)
+            after callback(Adapter, terminate, [State])
             end;
         {error, Reason} ->
-            {error, {adapter_failed, init, Reason}};
+            {error, {adapter_failed, {Adapter, init, 1}, {error, Reason}}};
         Other ->
             {error, {bad_return, {Adapter, init, 1}, Other}}
     catch
-        Class:Reason:Stack -> {error, {adapter_failed, Class, Reason, Stack}}
+        Class:Reason:Stack -> {error, {adapter_failed, {Adapter, init, 1}, {Class, Reason, Stack}}}
     end.
 
-%% @doc Reads the router's counters; an answer that is none of the contract's is an error.
+%% @doc Reads the router's counters; an answer that is none of the contract's is an error. Only in the
+%% process that `with/2' made.
 -spec counters(module(), router_bench_adapter:state()) ->
           {ok, router_bench_adapter:counters()} | {error, term()}.
 counters(Adapter, State) ->
-    Answer = Adapter:counters(State),
+    Answer = callback(Adapter, counters, [State]),
     IsCount = fun(_, Value) -> is_integer(Value) andalso Value >= 0 end,
     case is_map(Answer) andalso maps:with([errors_total, backpressure_active_total], Answer) of
         false ->
@@ -50,3 +81,10 @@ counters(Adapter, State) ->
                 _ -> {error, {bad_return, {Adapter, counters, 1}, Answer}}
             end
     end.
+
+%% @doc Makes the router meet an error or activate backpressure. Only in the process that `with/2'
+%% made.
+-spec control(errors_total | backpressure_active_total, module(), router_bench_adapter:state()) ->
+          term().
+control(Counter, Adapter, State) ->
+    callback(Adapter, control, [Counter, State]).

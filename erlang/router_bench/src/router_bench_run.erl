@@ -22,6 +22,9 @@
 %% What rounds may take longer than the longest so far, when the time to the next look is judged.
 -define(ROUND_RESERVE, 1.25).
 
+%% What a BEAM takes to start and to end, about.
+-define(BOOT_MS, 1000).
+
 -type role() :: frozen | candidate.
 -type side() :: #{role := role(), plan := router_bench_plan:plan(),
                   code := router_bench_frozen:code(), git := router_bench_env:git(),
@@ -89,20 +92,44 @@ control(#{plan := Plan, code := Code} = Side, DeadlineMs) ->
 
 %% A rate left open is chosen once for both sides, and by the frozen one where there is one.
 -spec calibrate(state()) -> result().
-calibrate(#{plan := #{rate_per_second := calibrate}, sides := [Side | _] = Sides,
-            deadline_ms := DeadlineMs} = State) ->
+calibrate(#{plan := #{rate_per_second := Rate, concurrency := Workers}, sides := [Side | _],
+            deadline_ms := DeadlineMs} = State)
+  when Rate =:= calibrate; Workers =:= calibrate ->
     #{plan := Plan, code := Code} = Side,
     case router_bench_peer:run(router_bench_calibration, Plan, Code, DeadlineMs) of
-        {ok, #{rps := Rps, rate_per_second := Rate}} ->
-            say(State, "calibration: ~b requests/s, so ~b arrivals/s~n", [round(Rps), Rate]),
-            At = fun(Of) -> Of#{rate_per_second := Rate} end,
-            rounds(maps:update_with(plan, At,
-                                    State#{sides := [maps:update_with(plan, At, S) || S <- Sides],
-                                           calibration_rps => Rps}));
-        {error, Reason} ->
-            finish(State#{ending := {failed, {calibration, Reason}}})
+        {ok, Found} -> settle(calibrated(Found, State));
+        {error, Reason} -> finish(State#{ending := {failed, {calibration, Reason}}})
     end;
 calibrate(State) ->
+    settle(State).
+
+%% What was given stays as it was given.
+calibrated(#{rps := Rps} = Found, #{plan := Plan} = State) ->
+    Open = [Key || Key <- [rate_per_second, concurrency], maps:get(Key, Plan) =:= calibrate],
+    #{plan := #{rate_per_second := Rate, concurrency := Workers}} = Planned =
+        planned(fun(Of) -> maps:merge(Of, maps:with(Open, Found)) end, State),
+    say(State, "calibration: ~s with ~b workers, so ~s arrivals/s in the open loop~n",
+        [router_bench_figures:text(rps, Rps), Workers, router_bench_figures:thousands(Rate)]),
+    Planned#{calibration_rps => Rps}.
+
+%% Changes the plan of the run and of each side.
+planned(Change, #{plan := Plan, sides := Sides} = State) ->
+    State#{plan := Change(Plan), sides := [maps:update_with(plan, Change, Side) || Side <- Sides]}.
+
+%% The open loop lasts as long as its rate needs; a run that cannot end in time does not begin.
+settle(#{plan := #{latency_ms := calibrate, rate_per_second := Rate}} = State) ->
+    #{plan := #{latency_ms := LatencyMs} = Plan, sides := Sides} = Settled =
+        planned(fun router_bench_calibration:settled/1, State),
+    #{rounds := Rounds, looks := Looks, warmup_ms := WarmupMs, throughput_ms := ThroughputMs} = Plan,
+    RunMs = hd(Looks ++ [Rounds]) * length(Sides)
+        * (?BOOT_MS + 3 * WarmupMs div 2 + ThroughputMs + LatencyMs),
+    case left_ms(State) of
+        LeftMs when RunMs > LeftMs ->
+            finish(Settled#{ending := {failed, {latency_too_long, Rate, LatencyMs, RunMs, LeftMs}}});
+        _ ->
+            rounds(Settled)
+    end;
+settle(State) ->
     rounds(State).
 
 -spec rounds(state()) -> result().
@@ -227,7 +254,7 @@ finish(#{ending := Ending} = State) ->
             {ok, maps:get(candidate, Reports)};
         {{ok, Reports}, {failed, Reason}} ->
             print_tables(Reports, State),
-            Text = router_bench_report:failure_text(Reason),
+            Text = router_bench_failure:sentence(Reason),
             {error, {failed, Text, maps:get(candidate, Reports)}};
         {{error, Message}, _} ->
             {error, {not_written, Message}}
@@ -303,11 +330,11 @@ figures(#{rounds := Measured}) ->
     #{metrics := Metrics} = lists:last(Measured),
     Figure = fun(Key) ->
                      case Metrics of
-                         #{Key := Value} -> io_lib:format("~w", [Value]);
+                         #{Key := Value} -> router_bench_figures:text(Key, Value);
                          #{} -> "not measured"
                      end
              end,
-    io_lib:format("~s requests/s, p95 ~s ms, p99 ~s ms, ~s MB",
+    io_lib:format("~s, p95 ~s, p99 ~s, ~s",
                   [Figure(Key) || Key <- [rps, latency_p95_ms, latency_p99_ms,
                                           mem_mb_total_erlang]]).
 

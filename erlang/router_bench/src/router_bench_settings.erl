@@ -40,6 +40,7 @@ numbers() ->
      {"PERF_LATENCY_MS", latency_ms, 10, 600000},
      {"PERF_RATE", rate_per_second, 1, 1000000},
      {"PERF_CONCURRENCY", concurrency, 1, 10000},
+     {"PERF_CALLBACK_TIMEOUT_MS", callback_timeout_ms, 100, 3600000},
      {"PERF_KEY_COUNT", key_count, 1, 1 bsl 32},
      {"PERF_SEED", seed, 0, 1 bsl 53}].
 

@@ -3,43 +3,70 @@
 
 -export([format/1]).
 
-%% @doc The headline figures with their spread over rounds, and what became of the requests.
+%% @doc The headline figures with their spread over rounds, what stands beside them, and what became
+%% of the requests. Of a run that measured nothing, why.
 -spec format(router_bench_report:report()) -> unicode:chardata().
+format(#{run := Run, rounds := []}) ->
+    io_lib:format("~nnothing was measured: ~ts~n", [ending(Run)]);
 format(#{metrics := Metrics, run := Run, rounds := Rounds} = Report) ->
     Spread = case Report of
                  #{diagnostics := #{spread_pct := Pct}} -> Pct;
                  #{} -> #{}
              end,
     [io_lib:format("~n~-28s ~14s  ~s~n", ["metric", "median", "spread over rounds"]),
-     [row(Metric, Unit, Metrics, Spread)
-      || {Metric, Unit} <- [{latency_p95_ms, "ms"}, {latency_p99_ms, "ms"}, {rps, "/s"},
-                            {mem_mb_total_erlang, "MB"}, {errors_total, ""},
-                            {backpressure_active_total, ""}]],
+     [row(Metric, Metrics, Spread)
+      || Metric <- [latency_p95_ms, latency_p99_ms, rps, mem_mb_total_erlang, errors_total,
+                    backpressure_active_total]],
+     beside(Rounds),
      [requests(Report) || is_map_key(accounting, Report)],
+     reasons(Rounds),
      disturbed(Rounds),
      io_lib:format("~b rounds in ~.1f s: ~ts~n",
                    [length(Rounds), maps:get(duration_ms, Run) / 1000, ending(Run)])].
 
-row(Metric, Unit, Metrics, Spread) ->
+row(Metric, Metrics, Spread) ->
     Value = case Metrics of
-                #{Metric := Count} when is_integer(Count) -> integer_to_list(Count);
-                #{Metric := Figure} -> io_lib:format("~.3f", [Figure]);
+                #{Metric := Figure} -> router_bench_figures:text(Metric, Figure);
                 #{} -> "not measured"
             end,
     Pct = case Spread of
               #{Metric := Deviation} -> io_lib:format("~.1f %", [Deviation]);
               #{} -> ""
           end,
-    io_lib:format("~-28s ~14s~s  ~s~n", [Metric, Value, pad(Unit), Pct]).
+    io_lib:format("~-28s ~14s  ~s~n", [Metric, Value, Pct]).
 
-pad("") -> "   ";
-pad(Unit) -> " " ++ Unit.
+%% Percentiles of the open loop, each the median over rounds; of the maximum the largest.
+beside(Rounds) ->
+    Keys = [p50_ns, p95_ns, p99_ns, p999_ns, max_ns],
+    Rows = [{Quantity, [figure(Key, Quantity, Rounds) || Key <- Keys]}
+            || Quantity <- [response_time, service_time, dispatch_lag]],
+    [io_lib:format("~-14s ~11s ~11s ~11s ~11s ~11s~n",
+                   ["open loop", "p50", "p95", "p99", "p99.9", "max"]),
+     [io_lib:format("~-14s ~11s ~11s ~11s ~11s ~11s~n", [Quantity | Cells])
+      || {Quantity, Cells} <- Rows]].
+
+figure(Key, Quantity, Rounds) ->
+    case {Key, lists:sort([Ns || #{latency := #{Quantity := #{Key := Ns}}} <- Rounds])} of
+        {_, []} -> "-";
+        {max_ns, Sorted} -> milliseconds(lists:last(Sorted));
+        {_, Sorted} -> milliseconds(lists:nth(length(Sorted) div 2 + 1, Sorted))
+    end.
+
+milliseconds(Ns) ->
+    router_bench_figures:text(latency_p95_ms, Ns / 1.0e6).
 
 requests(#{accounting := Accounting}) ->
-    [io_lib:format("~-11s ~b offered = ~b ok + ~b error + ~b timeout + ~b rejected + ~b skipped~n",
-                   [Phase | [maps:get(Key, maps:get(Phase, Accounting))
+    [io_lib:format("~-11s ~s offered = ~s ok + ~s error + ~s timeout + ~s rejected + ~s skipped~n",
+                   [Phase | [router_bench_figures:thousands(maps:get(Key, maps:get(Phase, Accounting)))
                              || Key <- [offered, ok, error, timeout, rejected, skipped]]])
      || Phase <- [throughput, latency]].
+
+%% Why requests failed, with a sample of each; of each round.
+reasons(Rounds) ->
+    [io_lib:format("round ~b     ~s ~s: ~ts, for example ~ts~n",
+                   [N, router_bench_figures:thousands(Count), Outcome, Reason, Sample])
+     || #{round := N, reasons := Reasons} <- Rounds,
+        #{outcome := Outcome, reason := Reason, count := Count, sample := Sample} <- Reasons].
 
 %% How many rounds were disturbed and why; nothing where none was.
 disturbed(Rounds) ->

@@ -249,7 +249,7 @@ what_was_not_seen_is_no_reason(_Config) ->
 every_round_has_evidence_and_the_gate_knows_every_reason(_Config) ->
     {ok, #{rounds := Rounds} = Report} =
         router_bench:run(#{adapter => toy_adapter, rounds => 2, warmup_ms => 20,
-                           throughput_ms => 50, latency_ms => 100, rate_per_second => 1000,
+                           throughput_ms => 50, latency_ms => 100, rate_per_second => 1000, concurrency => 4,
                            quiet => true}),
     2 = length(Rounds),
     [#{hiccups := #{native := #{count := _}, beam := #{count := _}}, machine := #{},

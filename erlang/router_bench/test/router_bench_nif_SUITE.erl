@@ -8,10 +8,9 @@
          a_million_recorders_come_and_go/1,
          a_recorder_outlives_its_owner_and_goes_with_its_last_reference/1,
          an_empty_recorder_has_no_percentiles/1,
-         quantiles_out_of_range_are_badarg/1,
          stop_gives_what_it_recorded/1,
-         the_pacer_announces_every_arrival_in_turn/1,
-         a_pacer_ends_with_its_owner/1,
+         every_arrival_goes_to_a_worker_once_and_the_slices_add_up/1,
+         a_sleeping_dispatcher_is_woken_and_its_thread_ends_with_it/1,
          a_vm_that_halts_while_threads_run_ends_in_order/1,
          a_report_that_the_gate_would_refuse_is_not_written/1,
          a_term_that_is_no_json_is_badarg_however_deep/1]).
@@ -21,21 +20,21 @@ all() ->
 
 wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
     Recorder = router_bench_nif:recorder_new(1),
-    InFlight = router_bench_nif:in_flight_new(1),
+    Dispatch = router_bench_nif:dispatch_new(1, Recorder, Recorder, Recorder),
     Port = hd(erlang:ports()),
     Wrong = [atom, "", [a | b], <<>>, <<1:3>>, {}, {1}, {1, 2}, {1, 2, 3}, #{}, #{a => b}, 1.5, -1,
              -(1 bsl 70), 1 bsl 63, 1 bsl 70, self(), Port, make_ref(), fun() -> ok end, Recorder,
-             InFlight],
-    Functions = [{stop, [recorder, ns]}, {record, [recorder, ns]}, {leave, [in_flight, worker]},
+             Dispatch],
+    Functions = [{stop, [recorder, ns]}, {record, [recorder, ns]}, {poll, [dispatch]},
+                 {ready, [dispatch, worker]}, {answered, [dispatch, worker, ns, outcome]},
                  {recorder_new, [threads]}, {recorder_snapshot, [recorder]},
-                 {recorder_quantiles, [recorder, quantiles]}, {in_flight_new, [threads]},
-                 {in_flight_total, [in_flight]},
-                 {pacer_start, [in_flight, recorder, pids, schedule, count, count]},
-                 {pacer_stop, [pacer]}, {pacer_counts, [pacer]}, {hiccup_stop, [pacer]},
+                 {recorder_slice, [recorder]},
+                 {dispatch_new, [threads, recorder, recorder, recorder]},
+                 {dispatch_begin, [dispatch, schedule, count]}, {dispatch_end, [thread]},
+                 {dispatch_counts, [dispatch]}, {hiccup_stop, [thread]},
                  {report_encode, [report]}, {report_write, [path, report]}],
-    Right = #{recorder => Recorder, in_flight => InFlight, ns => 1, worker => 0, threads => 1,
-              quantiles => [0.5], pids => [self()], schedule => {constant, 0, 0, 1}, count => 1,
-              pacer => none,
+    Right = #{recorder => Recorder, dispatch => Dispatch, ns => 1, worker => 0, threads => 1,
+              outcome => 0, schedule => {constant, 0, 0, 1}, count => 1, thread => none,
               report => #{}, path => <<"unused">>},
     Called = [begin
                   Good = [maps:get(K, Right) || K <- Kinds],
@@ -49,14 +48,12 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
               end
               || {Name, Kinds} <- Functions,
                  {Position, Kind} <- lists:zip(lists:seq(1, length(Kinds)), Kinds),
-                 Term <- Wrong, not is_right(Kind, Term, Recorder, InFlight)],
+                 Term <- Wrong, not is_right(Kind, Term, Recorder, Dispatch)],
     true = length(Called) > 300,
     0 = maps:get(count, router_bench_nif:recorder_snapshot(Recorder)).
 
 is_right(recorder, Term, Recorder, _) -> Term =:= Recorder;
-is_right(in_flight, Term, _, InFlight) -> Term =:= InFlight;
-is_right(quantiles, Term, _, _) -> Term =:= "";
-is_right(pids, Term, _, _) -> Term =:= "";
+is_right(dispatch, Term, _, Dispatch) -> Term =:= Dispatch;
 is_right(report, Term, _, _) -> is_map(Term);
 is_right(path, Term, _, _) -> is_binary(Term);
 is_right(_, _, _, _) -> false.
@@ -147,16 +144,16 @@ the_recorder_agrees_with_an_erlang_oracle(_Config) ->
     Recorder = router_bench_nif:recorder_new(1),
     lists:foreach(fun(Ns) -> Ns = router_bench_nif:record(Recorder, Ns) end, Times),
     Sorted = list_to_tuple(lists:sort([min(Ns, 60000000000) || Ns <- Times])),
-    Quantiles = [0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0],
-    Found = router_bench_nif:recorder_quantiles(Recorder, Quantiles),
+    Count = length(Times),
+    Clamped = length([Ns || Ns <- Times, Ns > 60000000000]),
+    #{count := Count, clamped := Clamped} = Found = router_bench_nif:recorder_snapshot(Recorder),
     [begin
          Rank = max(1, ceil(Q * tuple_size(Sorted))),
          Exact = element(Rank, Sorted),
+         Ns = maps:get(Key, Found),
          true = Ns >= Exact andalso Ns =< Exact + Exact div 1000 + 1
-     end || {Q, Ns} <- lists:zip(Quantiles, Found)],
-    Count = length(Times),
-    Clamped = length([Ns || Ns <- Times, Ns > 60000000000]),
-    #{count := Count, clamped := Clamped} = router_bench_nif:recorder_snapshot(Recorder).
+     end || {Q, Key} <- [{0.5, p50_ns}, {0.9, p90_ns}, {0.95, p95_ns}, {0.99, p99_ns},
+                         {0.999, p999_ns}]].
 
 a_recorder_outlives_its_owner_and_goes_with_its_last_reference(_Config) ->
     Self = self(),
@@ -199,17 +196,10 @@ resident_kb() ->
 
 an_empty_recorder_has_no_percentiles(_Config) ->
     Recorder = router_bench_nif:recorder_new(0),
-    [] = router_bench_nif:recorder_quantiles(Recorder, [0.5]),
+    [clamped, count, time_went_backwards] =
+        lists:sort(maps:keys(router_bench_nif:recorder_slice(Recorder))),
     Snapshot = router_bench_nif:recorder_snapshot(Recorder),
     [clamped, count, encoded, time_went_backwards] = lists:sort(maps:keys(Snapshot)).
-
-quantiles_out_of_range_are_badarg(_Config) ->
-    Recorder = router_bench_nif:recorder_new(1),
-    [try router_bench_nif:recorder_quantiles(Recorder, [Q]) of
-         Result -> ct:fail({Q, Result})
-     catch
-         error:badarg -> ok
-     end || Q <- [-0.1, 1.1, 95, nan]].
 
 stop_gives_what_it_recorded(_Config) ->
     Recorder = router_bench_nif:recorder_new(1),
@@ -220,54 +210,71 @@ stop_gives_what_it_recorded(_Config) ->
     0 = router_bench_nif:stop(Recorder, router_bench_nif:now() + 3600000000000),
     #{count := 1, time_went_backwards := 1} = router_bench_nif:recorder_snapshot(Recorder).
 
-the_pacer_announces_every_arrival_in_turn(_Config) ->
-    Self = self(),
-    Workers = [spawn_link(fun() -> forward(Self, N) end) || N <- [0, 1, 2]],
-    InFlight = router_bench_nif:in_flight_new(3),
-    Start = router_bench_nif:now(),
-    Lag = router_bench_nif:recorder_new(0),
-    Schedule = {constant, 0, Start, 10000},
-    Pacer = router_bench_nif:pacer_start(InFlight, Lag, Workers, Schedule, 300, 1000),
-    Arrivals = lists:sort([receive {arrived, N, Ns} -> {Ns, N} end || _ <- lists:seq(1, 300)]),
-    Arrivals = [{Start + I * 100000, I rem 3} || I <- lists:seq(0, 299)],
-    receive pacer_finished -> ok end,
-    #{offered := 300, skipped := 0} = router_bench_nif:pacer_counts(Pacer),
-    #{count := 300} = router_bench_nif:recorder_snapshot(Lag),
-    300 = router_bench_nif:in_flight_total(InFlight),
-    0 = router_bench_nif:leave(InFlight, 0),
-    299 = router_bench_nif:in_flight_total(InFlight),
-    [begin unlink(W), exit(W, kill) end || W <- Workers].
+every_arrival_goes_to_a_worker_once_and_the_slices_add_up(_Config) ->
+    process_flag(trap_exit, true),
+    [Response, Service, Lag] = [router_bench_nif:recorder_new(4) || _ <- [1, 2, 3]],
+    Dispatch = router_bench_nif:dispatch_new(64, Response, Service, Lag),
+    Tally = router_bench_outcome:new(),
+    Context = #{adapter => toy_adapter, state => #{planted => none, always => none, mishap => none, answer => ok}},
+    Dispatcher = router_bench_dispatcher:start_link(Context, Dispatch, Tally, 64),
+    Slices = [begin
+                  Schedule = {Spacing, 1},
+                  ok = router_bench_dispatcher:run(Dispatcher, Schedule, router_bench_nif:now(),
+                                                   {Rate, Arrivals}, 5000),
+                  receive {Dispatcher, finished, _} -> ok end,
+                  #{offered := Arrivals, skipped := Skipped, error := 0, timeout := 0,
+                    rejected := 0, in_flight := 0} = router_bench_nif:dispatch_counts(Dispatch),
+                  #{count := Count} = router_bench_nif:recorder_slice(Response),
+                  Arrivals = Count + Skipped,
+                  Count
+              end || {Spacing, Rate, Arrivals} <- [{constant, 1000, 30}, {constant, 10000, 300},
+                                                   {poisson, 1000, 30}, {poisson, 50000, 1000},
+                                                   {constant, 1000000, 5000}, {constant, 100, 1}]],
+    Sum = lists:sum(Slices),
+    #{count := Sum} = router_bench_nif:recorder_snapshot(Response),
+    #{count := Sum} = router_bench_nif:recorder_snapshot(Service),
+    #{count := Lagged} = router_bench_nif:recorder_snapshot(Lag),
+    true = Lagged =< Sum,
+    ok = router_bench_dispatcher:stop(Dispatcher),
+    receive Unexpected -> ct:fail(Unexpected) after 0 -> ok end.
 
-forward(To, N) ->
-    receive Ns when is_integer(Ns) -> To ! {arrived, N, Ns} end,
-    forward(To, N).
-
-a_pacer_ends_with_its_owner(_Config) ->
-    Worker = spawn_link(fun() -> receive stop -> ok end end),
+a_sleeping_dispatcher_is_woken_and_its_thread_ends_with_it(_Config) ->
     Self = self(),
+    [Response, Service, Lag] = [router_bench_nif:recorder_new(0) || _ <- [1, 2, 3]],
+    Dispatch = router_bench_nif:dispatch_new(1, Response, Service, Lag),
     {Owner, Monitor} =
         spawn_monitor(fun() ->
-            InFlight = router_bench_nif:in_flight_new(1),
-            Later = router_bench_nif:now() + 3600000000000,
-            Lag = router_bench_nif:recorder_new(0),
-            Pacer = router_bench_nif:pacer_start(InFlight, Lag, [Worker], {poisson, 0, Later, 1}, 1,
-                                                 1),
-            Self ! {pacer, Pacer},
+            % An arrival a second: two to be woken for, and then a long time until the third.
+            Waker = router_bench_nif:dispatch_begin(Dispatch, {constant, 0, router_bench_nif:now(), 1},
+                                                    1000),
+            -4 = router_bench_nif:poll(Dispatch),
+            0 = router_bench_nif:ready(Dispatch, 0),
+            0 = hand(Dispatch),
+            0 = router_bench_nif:answered(Dispatch, 0, router_bench_nif:start(), 0),
+            -3 = router_bench_nif:poll(Dispatch),
+            receive wake -> ok end,
+            0 = hand(Dispatch),
+            Self ! {waker, Waker},
             receive never -> ok end
         end),
     % Held here, so that it is the owner's end and not the last reference that ends the thread.
-    Pacer = receive {pacer, P} -> P end,
-    true = pacing_threads() > 0,
+    Waker = receive {waker, W} -> W end,
+    true = waking_threads() > 0,
     exit(Owner, kill),
     receive {'DOWN', Monitor, process, Owner, killed} -> ok end,
-    ok = wait_until(fun() -> pacing_threads() =:= 0 end, 500),
-    #{offered := 0} = router_bench_nif:pacer_counts(Pacer),
-    Worker ! stop.
+    ok = wait_until(fun() -> waking_threads() =:= 0 end, 500),
+    ok = router_bench_nif:dispatch_end(Waker).
+
+hand(Dispatch) ->
+    case router_bench_nif:poll(Dispatch) of
+        -1 -> erlang:yield(), hand(Dispatch);
+        Other -> Other
+    end.
 
 %% Linux keeps 15 characters of a thread's name.
-pacing_threads() ->
+waking_threads() ->
     Names = [file:read_file(F) || F <- filelib:wildcard("/proc/self/task/*/comm")],
-    length([found || {ok, <<"router_bench_pa", _/binary>>} <- Names]).
+    length([found || {ok, <<"router_bench_wa", _/binary>>} <- Names]).
 
 wait_until(Condition, Tries) ->
     case Condition() of
@@ -276,15 +283,13 @@ wait_until(Condition, Tries) ->
         false -> timeout
     end.
 
-%% A pacer in the middle of a million announcements a second, and a meter; a crash would show as a
-%% signal.
+%% A waker in the middle of its sleep, and a meter; a crash would show as a signal.
 a_vm_that_halts_while_threads_run_ends_in_order(_Config) ->
     Expression =
         "_ = router_bench_nif:hiccup_start(),"
-        " Sinks = [spawn(fun F() -> receive _ -> F() end end) || _ <- [1, 2, 3, 4]],"
-        " _ = router_bench_nif:pacer_start(router_bench_nif:in_flight_new(4),"
-        " router_bench_nif:recorder_new(0), Sinks,"
-        " {constant, 0, router_bench_nif:now(), 1000000}, 100000000, 1000000000),"
+        " R = router_bench_nif:recorder_new(0),"
+        " _ = router_bench_nif:dispatch_begin(router_bench_nif:dispatch_new(4, R, R, R),"
+        " {constant, 0, router_bench_nif:now(), 1000}, 100000000),"
         " timer:sleep(30), halt(7).",
     Erl = filename:join([code:root_dir(), "bin", "erl"]),
     Ebin = filename:dirname(code:which(router_bench_nif)),

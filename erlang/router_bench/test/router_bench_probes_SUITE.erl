@@ -297,7 +297,7 @@ absent_stays_absent_in_figures_and_series(_Config) ->
 run(More) ->
     {ok, Report} = router_bench:run(
                      maps:merge(#{adapter => toy_adapter, rounds => 1, warmup_ms => 20,
-                                  throughput_ms => 100, latency_ms => 200, rate_per_second => 2000,
+                                  throughput_ms => 100, latency_ms => 200, rate_per_second => 2000, concurrency => 16,
                                   drain_timeout_ms => 300, sample_interval_ms => 10,
                                   quiet => true}, More)),
     {ok, _Json} = router_bench_nif:report_encode(Report), % the strict reader takes it

@@ -62,7 +62,7 @@ options(Config, More) ->
     Replay = #{lib_dir => proplists:get_value(frozen, Config), commit => ?COMMIT, tree => ?TREE,
                report_file => file(Config, "frozen.json")},
     maps:merge(#{adapter => twin_adapter, rounds => 2, warmup_ms => 20, throughput_ms => 50,
-                 latency_ms => 100, rate_per_second => 1000, drain_timeout_ms => 300,
+                 latency_ms => 100, rate_per_second => 1000, concurrency => 4, drain_timeout_ms => 300,
                  control => false, quiet => true, report_file => file(Config, "candidate.json"),
                  replay => Replay}, More).
 
@@ -114,7 +114,7 @@ a_frozen_build_that_is_not_what_runs_fails_the_run(Config) ->
     #{replay := Replay} = options(Config, #{}),
     {error, {failed, Reason, #{rounds := []}}} =
         run(Config, #{replay => Replay#{lib_dir := LibDir}}),
-    true = says(Reason, "round,1,frozen,{not_frozen,toy_twin").
+    true = says(Reason, "round 1, the frozen build: module toy_twin of the frozen build came from").
 
 an_application_that_needs_the_bench_never_comes_from_the_frozen_build(Config) ->
     LibDir = file(Config, "with_bench"),
@@ -170,12 +170,14 @@ one_side_that_fails_ends_the_run_and_both_reports_say_so(Config) ->
          {error, {failed, Reason, #{run := #{status := failed}, rounds := [],
                                     pairing := #{went_first := []}}}} =
              run(Config, More#{replay => Replay#{lib_dir := LibDir}}),
-         true = says(Reason, ["round,1,", Role]),
+         true = says(Reason, Side),
          Json = frozen_json(Config),
          true = says(Json, "\"status\": \"failed\""),
-         true = says(Json, ["round,1,", Role]),
+         true = says(Json, Side),
          [] = listed(Json, "went_first")
-     end || {Role, More} <- [{"frozen", #{}}, {"candidate", #{fault => "crash_after=10"}}]].
+     end || {Role, Side, More} <- [{"frozen", "round 1, the frozen build: ", #{}},
+                                   {"candidate", "round 1, the candidate: ",
+                                    #{fault => "crash_after=10"}}]].
 
 both_reports_are_on_disk_unfinished_from_the_start(Config) ->
     Copy = file(Config, "copy.json"),
@@ -219,8 +221,8 @@ a_look_command_is_given_complete_reports_that_are_gone_afterwards(Config) ->
 a_look_command_that_cannot_start_or_hangs_fails_the_run(Config) ->
     {error, {failed, Reason, #{rounds := [_]}}} =
         run(Config, #{looks => [1], look_command => ["/no/such/program"]}),
-    true = says(Reason, "look,1,{look_not_started"),
-    true = says(frozen_json(Config), "look_not_started"),
+    true = says(Reason, "the look after 1 rounds: /no/such/program could not be started: enoent"),
+    true = says(frozen_json(Config), "could not be started"),
     PidFile = file(Config, "sleeper.pid"),
     Hangs = ["sleep 600 & echo $! > '", PidFile, "'; wait"],
     {error, look_timeout} = router_bench_look:run(shell(Hangs), [], 1000),

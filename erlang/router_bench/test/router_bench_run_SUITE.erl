@@ -7,7 +7,13 @@
          the_warm_up_says_where_it_ended/1,
          poisson_arrivals_are_all_accounted_for/1,
          a_rate_left_open_is_calibrated_once_for_all_rounds/1,
-         a_calibrated_rate_is_a_tenth_in_two_digits_up_to_the_pacers_limit/1,
+         a_calibrated_rate_is_a_tenth_in_two_digits_up_to_a_limit/1,
+         workers_are_doubled_until_throughput_grows_no_more/1,
+         an_open_loop_left_open_lasts_as_long_as_its_p99_takes_or_the_run_says_the_setting/1,
+         arrivals_beyond_the_most_in_flight_are_skipped_and_counted/1,
+         a_failure_is_told_with_its_reason_and_a_sample/1,
+         strays_are_counted_and_thrown_away/1,
+         slow_requests_of_others_delay_no_arrival/1,
          a_rate_is_found_in_a_peer_that_is_gone_afterwards/1,
          a_counter_that_the_adapter_cannot_read_is_absent_not_zero/1,
          an_error_is_no_success_and_no_latency_sample/1,
@@ -18,6 +24,7 @@
          whoever_dies_ends_the_round_with_a_reason_and_a_report/1,
          a_worker_that_hangs_is_a_timeout_and_not_lost/1,
          an_adapter_that_does_not_start_is_a_failed_run/1,
+         a_callback_that_does_not_return_is_named_with_its_limit/1,
          a_run_out_of_time_is_a_failed_run/1,
          a_run_that_is_killed_leaves_an_unfinished_report_and_no_process/1,
          a_report_that_cannot_be_written_ends_the_run_before_it_begins/1]).
@@ -31,7 +38,7 @@ all() ->
 %% A round of half a second.
 options(More) ->
     maps:merge(#{adapter => toy_adapter, rounds => 1, warmup_ms => 20, throughput_ms => 100,
-                 latency_ms => 200, rate_per_second => 2000, drain_timeout_ms => 300,
+                 latency_ms => 200, rate_per_second => 2000, concurrency => 16, drain_timeout_ms => 300,
                  quiet => true}, More).
 
 run(More) ->
@@ -70,17 +77,17 @@ every_request_is_accounted_for(_Config) ->
     #{offered := Offered, ok := Offered, error := 0, timeout := 0, rejected := 0, skipped := 0} =
         Closed,
     #{offered := 800, ok := 800, error := 0, timeout := 0, rejected := 0, skipped := 0} = Open,
-    [#{latency := #{response_time := #{count := 400}, send_lag := #{count := 400},
+    [#{latency := #{response_time := #{count := 400}, dispatch_lag := #{count := _},
                     service_time := #{count := 400}}} = _Round || _Round <- Rounds].
 
 a_dead_counter_fails_the_run_and_names_the_callback(_Config) ->
     {ok, #{controls := #{errors_total := alive, backpressure_active_total := alive}}} = run(#{}),
     [begin
          {error, {failed, Reason, #{rounds := []}}} = toy(#{dead_counters => [Counter]}),
-         {match, _} = re:run(Reason, "dead_counter,{toy_adapter,counters,1}," ++ atom_to_list(Counter))
+         {match, _} = re:run(Reason, "counters/1 of toy_adapter did not count the " ++ atom_to_list(Counter))
      end || Counter <- [errors_total, backpressure_active_total]],
     {error, {failed, Hidden, _}} = toy(#{hidden_counters => [errors_total]}),
-    {match, _} = re:run(Hidden, "dead_counter").
+    {match, _} = re:run(Hidden, "did not count the errors_total").
 
 an_adapter_without_controls_is_said_to_have_none(_Config) ->
     {ok, #{controls := #{errors_total := not_offered, backpressure_active_total := not_offered}}} =
@@ -111,15 +118,65 @@ a_rate_left_open_is_calibrated_once_for_all_rounds(_Config) ->
                                          adapter_options => #{dead_counters => [errors_total]}}),
     false = is_map_key(load, Failed).
 
-a_calibrated_rate_is_a_tenth_in_two_digits_up_to_the_pacers_limit(_Config) ->
+a_calibrated_rate_is_a_tenth_in_two_digits_up_to_a_limit(_Config) ->
     [Rate = router_bench_calibration:rate(Rps)
      || {Rps, Rate} <- [{1.0e6, 10000}, {100000.0, 10000}, {99999.0, 9900}, {12345.0, 1200},
                         {999.0, 99}, {10.0, 1}, {0.5, 1}]].
 
+workers_are_doubled_until_throughput_grows_no_more(_Config) ->
+    Trials = fun(Serves) -> fun(Workers) -> {ok, Serves(Workers)} end end,
+    % A processor for each of two, a router that sleeps, one that serves one after the other.
+    {ok, 2} = router_bench_calibration:workers(Trials(fun(W) -> min(W, 2) * 1000 end)),
+    {ok, 64} = router_bench_calibration:workers(Trials(fun(W) -> min(W * 500, 32000) end)),
+    {ok, 1} = router_bench_calibration:workers(Trials(fun(_) -> 1000 end)),
+    {ok, 1024} = router_bench_calibration:workers(Trials(fun(W) -> W end)),
+    {error, no} = router_bench_calibration:workers(fun(_) -> {error, no} end),
+    {ok, #{load := #{concurrency := Workers}}} = run(#{concurrency => calibrate}),
+    true = Workers >= 1.
+
+an_open_loop_left_open_lasts_as_long_as_its_p99_takes_or_the_run_says_the_setting(_Config) ->
+    5000 = router_bench_calibration:latency_ms(10000),
+    true = router_bench_calibration:latency_ms(260) >= 20000 * 1000 div 260,
+    {error, {failed, Reason, #{rounds := []}}} =
+        run(#{latency_ms => calibrate, rate_per_second => 100, timeout_ms => 60000}),
+    {match, _} = re:run(Reason, "at 100 arrivals/s is 210 s of open loop a round"),
+    {match, _} = re:run(Reason, "set PERF_TIMEOUT_SECONDS=[0-9]+").
+
+arrivals_beyond_the_most_in_flight_are_skipped_and_counted(_Config) ->
+    {ok, #{accounting := #{latency := Latency}}} =
+        run(#{adapter => hanging_adapter, max_in_flight => 3}),
+    #{offered := 400, timeout := 3, skipped := 397, ok := 0} = Latency.
+
+a_failure_is_told_with_its_reason_and_a_sample(_Config) ->
+    {ok, #{rounds := [#{reasons := [Reason]}]} = Report} =
+        toy(#{answer => {error, {no_route, <<"here">>}}}),
+    #{outcome := error, reason := <<"no_route">>, sample := <<"{no_route,<<\"here\">>}">>} = Reason,
+    {match, _} = re:run(router_bench_table:format(Report), "error: no_route, for example"),
+    [begin
+         {ok, #{rounds := [#{reasons := [Raised]}]}} =
+             run(#{warmup_ms => 10, adapter_options => #{always => Mishap}}),
+         #{outcome := error, reason := Kind, sample := Sample} = Raised,
+         {match, _} = re:run(Sample, "planned in toy_adapter:happen/1")
+     end || {Mishap, Kind} <- [{raises, <<"error:planned">>}, {throws, <<"throw:planned">>}]].
+
+strays_are_counted_and_thrown_away(_Config) ->
+    {ok, #{accounting := #{latency := #{ok := 400}}, rounds := [#{strays := Strays}]}} =
+        run(#{adapter_options => #{always => stray}}),
+    true = Strays >= 400,
+    {ok, #{rounds := [#{strays := 0}]}} = run(#{}).
+
+%% Every tenth request takes 100 ms; with a fixed worker for each arrival the others would wait.
+slow_requests_of_others_delay_no_arrival(_Config) ->
+    {ok, #{accounting := #{latency := #{ok := 400, skipped := 0}},
+           rounds := [#{latency := #{response_time := #{p50_ns := P50, p99_ns := P99}}}]}} =
+        run(#{adapter_options => #{always => {slow, 10, 100}}, warmup_ms => 10}),
+    true = P50 < 100000000,
+    true = P99 >= 100000000.
+
 a_rate_is_found_in_a_peer_that_is_gone_afterwards(_Config) ->
     {ok, #{rate_per_second := Rate, trials := [_ | _]}} =
         router_bench:find_rate(options(#{latency_ms => 20, p99_limit_us => 60000000,
-                                         max_in_flight => 1000000})),
+                                         max_in_flight => 100000})),
     nothing_is_left(),
     true = Rate > 0,
     {error, {unknown_option, limit}} = router_bench:find_rate(#{adapter => toy_adapter, limit => 1}).
@@ -143,8 +200,10 @@ an_error_is_no_success_and_no_latency_sample(_Config) ->
              lists:sort(maps:keys(Metrics)),
          Errors = Closed + 400,
          #{errors_total := Errors} = Metrics,
-         #{latency := #{response_time := #{count := 0}, send_lag := #{count := 400}}} = Round
-     end || {Answer, Outcome} <- [{{error, planned}, error}, {{error, timeout}, timeout}]].
+         #{latency := #{response_time := #{count := 0}},
+           reasons := [#{outcome := Outcome, reason := Reason, count := Errors}]} = Round
+     end || {Answer, Outcome, Reason} <- [{{error, planned}, error, <<"planned">>},
+                                          {{error, timeout}, timeout, <<"timeout">>}]].
 
 what_the_router_rejects_is_no_error(_Config) ->
     {ok, #{metrics := #{errors_total := 0} = Metrics, accounting := #{latency := Open}}} =
@@ -183,11 +242,11 @@ whoever_dies_ends_the_round_with_a_reason_and_a_report(Config) ->
          {ok, Json} = file:read_file(File),
          {match, _} = re:run(Json, "\"status\": \"failed\"")
      end || {Name, More, Expected} <-
-                [{"worker", mishap(worker_dies), "worker_died,killed"},
-                 {"adapter", mishap(bad_return), "bad_return,{toy_adapter,route,2},surprise"},
-                 {"router", #{fault => "crash_after=100"}, "router_died,toy_router,killed"},
-                 {"halt", mishap(halts), "peer_died"},
-                 {"kill", mishap(os_kill), "peer_died"}]].
+                [{"worker", mishap(worker_dies), "a worker of the load died of killed"},
+                 {"adapter", mishap(bad_return), "route/2 of toy_adapter answered surprise"},
+                 {"router", #{fault => "crash_after=100"}, "process toy_router died of killed"},
+                 {"halt", mishap(halts), "BEAM .a peer of the bench. died"},
+                 {"kill", mishap(os_kill), "BEAM .a peer of the bench. died"}]].
 
 mishap(What) ->
     #{adapter_options => #{mishap => What, on => 100}}.
@@ -199,18 +258,28 @@ a_worker_that_hangs_is_a_timeout_and_not_lost(_Config) ->
     {ok, Report} = run(#{adapter => hanging_adapter}),
     #{accounting := #{throughput := #{timeout := 16, ok := 0, offered := 16},
                       latency := #{timeout := 400, ok := 0, offered := 400}},
+      rounds := [#{reasons := [#{reason := <<"never_answered">>, count := 416, sample := Sample}]}],
       metrics := #{errors_total := 416}} = Report,
+    {match, _} = re:run(Sample, "in hanging_adapter:route/2"),
     0 = maps:get(timeout, Closed) + maps:get(timeout, Open) + maps:get(errors_total, Metrics).
 
 an_adapter_that_does_not_start_is_a_failed_run(_Config) ->
     {error, {failed, Reason, _}} = toy(#{init => {error, planned}}),
-    {match, _} = re:run(Reason, "adapter_failed,init,planned"),
+    {match, _} = re:run(Reason, "init/1 of toy_adapter answered an error: planned"),
     {error, {failed, Crash, _}} = toy(#{init => crash}),
-    {match, _} = re:run(Crash, "adapter_failed,error,planned").
+    {match, _} = re:run(Crash, "init/1 of toy_adapter raised error:planned in toy_adapter:init/1").
+
+a_callback_that_does_not_return_is_named_with_its_limit(_Config) ->
+    [begin
+         {error, {failed, Reason, #{rounds := []}}} =
+             run(#{callback_timeout_ms => 1000, adapter_options => #{hangs => Callback}}),
+         Expected = io_lib:format("~s/~b of toy_adapter did not return in 1 s", [Callback, Arity]),
+         {match, _} = re:run(Reason, Expected)
+     end || {Callback, Arity} <- [{init, 1}, {control, 2}, {counters, 1}, {terminate, 1}]].
 
 a_run_out_of_time_is_a_failed_run(_Config) ->
     {error, {failed, Reason, #{rounds := []}}} = run(#{timeout_ms => 1000, latency_ms => 60000}),
-    {match, _} = re:run(Reason, "timeout").
+    {match, _} = re:run(Reason, "time limit was reached").
 
 a_run_that_is_killed_leaves_an_unfinished_report_and_no_process(Config) ->
     File = filename:join(proplists:get_value(priv_dir, Config), "killed.json"),

@@ -9,6 +9,8 @@ init(#{init := {error, _} = Error}) ->
     Error;
 init(#{init := crash}) ->
     error(planned);
+init(#{hangs := init}) ->
+    receive never -> ok end;
 init(Options) ->
     Owner = self(),
     Router = spawn(fun() ->
@@ -22,7 +24,8 @@ init(Options) ->
                                        #{backpressure => fun() -> counters:add(Counters, 2, 1) end,
                                          crash => fun() -> exit(Router, kill) end}),
     {ok, #{counters => Counters, planted => Planted, requests => atomics:new(1, []),
-           mishap => maps:get(mishap, Options, none), on => maps:get(on, Options, 0),
+           hangs => maps:get(hangs, Options, none),
+           mishap => maps:get(mishap, Options, none), always => maps:get(always, Options, none), on => maps:get(on, Options, 0),
            answer => maps:get(answer, Options, ok),
            hidden => maps:get(hidden_counters, Options, []),
            dead => maps:get(dead_counters, Options, [])}}.
@@ -33,6 +36,13 @@ request(N, _State) ->
 route(_N, #{planted := Planted} = State) ->
     router_bench_fault:route(Planted, fun() -> answer(State) end).
 
+answer(#{always := {slow, OneIn, Ms}, requests := Requests}) ->
+    case atomics:add_get(Requests, 1, 1) rem OneIn of
+        0 -> timer:sleep(Ms);
+        _ -> ok
+    end;
+answer(#{always := Always}) when Always =/= none ->
+    happen(Always);
 answer(#{mishap := none, answer := Answer}) ->
     Answer;
 answer(#{mishap := Mishap, on := On, requests := Requests, answer := Answer}) ->
@@ -44,15 +54,20 @@ answer(#{mishap := Mishap, on := On, requests := Requests, answer := Answer}) ->
 happen(worker_dies) -> exit(self(), kill);
 happen(worker_hangs) -> receive never -> ok end;
 happen(bad_return) -> surprise;
+happen(stray) -> self() ! stray, ok;
 happen(raises) -> error(planned);
 happen(throws) -> throw(planned);
 happen(halts) -> erlang:halt(3, [{flush, false}]);
 happen(os_kill) -> os:cmd("kill -KILL " ++ os:getpid()).
 
+counters(#{hangs := counters}) ->
+    receive never -> ok end;
 counters(#{counters := Counters, hidden := Hidden}) ->
     maps:without(Hidden, #{errors_total => counters:get(Counters, 1),
                            backpressure_active_total => counters:get(Counters, 2)}).
 
+terminate(#{hangs := terminate}) ->
+    receive never -> ok end;
 terminate(_State) ->
     case whereis(toy_router) of
         undefined -> ok;
@@ -65,6 +80,8 @@ processes(_State) ->
 faults() ->
     [delay_us, error_ratio, leak_bytes, backpressure, crash_after].
 
+control(_Counter, #{hangs := control}) ->
+    receive never -> ok end;
 control(Counter, #{counters := Counters, dead := Dead}) ->
     Cell = case Counter of errors_total -> 1; backpressure_active_total -> 2 end,
     case lists:member(Counter, Dead) of

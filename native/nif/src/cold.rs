@@ -4,8 +4,8 @@ use std::path::Path;
 
 use cp1_format::{Report, parse, to_json, write_atomically};
 use latency_recorder::{
-    Arrivals, ClockInfo, HiccupHandle, InFlight, KernelTimes, PacerHandle, PacerPlan, Recorder,
-    Schedule, Snapshot, os_now_ns,
+    Arrivals, ClockInfo, Dispatch, HiccupHandle, KernelTimes, Recorder, Recorders, Schedule,
+    Snapshot, WakerHandle, os_now_ns,
 };
 use rustler::{
     Atom, Encoder, Env, Error, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc, Term,
@@ -16,10 +16,10 @@ use crate::json::value_of;
 
 mod atoms {
     rustler::atoms! {
-        ok, error, pacer_finished, constant, poisson,
+        ok, error, timeout, rejected, wake, constant, poisson,
         count, clamped, time_went_backwards, min_ns, mean_ns, max_ns,
         p50_ns, p90_ns, p95_ns, p99_ns, p999_ns, encoded,
-        offered, skipped, version, profile, source, resolution_ns, read_cost_ns,
+        offered, skipped, in_flight, version, profile, source, resolution_ns, read_cost_ns,
         cpu_ns, memory_ns,
     }
 }
@@ -48,17 +48,6 @@ fn snapshot_term<'a>(env: Env<'a>, snapshot: &Snapshot) -> NifResult<Term<'a>> {
     Term::map_from_pairs(env, &terms)
 }
 
-/// `recorder_quantiles(Recorder, [Quantile]) -> [Ns]`, `[]` without a sample. Dirty because it
-/// walks all counters.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn recorder_quantiles(recorder: Handle<'_, Recorder>, quantiles: Vec<f64>) -> NifResult<Vec<u64>> {
-    if quantiles.iter().all(|quantile| (0.0..=1.0).contains(quantile)) {
-        Ok(recorder.snapshot().quantiles_ns(&quantiles).unwrap_or_default())
-    } else {
-        Err(Error::BadArg)
-    }
-}
-
 fn figures(snapshot: &Snapshot) -> Vec<(Atom, u64)> {
     let mut pairs = vec![
         (atoms::count(), snapshot.count()),
@@ -75,25 +64,37 @@ fn figures(snapshot: &Snapshot) -> Vec<(Atom, u64)> {
     pairs
 }
 
-/// `in_flight_new(Workers) -> InFlight`. Dirty because it allocates 128 bytes for each worker.
+/// `recorder_slice(Recorder) -> map()`: what was recorded since the last call, without encoding.
+/// Dirty because it walks all counters.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn in_flight_new(workers: u32) -> NifResult<Handle<'static, InFlight>> {
-    match workers {
-        1..=100_000 => Ok(Handle::new(InFlight::new(workers as usize))),
+fn recorder_slice<'a>(env: Env<'a>, recorder: Handle<'a, Recorder>) -> NifResult<Term<'a>> {
+    Term::map_from_pairs(env, &figures(&recorder.slice()))
+}
+
+/// `dispatch_new(WorkersMax, ResponseTime, ServiceTime, DispatchLag) -> Dispatch`. Dirty because it
+/// allocates 128 bytes for each worker.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn dispatch_new<'a>(
+    workers_max: u32,
+    response_time: Handle<'a, Recorder>,
+    service_time: Handle<'a, Recorder>,
+    dispatch_lag: Handle<'a, Recorder>,
+) -> NifResult<Handle<'static, Dispatch>> {
+    let recorders = Recorders {
+        response_time: response_time.share(),
+        service_time: service_time.share(),
+        dispatch_lag: dispatch_lag.share(),
+    };
+    match workers_max {
+        1..=100_000 => Ok(Handle::new(Dispatch::new(workers_max as usize, recorders))),
         _ => Err(Error::BadArg),
     }
 }
 
-/// `in_flight_total(InFlight) -> Requests`. Dirty because it walks all workers' counters.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn in_flight_total(in_flight: Handle<'_, InFlight>) -> u64 {
-    in_flight.total()
-}
+/// The waker of a run as Erlang holds it; ends when its owner or its last term goes.
+pub(crate) struct Waker(WakerHandle);
 
-/// A pacer as Erlang holds it; ends when its owner or its last term goes.
-pub(crate) struct Pacer(PacerHandle);
-
-impl Resource for Pacer {
+impl Resource for Waker {
     const IMPLEMENTS_DOWN: bool = true;
 
     fn down<'a>(&'a self, _: Env<'a>, _: LocalPid, _: Monitor) {
@@ -101,66 +102,53 @@ impl Resource for Pacer {
     }
 }
 
-/// `pacer_start(InFlight, AnnounceLag, [Worker], {Kind, Seed, StartNs, Rate}, Arrivals, Limit) ->
-/// Pacer`: sends
-/// `IntendedNs` to the workers in turn and `pacer_finished` to the caller at last. Dirty because it
-/// starts a thread.
+/// `dispatch_begin(Dispatch, {Kind, Seed, StartNs, Rate}, Arrivals) -> Waker`: sends `wake` to the
+/// caller. Dirty because it starts a thread.
 #[rustler::nif(schedule = "DirtyIo")]
-fn pacer_start<'a>(
+fn dispatch_begin<'a>(
     env: Env<'a>,
-    in_flight: Handle<'a, InFlight>,
-    announce_lag: Handle<'a, Recorder>,
-    workers: Vec<LocalPid>,
+    dispatch: Handle<'a, Dispatch>,
     (kind, seed, start_ns, rate_per_second): (Atom, u64, u64, u64),
     arrivals: u32,
-    in_flight_per_worker: u32,
-) -> NifResult<ResourceArc<Pacer>> {
+) -> NifResult<ResourceArc<Waker>> {
     let spacing = match kind {
         kind if kind == atoms::constant() => Arrivals::Constant,
         kind if kind == atoms::poisson() => Arrivals::poisson(seed),
         _ => return Err(Error::BadArg),
     };
     let schedule = Schedule::new(spacing, start_ns, rate_per_second).map_err(|_| Error::BadArg)?;
-    let owner = env.pid();
-    let plan = PacerPlan { schedule, arrivals: arrivals.into(), in_flight_per_worker };
-    let announce = announcer(workers);
-    let finish = move || {
-        // An owner that is gone has no use for the message.
-        let _ = OwnedEnv::new().send_and_clear(&owner, |_| atoms::pacer_finished());
-    };
-    let handle =
-        PacerHandle::start(plan, in_flight.share(), announce_lag.share(), announce, finish)
-            .map_err(|error| Error::RaiseTerm(Box::new(error.to_string())))?;
-    let pacer = ResourceArc::new(Pacer(handle));
-    if pacer.monitor(Some(env), &owner).is_none() {
+    let sleeper = dispatch.begin(schedule.clone(), arrivals.into());
+    let dispatcher = env.pid();
+    let mut message = OwnedEnv::new();
+    let wake = move || message.send_and_clear(&dispatcher, |_| atoms::wake()).is_ok();
+    let handle = WakerHandle::start(schedule, arrivals.into(), sleeper, wake)
+        .map_err(|error| Error::RaiseTerm(Box::new(error.to_string())))?;
+    let waker = ResourceArc::new(Waker(handle));
+    if waker.monitor(Some(env), &dispatcher).is_none() {
         return Err(Error::BadArg);
     }
-    Ok(pacer)
+    Ok(waker)
 }
 
-fn announcer(workers: Vec<LocalPid>) -> impl FnMut(usize, u64) -> bool + Send + 'static {
-    let mut message = OwnedEnv::new();
-    move |worker, intended_ns| {
-        workers.get(worker).is_some_and(|pid| {
-            // A small integer is its own message: a tuple would leave each worker some 1.7 KB of
-            // message memory until it collects garbage, and that would be measured as the router's.
-            message.send_and_clear(pid, |_| intended_ns).is_ok()
-        })
-    }
-}
-
-/// `pacer_stop(Pacer) -> ok`. Normal scheduler: one store; `pacer_finished` follows.
+/// `dispatch_end(Waker) -> ok`. Normal scheduler: one store; the thread ends within some 20 ms.
 #[rustler::nif]
-fn pacer_stop(pacer: ResourceArc<Pacer>) -> Atom {
-    pacer.0.stop();
+fn dispatch_end(waker: ResourceArc<Waker>) -> Atom {
+    waker.0.stop();
     atoms::ok()
 }
 
-/// `pacer_counts(Pacer) -> #{offered, skipped}`. Normal scheduler: two loads.
-#[rustler::nif]
-fn pacer_counts<'a>(env: Env<'a>, pacer: ResourceArc<Pacer>) -> NifResult<Term<'a>> {
-    let counts = pacer.0.counts();
-    let pairs = [(atoms::offered(), counts.offered), (atoms::skipped(), counts.skipped)];
+/// `dispatch_counts(Dispatch) -> map()`. Dirty because it walks the workers' places.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn dispatch_counts<'a>(env: Env<'a>, dispatch: Handle<'a, Dispatch>) -> NifResult<Term<'a>> {
+    let counts = dispatch.counts();
+    let pairs = [
+        (atoms::offered(), counts.offered),
+        (atoms::skipped(), counts.skipped),
+        (atoms::error(), counts.error),
+        (atoms::timeout(), counts.timeout),
+        (atoms::rejected(), counts.rejected),
+        (atoms::in_flight(), counts.in_flight),
+    ];
     Term::map_from_pairs(env, &pairs)
 }
 

@@ -11,7 +11,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use latency_recorder::{InFlight, Recorder};
+use latency_recorder::{Dispatch, Recorder};
 use rustler::sys::{
     ErlNifEnv, ErlNifResourceDtor, ErlNifResourceFlags, ErlNifResourceType, ErlNifResourceTypeInit,
     ErlNifTerm, enif_alloc_resource, enif_get_resource, enif_init_resource_type,
@@ -40,11 +40,11 @@ macro_rules! kind {
 }
 
 kind!(Recorder, c"router_bench_recorder");
-kind!(InFlight, c"router_bench_in_flight");
+kind!(Dispatch, c"router_bench_dispatch");
 
 /// Registers the resource types; only while the library loads. Whether all are.
 pub(crate) fn register(env: Env<'_>) -> bool {
-    register_kind::<Recorder>(env) && register_kind::<InFlight>(env)
+    register_kind::<Recorder>(env) && register_kind::<Dispatch>(env)
 }
 
 fn register_kind<T: Kind>(env: Env<'_>) -> bool {

@@ -3,7 +3,7 @@
 
 use std::ffi::c_int;
 
-use latency_recorder::{InFlight, Recorder, now_ns};
+use latency_recorder::{Dispatch, Outcome, Poll, Recorder, now_ns};
 use rustler::codegen_runtime::inventory;
 use rustler::sys::{ErlNifEnv, ErlNifTerm, enif_get_int64, enif_make_badarg, enif_make_int64};
 
@@ -20,7 +20,9 @@ inventory::submit!(entry(c"now", 0, now));
 inventory::submit!(entry(c"start", 0, now));
 inventory::submit!(entry(c"stop", 2, stop));
 inventory::submit!(entry(c"record", 2, record));
-inventory::submit!(entry(c"leave", 2, leave));
+inventory::submit!(entry(c"poll", 1, poll));
+inventory::submit!(entry(c"ready", 2, ready));
+inventory::submit!(entry(c"answered", 4, answered));
 
 /// `empty() -> 0`. Normal scheduler: the cost of any NIF call, to compare with.
 unsafe extern "C" fn empty(env: *mut ErlNifEnv, _: c_int, _: *const ErlNifTerm) -> ErlNifTerm {
@@ -39,7 +41,7 @@ unsafe extern "C" fn stop(env: *mut ErlNifEnv, _: c_int, argv: *const ErlNifTerm
     let end_ns = now_ns();
     // SAFETY: the runtime passes two arguments with the running call's environment.
     unsafe {
-        match (find::<Recorder>(env, *argv), nanoseconds(env, *argv.add(1))) {
+        match (find::<Recorder>(env, *argv), number(env, *argv.add(1))) {
             (Some(recorder), Some(start_ns)) => {
                 enif_make_int64(env, recorder.record_between(start_ns, end_ns) as i64)
             }
@@ -52,7 +54,7 @@ unsafe extern "C" fn stop(env: *mut ErlNifEnv, _: c_int, argv: *const ErlNifTerm
 unsafe extern "C" fn record(env: *mut ErlNifEnv, _: c_int, argv: *const ErlNifTerm) -> ErlNifTerm {
     // SAFETY: the runtime passes two arguments with the running call's environment.
     unsafe {
-        match (find::<Recorder>(env, *argv), nanoseconds(env, *argv.add(1))) {
+        match (find::<Recorder>(env, *argv), number(env, *argv.add(1))) {
             (Some(recorder), Some(ns)) => {
                 recorder.record(ns);
                 *argv.add(1)
@@ -62,14 +64,63 @@ unsafe extern "C" fn record(env: *mut ErlNifEnv, _: c_int, argv: *const ErlNifTe
     }
 }
 
-/// `leave(InFlight, Worker) -> Worker`. Normal scheduler: one atomic update.
-unsafe extern "C" fn leave(env: *mut ErlNifEnv, _: c_int, argv: *const ErlNifTerm) -> ErlNifTerm {
+/// `poll(Dispatch) -> Worker | Code`. Normal scheduler: one clock reading, a few loads for each 64
+/// workers that there may be. The codes are those of the module `router_bench_nif`.
+unsafe extern "C" fn poll(env: *mut ErlNifEnv, _: c_int, argv: *const ErlNifTerm) -> ErlNifTerm {
+    // SAFETY: the runtime passes one argument with the running call's environment.
+    unsafe {
+        let Some(dispatch) = find::<Dispatch>(env, *argv) else { return enif_make_badarg(env) };
+        let code = match dispatch.poll() {
+            Poll::Hand(worker) => worker as i64,
+            Poll::Wait => -1,
+            Poll::Again => -2,
+            Poll::Sleep => -3,
+            Poll::Grow => -4,
+            Poll::Drain => -5,
+            Poll::Finished => -6,
+        };
+        enif_make_int64(env, code)
+    }
+}
+
+/// `ready(Dispatch, Worker) -> 0 | 1`. Normal scheduler: a few atomic operations.
+unsafe extern "C" fn ready(env: *mut ErlNifEnv, _: c_int, argv: *const ErlNifTerm) -> ErlNifTerm {
     // SAFETY: the runtime passes two arguments with the running call's environment.
     unsafe {
-        let worker = nanoseconds(env, *argv.add(1)).and_then(|n| usize::try_from(n).ok());
-        match (find::<InFlight>(env, *argv), worker) {
-            (Some(in_flight), Some(worker)) if in_flight.leave(worker) => *argv.add(1),
-            _ => enif_make_badarg(env),
+        let dispatch = find::<Dispatch>(env, *argv);
+        let worker = number(env, *argv.add(1));
+        match dispatch.zip(worker).and_then(|(dispatch, worker)| dispatch.ready(worker as usize)) {
+            Some(waiting) => enif_make_int64(env, waiting.into()),
+            None => enif_make_badarg(env),
+        }
+    }
+}
+
+/// `answered(Dispatch, Worker, StartNs, Outcome) -> 0 | 1`. Normal scheduler: one clock reading, at
+/// most three records, a few atomic operations.
+unsafe extern "C" fn answered(
+    env: *mut ErlNifEnv,
+    _: c_int,
+    argv: *const ErlNifTerm,
+) -> ErlNifTerm {
+    // SAFETY: the runtime passes four arguments with the running call's environment.
+    unsafe {
+        let dispatch = find::<Dispatch>(env, *argv);
+        let numbers = [1, 2, 3].map(|index| number(env, *argv.add(index)));
+        let (Some(dispatch), [Some(worker), Some(start_ns), Some(outcome)]) = (dispatch, numbers)
+        else {
+            return enif_make_badarg(env);
+        };
+        let outcome = match outcome {
+            0 => Outcome::Ok,
+            1 => Outcome::Error,
+            2 => Outcome::Timeout,
+            3 => Outcome::Rejected,
+            _ => return enif_make_badarg(env),
+        };
+        match dispatch.answered(worker as usize, start_ns, outcome) {
+            Some(waiting) => enif_make_int64(env, waiting.into()),
+            None => enif_make_badarg(env),
         }
     }
 }
@@ -78,7 +129,7 @@ unsafe extern "C" fn leave(env: *mut ErlNifEnv, _: c_int, argv: *const ErlNifTer
 ///
 /// # Safety
 /// `env` and `term` are those of a running NIF call.
-unsafe fn nanoseconds(env: *mut ErlNifEnv, term: ErlNifTerm) -> Option<u64> {
+unsafe fn number(env: *mut ErlNifEnv, term: ErlNifTerm) -> Option<u64> {
     let mut value = 0;
     // SAFETY: by this function's contract.
     let is_integer = unsafe { enif_get_int64(env, term, &raw mut value) } != 0;

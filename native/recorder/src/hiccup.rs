@@ -13,10 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::clock::os_now_ns;
-use crate::pacer::sleep_to;
 use crate::recorder::Recorder;
 use crate::snapshot::Snapshot;
-use crate::threads;
+use crate::threads::{self, sleep_to};
 
 /// Time between two intended wake-ups.
 const STEP_NS: u64 = 1_000_000;

@@ -1,9 +1,12 @@
-//! Records times from many threads without a lock, and paces an open loop.
+//! Records times from many threads without a lock, and dispatches the arrivals of an open loop.
 //!
 //! A [`Recorder`] keeps one shard of relaxed atomic counters for each recording thread and one that
 //! all further threads share. Recording touches a counter, a sum, a minimum and a maximum of the
 //! thread's own shard. A reader adds the shards up into a [`Snapshot`]; it never stops a writer and
 //! never resets anything, so that any number of readers may look at any time.
+//!
+//! A [`Dispatch`] says when an arrival is due and which idle worker has it; a [`WakerHandle`] wakes
+//! whoever asks it a little ahead of the arrival.
 //!
 //! A [`HiccupHandle`] and [`KernelTimes`] tell a disturbed machine from a slow program.
 //!
@@ -24,22 +27,28 @@
 //! Nothing here panics; sums wrap after 584 years of recorded time.
 
 mod clock;
+mod dispatch;
 mod hiccup;
 mod kernel;
 mod layout;
-mod pacer;
+mod places;
 mod primitive;
 mod recorder;
+mod schedule;
 mod shard;
 mod snapshot;
 mod threads;
+mod waking;
 
 pub use clock::{ClockInfo, now_ns, os_now_ns, select as select_clock};
+pub use dispatch::{Dispatch, DispatchCounts, Outcome, Poll, Recorders};
 pub use hiccup::HiccupHandle;
 pub use kernel::KernelTimes;
 pub use layout::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of};
-pub use pacer::{Arrivals, InFlight, PacerCounts, PacerHandle, PacerPlan, Schedule, ScheduleError};
+pub use places::{Offer, Places};
 pub use recorder::Recorder;
+pub use schedule::{Arrivals, Schedule, ScheduleError};
 pub use shard::{Ownership, Shard};
 pub use snapshot::{EncodeError, Snapshot};
 pub use threads::end_threads_at_exit;
+pub use waking::{LEAD_NS, Sleeper, WakerHandle};

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::shard::{Ownership, Shard};
 use crate::snapshot::Snapshot;
@@ -15,6 +16,8 @@ struct Padded(Shard);
 pub struct Recorder {
     owned: Box<[Padded]>,
     shared: Padded,
+    /// What had been recorded when [`Recorder::slice`] was last called. Writers never touch it.
+    sliced: Mutex<Snapshot>,
 }
 
 impl Recorder {
@@ -23,7 +26,7 @@ impl Recorder {
     #[must_use]
     pub fn new(threads: usize) -> Self {
         let owned = (0..threads.min(1024)).map(|_| Padded(Shard::new())).collect();
-        Self { owned, shared: Padded(Shard::new()) }
+        Self { owned, shared: Padded(Shard::new()), sliced: Mutex::new(Snapshot::empty()) }
     }
 
     /// Records a time. Never blocks, never allocates, whatever the value.
@@ -55,6 +58,17 @@ impl Recorder {
             shard.add_to(&mut snapshot);
         }
         snapshot
+    }
+
+    /// What was recorded since this was last called, or ever. Of several callers each sample goes to
+    /// one.
+    #[must_use]
+    pub fn slice(&self) -> Snapshot {
+        let mut sliced = self.sliced.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.snapshot();
+        let slice = now.since(&sliced);
+        *sliced = now;
+        slice
     }
 
     #[inline]

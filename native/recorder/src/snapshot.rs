@@ -46,6 +46,26 @@ impl Snapshot {
         }
     }
 
+    /// What was recorded between an earlier snapshot of the same recorder and this one. Its minimum
+    /// and maximum are those of its counters: to 3 significant digits.
+    #[must_use]
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let grown = |(now, then): (&u64, &u64)| now.saturating_sub(*then);
+        let cells: Box<[u64]> = self.cells.iter().zip(&earlier.cells).map(grown).collect();
+        let lowest = cells.iter().position(|count| *count > 0);
+        let highest = cells.iter().rposition(|count| *count > 0);
+        Self {
+            sum_ns: self.sum_ns.wrapping_sub(earlier.sum_ns),
+            min_ns: lowest.map_or(u64::MAX, lowest_of),
+            max_ns: highest.map_or(0, |cell| lowest_of(cell + 1) - 1),
+            clamped: self.clamped.saturating_sub(earlier.clamped),
+            time_went_backwards: self
+                .time_went_backwards
+                .saturating_sub(earlier.time_went_backwards),
+            cells,
+        }
+    }
+
     /// Times recorded.
     #[must_use]
     pub fn count(&self) -> u64 {

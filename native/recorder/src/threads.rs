@@ -97,3 +97,29 @@ pub fn end_threads_at_exit() {
         unsafe { libc::atexit(end_threads) };
     });
 }
+
+/// Sleeps until a time of [`crate::clock::os_now_ns`].
+#[cfg(target_os = "linux")]
+pub(crate) fn sleep_to(deadline_ns: u64) {
+    let deadline = libc::timespec {
+        tv_sec: (deadline_ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (deadline_ns % 1_000_000_000) as libc::c_long,
+    };
+    // SAFETY: `deadline` is a valid timespec; no remaining time is asked for. An interruption only
+    // makes the caller's loop look again.
+    unsafe {
+        libc::clock_nanosleep(
+            libc::CLOCK_MONOTONIC,
+            libc::TIMER_ABSTIME,
+            &raw const deadline,
+            std::ptr::null_mut(),
+        )
+    };
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn sleep_to(deadline_ns: u64) {
+    std::thread::sleep(std::time::Duration::from_nanos(
+        deadline_ns.saturating_sub(crate::clock::os_now_ns()),
+    ));
+}

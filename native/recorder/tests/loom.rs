@@ -1,9 +1,10 @@
-//! Every interleaving of a shard's writers and readers.
+//! Every interleaving of a shard's writers and readers, of a dispatcher and its workers, and of a
+//! dispatcher and its waker.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p latency_recorder --test loom --release`
 #![cfg(loom)]
 
-use latency_recorder::{Ownership, Shard};
+use latency_recorder::{Offer, Ownership, Places, Shard, Sleeper};
 use loom::sync::Arc;
 use loom::thread;
 
@@ -48,5 +49,53 @@ fn two_sharers_lose_nothing() {
         let end = snapshot_of(&shard);
         assert_eq!(end.count(), 2);
         assert_eq!((end.min_ns(), end.mean_ns(), end.max_ns()), (Some(1), Some(2), Some(3)));
+    });
+}
+
+/// Up to the end of the test a worker takes what it finds in line; what it took.
+fn take_all(places: &Places, worker: usize) -> u64 {
+    let mut taken = 0;
+    while places.next(worker).is_some() {
+        taken += 1;
+    }
+    taken
+}
+
+#[test]
+fn no_arrival_stays_in_line_while_a_worker_is_idle() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let places = Arc::new(Places::new(2));
+        let workers: Vec<_> = [0, 1]
+            .map(|worker| {
+                let places = Arc::clone(&places);
+                thread::spawn(move || take_all(&places, worker))
+            })
+            .into_iter()
+            .collect();
+        let handed = [7, 9]
+            .map(|intended_ns| places.offer(intended_ns))
+            .into_iter()
+            .filter(|offer| matches!(offer, Offer::Taken { .. }))
+            .count() as u64;
+        let taken: u64 = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
+        assert_eq!(handed + taken, 2, "each arrival is somebody's, and nobody else's");
+        assert_eq!(places.waiting(), 0);
+        assert_eq!(places.idle() as u64, 2 - handed);
+    });
+}
+
+#[test]
+fn nobody_sleeps_whose_wake_up_has_passed() {
+    loom::model(|| {
+        let sleeper = Arc::new(Sleeper::default());
+        let waker = {
+            let sleeper = Arc::clone(&sleeper);
+            thread::spawn(move || sleeper.wakes(1))
+        };
+        let sleeps = sleeper.falls_asleep(1);
+        let is_told = waker.join().unwrap();
+        assert_eq!(sleeps, is_told, "asleep with a message on its way, or awake without one");
     });
 }

@@ -1,17 +1,16 @@
-//! What must always hold of recorder and pacer, whatever is recorded.
+//! What must always hold of recorder and dispatch, whatever is recorded.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use latency_recorder::{
-    Arrivals, HIGHEST_NS, HiccupHandle, InFlight, PacerHandle, PacerPlan, Recorder, Schedule,
-    now_ns, os_now_ns,
+    Arrivals, Dispatch, HIGHEST_NS, HiccupHandle, Outcome, Poll, Recorder, Recorders, Schedule,
+    Sleeper, WakerHandle, now_ns, os_now_ns,
 };
 use proptest::prelude::*;
 
@@ -149,90 +148,183 @@ fn an_empty_recorder_has_no_percentile_rather_than_zero() {
     assert_eq!((snapshot.min_ns(), snapshot.mean_ns(), snapshot.max_ns()), (None, None, None));
 }
 
-/// Runs a pacer to its end; gives the announced (worker, intended) pairs and the handle.
-fn pace(
-    plan: PacerPlan,
-    workers: usize,
-    answer: impl Fn(usize) -> bool + Send + 'static,
-) -> (Vec<(usize, u64)>, PacerHandle) {
-    let (sender, receiver) = mpsc::channel();
-    let (finished, end) = mpsc::channel();
-    let announce = move |worker, intended| {
-        sender.send((worker, intended)).unwrap();
-        answer(worker)
-    };
-    let in_flight = Arc::new(InFlight::new(workers));
-    let finish = move || finished.send(()).unwrap();
-    let lag = Arc::new(Recorder::new(0));
-    let handle = PacerHandle::start(plan, in_flight, Arc::clone(&lag), announce, finish).unwrap();
-    end.recv().unwrap();
-    let announced: Vec<_> = receiver.iter().collect();
-    assert!(lag.snapshot().count() <= announced.len() as u64 + handle.counts().skipped);
-    (announced, handle)
+fn recorders() -> Recorders {
+    let new = || Arc::new(Recorder::new(2));
+    Recorders { response_time: new(), service_time: new(), dispatch_lag: new() }
 }
 
-fn recorder() -> Arc<Recorder> {
-    Arc::new(Recorder::new(0))
+/// A loop whose arrivals are all due.
+fn all_due(workers: usize, arrivals: u64) -> (Dispatch, Recorders) {
+    let recorders = recorders();
+    let dispatch = Dispatch::new(workers, recorders.clone());
+    let schedule = Schedule::new(Arrivals::Constant, 0, 1_000_000).unwrap();
+    dispatch.begin(schedule, arrivals);
+    (dispatch, recorders)
 }
 
-fn plan(arrivals: u64, in_flight_per_worker: u32) -> PacerPlan {
-    let schedule = Schedule::new(Arrivals::Constant, now_ns(), 100_000).unwrap();
-    PacerPlan { schedule, arrivals, in_flight_per_worker }
+proptest! {
+    #[test]
+    fn every_arrival_is_served_or_skipped_whatever_comes_of_it(
+        workers in 1_usize..70, outcomes in prop::collection::vec(0_u8..4, 1..200),
+    ) {
+        let (dispatch, recorders) = all_due(workers, outcomes.len() as u64);
+        let mut outcomes_left = outcomes.iter();
+        let mut of = || match outcomes_left.next().copied().unwrap_or_default() {
+            0 => Outcome::Ok,
+            1 => Outcome::Error,
+            2 => Outcome::Timeout,
+            _ => Outcome::Rejected,
+        };
+        let mut made = 0;
+        loop {
+            let mut busy = match dispatch.poll() {
+                Poll::Hand(worker) => Some(worker),
+                Poll::Grow => {
+                    made += 1;
+                    dispatch.ready(made - 1).unwrap().then_some(made - 1)
+                }
+                Poll::Finished => break,
+                _ => None,
+            };
+            while let Some(worker) = busy {
+                let more = dispatch.answered(worker, now_ns(), of()).unwrap();
+                busy = more.then_some(worker);
+            }
+        }
+        let counts = dispatch.counts();
+        let ok = recorders.response_time.snapshot().count();
+        prop_assert_eq!(counts.offered, outcomes.len() as u64);
+        prop_assert_eq!(counts.in_flight, 0);
+        prop_assert_eq!(
+            counts.offered,
+            ok + counts.error + counts.timeout + counts.rejected + counts.skipped
+        );
+        prop_assert_eq!(recorders.service_time.snapshot().count(), ok);
+        prop_assert!(made <= workers);
+    }
+
+    #[test]
+    fn the_slices_of_a_recorder_add_up_to_all_of_it(slices in prop::collection::vec(times(), 1..5)) {
+        let recorder = Recorder::new(1);
+        let mut counts = 0;
+        for times in &slices {
+            let alone = Recorder::new(0);
+            times.iter().for_each(|ns| {
+                recorder.record(*ns);
+                alone.record(*ns);
+            });
+            let slice = recorder.slice();
+            counts += slice.count();
+            prop_assert_eq!(slice.count(), times.len() as u64);
+            let (of_slice, alone) =
+                (slice.quantiles_ns(&[0.5, 0.99]), alone.snapshot().quantiles_ns(&[0.5, 0.99]));
+            for (one, other) in of_slice.iter().flatten().zip(alone.iter().flatten()) {
+                prop_assert!(one.abs_diff(*other) <= other / 1000 + 1, "{one} {other}");
+            }
+        }
+        prop_assert_eq!(recorder.snapshot().count(), counts);
+        prop_assert_eq!(recorder.slice().count(), 0);
+    }
 }
 
 #[test]
-fn every_arrival_is_announced_in_turn_at_its_intended_time() {
-    let plan = plan(1000, u32::MAX);
-    let mut schedule = plan.schedule.clone();
-    let (announced, handle) = pace(plan, 7, |_| true);
-    let expected: Vec<_> = (0..1000).map(|n| (n % 7, schedule.next_ns())).collect();
-    assert_eq!(announced, expected);
-    assert_eq!((handle.counts().offered, handle.counts().skipped), (1000, 0));
+fn an_arrival_beyond_the_most_workers_is_skipped_and_counted_not_dropped_in_silence() {
+    let (dispatch, _) = all_due(3, 100);
+    let mut made = 0;
+    while dispatch.poll() != Poll::Drain {
+        if made < 3 {
+            // Whoever comes finds an arrival in line sooner or later, and never finishes it.
+            made += usize::from(dispatch.ready(made).is_some());
+        }
+    }
+    let counts = dispatch.counts();
+    assert_eq!((counts.offered, counts.skipped, counts.in_flight), (100, 97, 3));
 }
 
 #[test]
-fn an_arrival_beyond_the_cap_is_skipped_and_counted_not_dropped_in_silence() {
-    let (announced, handle) = pace(plan(100, 3), 4, |_| true);
-    assert_eq!(announced.len(), 12, "three for each of four workers that never finish one");
-    assert_eq!((handle.counts().offered, handle.counts().skipped), (100, 88));
+fn an_arrival_that_waited_for_a_worker_is_the_routers_and_no_lateness_of_the_dispatcher() {
+    let (dispatch, recorders) = all_due(1, 2);
+    assert_eq!(dispatch.poll(), Poll::Grow);
+    assert_eq!(dispatch.ready(0), Some(false));
+    assert_eq!(dispatch.poll(), Poll::Hand(0));
+    // The only worker is busy and no other may be made: the second arrival is skipped, not lost.
+    assert_eq!(dispatch.poll(), Poll::Again);
+    assert_eq!(dispatch.answered(0, now_ns(), Outcome::Ok), Some(false));
+    assert_eq!(dispatch.poll(), Poll::Finished);
+    assert_eq!(dispatch.counts().skipped, 1);
+    assert_eq!(recorders.dispatch_lag.snapshot().count(), 1);
+
+    let (dispatch, recorders) = all_due(1, 1);
+    assert_eq!(dispatch.poll(), Poll::Grow);
+    assert_eq!(dispatch.poll(), Poll::Again, "it waits for the worker that is being made");
+    assert_eq!(dispatch.ready(0), Some(true));
+    assert_eq!(dispatch.answered(0, now_ns(), Outcome::Ok), Some(false));
+    assert_eq!(recorders.response_time.snapshot().count(), 1);
+    assert_eq!(recorders.dispatch_lag.snapshot().count(), 0);
+    assert_eq!(dispatch.ready(1), None);
+    assert_eq!(dispatch.answered(1, 0, Outcome::Ok), None);
 }
 
 #[test]
-fn a_place_given_back_is_used_again_and_none_can_be_given_back_twice() {
-    let in_flight = InFlight::new(1);
-    assert!(!in_flight.leave(0));
-    assert!(!in_flight.leave(1));
-    assert_eq!(in_flight.total(), 0);
-    let announced = Arc::new(AtomicU64::new(0));
-    let shared = Arc::new(in_flight);
-    let (counter, worker) = (Arc::clone(&announced), Arc::clone(&shared));
-    let (finished, end) = mpsc::channel();
-    let answer_at_once = move |index, _| {
-        counter.fetch_add(1, Ordering::Relaxed);
-        worker.leave(index)
-    };
-    let finish = move || finished.send(()).unwrap();
-    let handle =
-        PacerHandle::start(plan(50, 1), shared, recorder(), answer_at_once, finish).unwrap();
-    end.recv().unwrap();
-    assert_eq!(announced.load(Ordering::Relaxed), 50);
-    assert_eq!(handle.counts().skipped, 0);
+fn no_arrival_is_lost_between_a_dispatcher_and_many_threads() {
+    const WORKERS: usize = 8;
+    const ARRIVALS: u64 = 20_000;
+    let (dispatch, recorders) = all_due(WORKERS, ARRIVALS);
+    thread::scope(|scope| {
+        let dispatch = &dispatch;
+        let mut workers: Vec<mpsc::Sender<()>> = Vec::new();
+        loop {
+            match dispatch.poll() {
+                Poll::Hand(worker) => workers[worker].send(()).unwrap(),
+                Poll::Grow => {
+                    let (sender, receiver) = mpsc::channel();
+                    let number = workers.len();
+                    workers.push(sender);
+                    scope.spawn(move || {
+                        let mut has = dispatch.ready(number).unwrap();
+                        while has || receiver.recv().is_ok() {
+                            has = dispatch.answered(number, now_ns(), Outcome::Ok).unwrap();
+                        }
+                    });
+                }
+                Poll::Finished => break,
+                _ => thread::yield_now(),
+            }
+        }
+    });
+    let counts = dispatch.counts();
+    assert_eq!((counts.offered, counts.in_flight), (ARRIVALS, 0));
+    assert_eq!(recorders.response_time.snapshot().count() + counts.skipped, ARRIVALS);
 }
 
 #[test]
-fn a_pacer_ends_when_a_worker_is_gone_and_when_it_is_dropped() {
-    let (announced, _) = pace(plan(1000, 10), 2, |worker| worker == 0);
-    assert_eq!(announced.len(), 2);
+fn whoever_falls_asleep_after_the_wake_up_is_told_so_at_once() {
+    let sleeper = Sleeper::default();
+    assert!(sleeper.falls_asleep(1));
+    assert!(sleeper.wakes(1), "somebody sleeps");
+    assert!(!sleeper.wakes(1), "and is woken once");
+    assert!(!sleeper.falls_asleep(1), "the time to be awake has come already");
+    assert!(!sleeper.wakes(2), "nobody sleeps");
+}
 
+#[test]
+fn a_waker_wakes_for_each_arrival_far_from_the_one_before_and_ends_when_nobody_is_there() {
+    let sleeper = Arc::new(Sleeper::default());
+    let schedule = Schedule::new(Arrivals::Constant, now_ns(), 1_000).unwrap();
+    let (woken, wakes) = mpsc::channel();
+    let wake = move || woken.send(()).is_ok();
+    assert!(sleeper.falls_asleep(3));
+    let waker = WakerHandle::start(schedule.clone(), 5, Arc::clone(&sleeper), wake).unwrap();
+    wakes.recv().unwrap();
+    // The thread has let go of the other end once it has ended.
+    assert!(wakes.recv().is_err(), "nobody slept for the others");
+    drop(waker);
+
+    let (woken, wakes) = mpsc::channel();
     let far_off = Schedule::new(Arrivals::Constant, now_ns() + 3_600_000_000_000, 1).unwrap();
-    let plan = PacerPlan { schedule: far_off, arrivals: 1, in_flight_per_worker: 1 };
-    let (finished, end) = mpsc::channel();
-    let finish = move || finished.send(()).unwrap();
-    let handle =
-        PacerHandle::start(plan, Arc::new(InFlight::new(1)), recorder(), |_, _| true, finish)
-            .unwrap();
-    drop(handle);
-    end.recv().unwrap();
+    let wake = move || woken.send(()).is_ok();
+    drop(WakerHandle::start(far_off, 1, sleeper, wake).unwrap());
+    assert!(wakes.recv().is_err(), "the thread ends when its handle is dropped");
 }
 
 #[test]

@@ -54,13 +54,14 @@ pub use report::{
     Run, RunStatus, SchemaName, SchemaTag, Session,
 };
 pub use round::{
-    Accounting, Counted, EncodedHistogram, HISTOGRAM_ENCODING, LatencyPhase, MemoryFigures,
-    Metrics, Outcomes, Percentiles, Phase, Quantity, Round, Series, ThroughputPhase, Warmup,
+    Accounting, Counted, EncodedHistogram, FailedOutcome, FailureReason, HISTOGRAM_ENCODING,
+    LatencyPhase, MemoryFigures, Metrics, Outcomes, Percentiles, Phase, Quantity, Round, Series,
+    ThroughputPhase, Warmup,
 };
 pub use timestamp::Timestamp;
 pub use verdict::{
     Comparison, Decision, FieldDifference, Input, Inputs, Judgement, Notice, Outcome, Problem,
-    RoundsResult, RuleResult, Verdict,
+    RoundsResult, RuleResult, SupportingFigure, Verdict,
 };
 pub use vm::{
     Lateness, MemoryGrowth, ProbeCost, RunQueue, SamplerFigures, SchedulerUtilization, VmFigures,

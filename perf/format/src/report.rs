@@ -111,8 +111,8 @@ pub enum Control {
 pub struct SchemaTag {
     /// The format's name.
     pub name: SchemaName,
-    /// The format's version; this crate reads version 1.
-    #[schemars(range(min = 1, max = 1))]
+    /// The format's version; this crate reads version 2 of reports, and version 1 of everything else.
+    #[schemars(range(min = 1, max = 2))]
     pub version: u32,
 }
 
@@ -174,8 +174,8 @@ pub enum RunStatus {
     Complete,
     /// Every round was measured, but one has too few samples above a gated percentile.
     InsufficientSamples,
-    /// Every round was measured, but in most of them the high percentiles are the load generator's
-    /// own lateness, not the router's.
+    /// Every round was measured, but in most of them a gated percentile is for the most part the load
+    /// generator's own lateness, not the router's.
     GeneratorLimited,
     /// A round ended early; `reason` says why.
     Failed,
@@ -206,9 +206,8 @@ pub struct Load {
     pub arrivals: Arrivals,
     /// Workers of the closed loop.
     pub concurrency: u32,
-    /// Workers of the open loop.
-    pub latency_workers: u32,
-    /// Most open-loop requests in flight; an arrival beyond is skipped and counted.
+    /// Most open-loop requests in flight, each with a worker of its own; an arrival beyond is skipped
+    /// and counted.
     pub max_in_flight: u32,
     /// Patience for requests in flight at the end of a phase.
     pub drain_timeout_ms: u64,
@@ -250,7 +249,7 @@ impl Load {
     /// What shapes the load, as name and text: two reports with different shapes measured different
     /// things.
     #[must_use]
-    pub fn shape(&self) -> [(&'static str, String); 7] {
+    pub fn shape(&self) -> [(&'static str, String); 6] {
         let arrivals = match self.arrivals {
             Arrivals::Constant => "constant".to_owned(),
             Arrivals::Poisson => format!("poisson, seed {}", self.seed),
@@ -270,7 +269,6 @@ impl Load {
             ("load.rate_per_second", self.rate_per_second.to_string()),
             ("load.arrivals", arrivals),
             ("load.concurrency", self.concurrency.to_string()),
-            ("load.latency_workers", self.latency_workers.to_string()),
             ("load.max_in_flight", self.max_in_flight.to_string()),
             ("load.keys", keys),
         ]
@@ -345,10 +343,10 @@ impl Document for Report {
 impl Report {
     fn check_schema(&self) -> Result<(), Violation> {
         match self.schema {
-            None | Some(SchemaTag { name: SchemaName::Cp1Report, version: 1 }) => Ok(()),
+            None | Some(SchemaTag { name: SchemaName::Cp1Report, version: 2 }) => Ok(()),
             Some(_) => Err(Violation::new(
                 ["schema".into()],
-                "this is not a cp1_report of version 1",
+                "this is not a cp1_report of version 2",
                 "use the gate of the version that wrote the file",
             )),
         }

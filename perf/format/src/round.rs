@@ -34,6 +34,12 @@ pub struct Round {
     pub errors: Counted,
     /// Backpressure activations in the measured phases; only the router can see them.
     pub backpressure: Counted,
+    /// Why requests failed, the most frequent reason first; absent where none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasons: Option<Vec<FailureReason>>,
+    /// Messages in workers' mailboxes that nobody expected, thrown away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strays: Option<u64>,
     /// How the router was warmed up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<Warmup>,
@@ -85,7 +91,7 @@ pub struct Outcomes {
     pub timeout: u64,
     /// Refused by the router.
     pub rejected: u64,
-    /// Not sent: the cap of requests in flight was reached.
+    /// Not sent: as many requests were in flight as may be.
     pub skipped: u64,
 }
 
@@ -97,6 +103,35 @@ impl Outcomes {
             .into_iter()
             .try_fold(self.ok, u64::checked_add)
     }
+}
+
+/// Why requests failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FailureReason {
+    /// How they count.
+    pub outcome: FailedOutcome,
+    /// What the reason is or begins with, for example `no_route` or `error:badarg`.
+    pub reason: String,
+    /// How many.
+    #[schemars(range(min = 1))]
+    pub count: u64,
+    /// The first of them.
+    pub sample: String,
+}
+
+/// How a request failed.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum FailedOutcome {
+    /// With an error or an exception.
+    Error,
+    /// Without an answer in time.
+    Timeout,
+    /// Refused by the router.
+    Rejected,
 }
 
 /// Figures of the closed-loop phase.
@@ -119,11 +154,9 @@ pub struct LatencyPhase {
     pub response_time: Percentiles,
     /// Time from actual start to answer, of the successful requests.
     pub service_time: Percentiles,
-    /// Time from intended to actual start, of every request sent.
-    pub send_lag: Percentiles,
-    /// Time from intended start to the generator's announcement to a worker: its own lateness.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub announce_lag: Option<Percentiles>,
+    /// Time from intended to actual start, of every request for which a worker was idle: the load
+    /// generator's own lateness.
+    pub dispatch_lag: Percentiles,
 }
 
 /// A distribution of times. With no sample there are no percentiles.
@@ -235,8 +268,8 @@ pub enum Quantity {
     ResponseTime,
     /// From actual start to answer.
     ServiceTime,
-    /// From intended to actual start.
-    SendLag,
+    /// From intended to actual start, where a worker was idle.
+    DispatchLag,
 }
 
 /// A quantity over the time of a round.

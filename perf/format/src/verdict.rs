@@ -30,6 +30,9 @@ pub struct Verdict {
     pub decision: Option<Decision>,
     /// Every rule of the policy, in table order; empty where nothing could be judged.
     pub rules: Vec<RuleResult>,
+    /// Figures beside the rules, not judged: they say where a latency comes from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supporting: Vec<SupportingFigure>,
     /// Why nothing, or not everything, could be judged.
     pub problems: Vec<Problem>,
     /// What a reader should know besides.
@@ -210,6 +213,22 @@ pub struct RuleResult {
     /// The waiver that is in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiver: Option<Waiver>,
+}
+
+/// A figure of both sides that no rule judges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SupportingFigure {
+    /// What it is, for example `service time p95`.
+    pub name: String,
+    /// Its unit, for example `ms`.
+    pub unit: String,
+    /// The baseline's, or the replay's; absent where no round has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Amount>,
+    /// The candidate's; absent where no round has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Amount>,
 }
 
 /// What came of one rule.

@@ -12,12 +12,12 @@ use std::path::Path;
 
 use cp1_format::{
     Absolute, Accounting, Amount, BudgetPolicy, Counted, Decimal, DecisionPolicy, Disturbance,
-    EncodedHistogram, Environment, EnvironmentField, EnvironmentPolicy, Evidence, GatePolicy, Git,
-    HISTOGRAM_ENCODING, Hiccups, KernelTimes, Kernels, LatencyPhase, Lateness, Machine,
-    MemoryFigures, MemoryGrowth, Metric, Metrics, Outcomes, Percentiles, Phase, Policy,
-    PolicyVersion, ProbeCost, Quantity, Relative, Report, Round, Rule, Run, RunQueue, RunStatus,
-    SamplerFigures, SchedulerUtilization, SchemaName, SchemaTag, Series, ThroughputPhase,
-    Timestamp, VmFigures, Warmup, parse, read_file, to_json, write_atomically,
+    EncodedHistogram, Environment, EnvironmentField, EnvironmentPolicy, Evidence, FailedOutcome,
+    FailureReason, GatePolicy, Git, HISTOGRAM_ENCODING, Hiccups, KernelTimes, Kernels,
+    LatencyPhase, Lateness, Machine, MemoryFigures, MemoryGrowth, Metric, Metrics, Outcomes,
+    Percentiles, Phase, Policy, PolicyVersion, ProbeCost, Quantity, Relative, Report, Round, Rule,
+    Run, RunQueue, RunStatus, SamplerFigures, SchedulerUtilization, SchemaName, SchemaTag, Series,
+    ThroughputPhase, Timestamp, VmFigures, Warmup, parse, read_file, to_json, write_atomically,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
@@ -94,35 +94,46 @@ fn disturbed() -> impl Strategy<Value = BTreeSet<Disturbance>> {
     btree_set(select(all.to_vec()), 0..4)
 }
 
+fn reasons() -> impl Strategy<Value = Vec<FailureReason>> {
+    let outcomes = [FailedOutcome::Error, FailedOutcome::Timeout, FailedOutcome::Rejected];
+    let reason = (select(outcomes.to_vec()), text(), 1..u64::MAX, text()).prop_map(
+        |(outcome, reason, count, sample)| FailureReason { outcome, reason, count, sample },
+    );
+    vec(reason, 0..3)
+}
+
 fn round() -> impl Strategy<Value = Round> {
     let counted = (of(any::<u64>()), of(any::<u64>()))
         .prop_map(|(driver, router)| Counted { driver, router });
     let seen = (of(evidence()), of(disturbed()));
     let parts = (metrics(), accounting(), percentiles(), percentiles(), any::<u64>());
-    (parts, counted, of(vm()), seen).prop_map(
-        |((metrics, accounting, one, other, n), counted, vm, (evidence, disturbed))| Round {
-            round: 0,
-            metrics,
-            accounting,
-            throughput: ThroughputPhase { duration_ns: n, service_time: one.clone() },
-            latency: LatencyPhase {
-                duration_ns: n,
-                response_time: one.clone(),
-                service_time: other,
-                send_lag: one.clone(),
-                announce_lag: counted.driver.map(|_| one),
-            },
-            memory: MemoryFigures { samples: n, min_bytes: n, peak_bytes: n, end_bytes: n },
-            errors: counted,
-            backpressure: Counted { driver: None, router: counted.router },
-            warmup: counted.router.map(|n| Warmup {
-                steady: n % 2 == 0,
-                duration_ms: n,
-                rps: vec![Amount::from(n)],
-            }),
-            vm,
-            evidence,
-            disturbed,
+    (parts, counted, of(reasons()), of(vm()), seen).prop_map(
+        |((metrics, accounting, one, other, n), counted, reasons, vm, (evidence, disturbed))| {
+            Round {
+                round: 0,
+                metrics,
+                accounting,
+                throughput: ThroughputPhase { duration_ns: n, service_time: one.clone() },
+                latency: LatencyPhase {
+                    duration_ns: n,
+                    response_time: one.clone(),
+                    service_time: other,
+                    dispatch_lag: one,
+                },
+                memory: MemoryFigures { samples: n, min_bytes: n, peak_bytes: n, end_bytes: n },
+                errors: counted,
+                backpressure: Counted { driver: None, router: counted.router },
+                reasons,
+                strays: counted.driver,
+                warmup: counted.router.map(|n| Warmup {
+                    steady: n % 2 == 0,
+                    duration_ms: n,
+                    rps: vec![Amount::from(n)],
+                }),
+                vm,
+                evidence,
+                disturbed,
+            }
         },
     )
 }
@@ -208,7 +219,7 @@ fn report() -> impl Strategy<Value = Report> {
     (parts, of("[0-9a-f]{40}"), of(any::<bool>())).prop_map(|(parts, commit, dirty)| {
         let (metrics, env, run, rounds, accounting, text) = parts;
         Report {
-            schema: dirty.map(|_| SchemaTag { name: SchemaName::Cp1Report, version: 1 }),
+            schema: dirty.map(|_| SchemaTag { name: SchemaName::Cp1Report, version: 2 }),
             timestamp: Timestamp::parse("2026-01-31T12:00:00.25Z").unwrap(),
             git: Git { tree: commit.clone(), commit, dirty },
             env,
@@ -221,7 +232,7 @@ fn report() -> impl Strategy<Value = Report> {
             histograms: Some(vec![EncodedHistogram {
                 round: 1,
                 phase: Phase::Latency,
-                quantity: Quantity::SendLag,
+                quantity: Quantity::DispatchLag,
                 unit: "ns".to_owned(),
                 encoding: HISTOGRAM_ENCODING.to_owned(),
                 data: text.clone(),

@@ -6,12 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use cp1_format::{
-    Change, Date, Digest, Policy, Problem, Record, RecordKind, Report, SchemaName, SchemaTag,
-    parse, read_file, to_json, write_atomically,
+    Change, Date, Digest, Metrics, Policy, Problem, Record, RecordKind, Report, SchemaName,
+    SchemaTag, parse, read_file, to_json, write_atomically,
 };
 
 use super::assemble::assemble;
 use super::records::Chain;
+use super::standing::Standing;
 use super::{
     BASELINE, Contract, ContractError, POLICY, RECORDS, answers, budget, digest, loosened, page,
     problem, sound, verify,
@@ -68,17 +69,24 @@ pub fn bump(arguments: &Bump) -> Result<String, ContractError> {
         Reason::Improvement => RecordKind::Improvement,
         Reason::Correction => RecordKind::Correction,
     };
-    let (chain, policy, old) = (Chain::read(&contract)?, contract.policy()?, contract.baseline()?);
+    let (chain, policy) = (Chain::read(&contract)?, contract.policy()?);
+    let old = Standing::of(&contract, &chain)?;
     let mut refusals = answers::problems(&arguments.answers, contract.root());
     refusals.extend(intact(&contract, &chain)?);
     let new = measured(&arguments.session, &policy, &mut refusals)?;
-    if let Some(new) = &new {
-        refusals.extend(unjustified(kind, &old, new, &policy));
+    match (&old, &new) {
+        (Standing::Readable(old), Some(new)) => {
+            refusals.extend(unjustified(kind, old, new, &policy));
+        }
+        (Standing::EarlierFormat(_), _) if kind != RecordKind::Correction => {
+            refusals.extend(old.needs_correction());
+        }
+        _ => {}
     }
     let Some(new) = new.filter(|_| refusals.is_empty()) else {
         return Err(ContractError::Refused(refusals));
     };
-    let draft = continued(&contract, &chain, kind, &arguments.answers, &old, new)?;
+    let draft = continued(&contract, &chain, kind, &arguments.answers, old.metrics(), new)?;
     within_budget(&chain, &draft, &policy)?;
     publish(&contract, draft)
 }
@@ -89,8 +97,8 @@ pub fn bump(arguments: &Bump) -> Result<String, ContractError> {
 /// [`ContractError`]; then nothing was written.
 pub fn amend(arguments: &Amend) -> Result<String, ContractError> {
     let contract = Contract::at(&arguments.root.root);
-    let (chain, policy, baseline) =
-        (Chain::read(&contract)?, contract.policy()?, contract.baseline()?);
+    let (chain, policy) = (Chain::read(&contract)?, contract.policy()?);
+    let baseline = readable(&contract, &chain)?;
     let mut refusals = answers::problems(&arguments.answers, contract.root());
     refusals.extend(chain.problems.clone());
     refusals.extend(verify::baseline(&contract, &chain)?);
@@ -118,7 +126,7 @@ pub fn amend(arguments: &Amend) -> Result<String, ContractError> {
         RecordKind::Policy,
         &arguments.answers,
         change,
-        Some(&baseline),
+        Some(&baseline.metrics),
         baseline.clone(),
     )?;
     let unchanged = digest::of_json_file(&contract.path(BASELINE))?;
@@ -134,7 +142,8 @@ pub fn amend(arguments: &Amend) -> Result<String, ContractError> {
 /// [`ContractError`]; then nothing was written.
 pub fn rollback(arguments: &Rollback) -> Result<String, ContractError> {
     let contract = Contract::at(&arguments.root.root);
-    let (chain, old) = (Chain::read(&contract)?, contract.baseline()?);
+    let chain = Chain::read(&contract)?;
+    let old = readable(&contract, &chain)?;
     let mut refusals = answers::problems(&arguments.answers, contract.root());
     refusals.extend(intact(&contract, &chain)?);
     let target = chain.records().find(|record| record.number == arguments.number).cloned();
@@ -155,14 +164,33 @@ pub fn rollback(arguments: &Rollback) -> Result<String, ContractError> {
         return Err(ContractError::Refused(refusals));
     };
     let text = earlier(&contract, BASELINE, &target.baseline.after)?;
-    let back: Report = parse(Path::new(BASELINE), text.as_bytes())?;
-    let mut draft =
-        continued(&contract, &chain, RecordKind::Rollback, &arguments.answers, &old, back)?;
+    let Ok(back) = parse::<Report>(Path::new(BASELINE), text.as_bytes()) else {
+        let message = format!(
+            "the baseline of record {:04} is of an earlier format, and nothing could be judged \
+             against it",
+            target.number
+        );
+        let cure =
+            "name a later record, or measure that commit again and give it to perf-gate bump";
+        return Err(ContractError::Refused(vec![problem(BASELINE, message, cure)]));
+    };
+    let kind = RecordKind::Rollback;
+    let mut draft = continued(&contract, &chain, kind, &arguments.answers, &old.metrics, back)?;
     // The very bytes that were frozen then.
     draft.record.baseline.after = target.baseline.after;
     draft.record.back_to = Some(target.number);
     draft.baseline = Some(text);
     publish(&contract, draft)
+}
+
+/// The baseline, for what cannot go on from one of an earlier format.
+fn readable(contract: &Contract, chain: &Chain) -> Result<Report, ContractError> {
+    let standing = Standing::of(contract, chain)?;
+    let refusals = standing.needs_correction().into_iter().collect();
+    match standing {
+        Standing::Readable(report) => Ok(*report),
+        Standing::EarlierFormat(_) => Err(ContractError::Refused(refusals)),
+    }
 }
 
 /// Reads the sessions and makes one report of them; adds what speaks against it.
@@ -282,7 +310,7 @@ fn continued(
     chain: &Chain,
     kind: RecordKind,
     answers: &Answers,
-    old: &Report,
+    old: &Metrics,
     new: Report,
 ) -> Result<Draft, ContractError> {
     let policy = digest::of_json_file(&contract.path(POLICY))?;
@@ -297,7 +325,7 @@ fn draft(
     kind: RecordKind,
     answers: &Answers,
     policy: Change,
-    old: Option<&Report>,
+    old: Option<&Metrics>,
     new: Report,
 ) -> Result<Draft, ContractError> {
     let json = to_json(&new)?;
@@ -313,7 +341,7 @@ fn draft(
         baseline: Change { before: None, after },
         policy,
         policy_changes: Vec::new(),
-        metrics_before: old.map(|old| old.metrics.clone()),
+        metrics_before: old.cloned(),
         metrics_after: new.metrics,
         what: answers.what.trim().to_owned(),
         why_acceptable: answers.why_acceptable.trim().to_owned(),

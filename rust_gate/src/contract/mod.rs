@@ -15,6 +15,7 @@ pub mod loosened;
 pub mod page;
 pub mod records;
 pub mod sound;
+pub mod standing;
 pub mod verify;
 pub mod waivers;
 

@@ -104,7 +104,7 @@ fn halves(report: Named<'_>, policy: &Policy) -> Vec<Problem> {
     let sides = Sides::of(first, second);
     let refused = |held: &decision::Held| {
         let shift = sides.shift(held);
-        if decide(&shift, &held.criteria, false) == decision::Ruling::Pass {
+        if decide(&shift, &held.criteria) == decision::Ruling::Pass {
             return None;
         }
         let message = format!(

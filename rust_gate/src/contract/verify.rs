@@ -4,6 +4,7 @@
 use cp1_format::{Date, Problem, ReadError, Waivers, read_file};
 
 use super::records::Chain;
+use super::standing::Standing;
 use super::{
     BASELINE, Contract, ContractError, POLICY, RECORDS, WAIVERS, budget, ci_files, digest, history,
     problem, waivers,
@@ -17,6 +18,9 @@ use crate::arguments::Verify;
 pub fn verify(arguments: &Verify) -> Result<Vec<Problem>, ContractError> {
     let contract = Contract::at(&arguments.root.root);
     let mut problems = files(&contract)?;
+    // This breaks no rule, but nothing can be judged against such a baseline.
+    let standing = Standing::of(&contract, &Chain::read(&contract)?);
+    problems.extend(standing.ok().and_then(|standing| standing.needs_correction()));
     if let Some(revision) = &arguments.against {
         problems.extend(history::problems(&contract, revision)?);
     }
@@ -59,13 +63,13 @@ pub fn files(contract: &Contract) -> Result<Vec<Problem>, ContractError> {
     Ok(problems)
 }
 
-/// Whether the baseline is what the last record says.
+/// Whether the baseline is what the last record says: by its digest, in whatever format it is.
 ///
 /// # Errors
 /// It cannot be read at all.
 pub fn baseline(contract: &Contract, chain: &Chain) -> Result<Vec<Problem>, ContractError> {
-    let report = match contract.baseline() {
-        Ok(report) => report,
+    let standing = match Standing::of(contract, chain) {
+        Ok(standing) => standing,
         Err(error) => return Ok(vec![unreadable(BASELINE, &error)]),
     };
     let Some(last) = chain.last() else {
@@ -78,7 +82,7 @@ pub fn baseline(contract: &Contract, chain: &Chain) -> Result<Vec<Problem>, Cont
         let message =
             format!("the baseline is not the one that record {:04} ended with", last.number);
         vec![problem(BASELINE, message, restore)]
-    } else if last.metrics_after != report.metrics {
+    } else if last.metrics_after != *standing.metrics() {
         let message = format!("the figures are not those of record {:04}", last.number);
         vec![problem(BASELINE, message, restore)]
     } else {

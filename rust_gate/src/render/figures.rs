@@ -1,9 +1,13 @@
 //! Cells of the table, the same in every format.
 
-use cp1_format::{Amount, Decimal, Decision, Judgement, RuleResult, Verdict};
+use cp1_format::{Amount, Decimal, Decision, Judgement, RuleResult, SupportingFigure, Verdict};
 
 /// Digits of a figure that a reader takes in.
-const SIGNIFICANT_DIGITS: i64 = 6;
+const SIGNIFICANT_DIGITS: i64 = 3;
+
+/// Places of a figure below 1 that a reader takes in: of a time in ms, whole microseconds. Only
+/// where they would show nothing but zeros there are more.
+const PLACES_MAX: i64 = 3;
 
 /// What stands where there is no figure.
 const ABSENT: &str = "-";
@@ -11,35 +15,77 @@ const ABSENT: &str = "-";
 /// Headings of [`row`].
 pub const HEADINGS: [&str; 6] = ["metric", "baseline", "candidate", "change", "limit", "verdict"];
 
+/// Headings of [`supporting`].
+pub const SUPPORTING_HEADINGS: [&str; 3] = ["figure", "baseline", "candidate"];
+
+/// What stands above the table of [`supporting`].
+pub const SUPPORTING: &str = "Beside them, not judged:";
+
 /// One rule as cells.
 #[must_use]
 pub fn row(rule: &RuleResult) -> [String; 6] {
-    let cell = |figure: Option<&Amount>| match figure {
-        Some(figure) => format!("{} {}", digits(figure, rule), rule.metric.unit()).trim().into(),
-        None => ABSENT.to_owned(),
+    // Of a violated rule all digits: a rounded figure could look as if its limit held.
+    let digits: fn(&Amount) -> String = match rule.judgement {
+        Judgement::Violated => ToString::to_string,
+        _ => readable,
     };
+    let cell = |figure: &Option<Amount>| cell(figure.as_ref(), rule.metric.unit(), digits);
     [
         rule.metric.name().to_owned(),
-        cell(rule.baseline.as_ref()),
-        cell(rule.candidate.as_ref()),
+        cell(&rule.baseline),
+        cell(&rule.candidate),
         rule.change_pct.as_ref().map_or_else(|| ABSENT.to_owned(), change),
         rule.limit.clone(),
         rule.judgement.word().to_owned(),
     ]
 }
 
-/// A few digits, but of a violated rule all: a rounded figure could look as if its limit held.
-fn digits(figure: &Amount, rule: &RuleResult) -> String {
+/// One figure beside the rules as cells.
+#[must_use]
+pub fn supporting(figure: &SupportingFigure) -> [String; 3] {
+    let SupportingFigure { name, unit, baseline, candidate } = figure;
+    let cell = |figure: &Option<Amount>| cell(figure.as_ref(), unit, readable);
+    [name.clone(), cell(baseline), cell(candidate)]
+}
+
+/// A figure with its unit; a count has none.
+fn cell(figure: Option<&Amount>, unit: &str, digits: fn(&Amount) -> String) -> String {
+    figure.map_or_else(
+        || ABSENT.to_owned(),
+        |figure| format!("{} {unit}", grouped(&digits(figure))).trim().to_owned(),
+    )
+}
+
+/// As many digits as a reader takes in, and no more than the figure has. Whole digits are never
+/// rounded away.
+fn readable(figure: &Amount) -> String {
     let exact = figure.exact();
+    // Below 1 this is the number of zeros behind the point, negated.
     let before_point = i64::try_from(exact.digits())
         .unwrap_or(i64::MAX)
         .saturating_sub(exact.fractional_digit_count());
-    let places = SIGNIFICANT_DIGITS.saturating_sub(before_point).max(0);
-    if rule.judgement == Judgement::Violated || exact.fractional_digit_count() <= places {
+    let significant = SIGNIFICANT_DIGITS.saturating_sub(before_point).max(0);
+    let shows_a_digit = PLACES_MAX.saturating_add(before_point) > 0;
+    let places = if shows_a_digit { significant.min(PLACES_MAX) } else { significant };
+    if exact.fractional_digit_count() <= places {
         figure.to_string()
     } else {
         Decimal::rounded(exact, places).to_string()
     }
+}
+
+/// A number with a comma after its millions, its thousands, and so on.
+fn grouped(number: &str) -> String {
+    let whole = number.split_once('.').map_or(number, |(whole, _)| whole);
+    let mut text = String::with_capacity(number.len() + whole.len() / 3);
+    for (index, character) in number.chars().enumerate() {
+        let left = whole.len().saturating_sub(index);
+        if index > 0 && left > 0 && left % 3 == 0 {
+            text.push(',');
+        }
+        text.push(character);
+    }
+    text
 }
 
 fn change(percent: &Decimal) -> String {

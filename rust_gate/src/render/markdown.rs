@@ -23,6 +23,7 @@ pub fn render(verdict: &Verdict) -> String {
     page.line(&format!("{} (exit {})", code(&verdict.summary), verdict.exit_code));
     rules(&mut page, verdict);
     explanations(&mut page, verdict);
+    supporting(&mut page, verdict);
     for line in figures::decision(verdict) {
         page.line("");
         page.line(&line);
@@ -98,6 +99,18 @@ fn explanations(page: &mut Page, verdict: &Verdict) {
     for (metric, explanation) in explained {
         page.line(&format!("- {}: {}", code(metric.name()), code(explanation)));
     }
+}
+
+fn supporting(page: &mut Page, verdict: &Verdict) {
+    if verdict.supporting.is_empty() {
+        return;
+    }
+    page.line("");
+    page.line(figures::SUPPORTING);
+    page.line("");
+    let row = |figure| figures::supporting(figure).map(|cell| code(&cell)).to_vec();
+    let rows: Vec<_> = verdict.supporting.iter().map(row).collect();
+    page.table(&figures::SUPPORTING_HEADINGS, &rows);
 }
 
 fn differences(page: &mut Page, verdict: &Verdict) {

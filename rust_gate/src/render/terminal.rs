@@ -13,6 +13,7 @@ pub fn render(verdict: &Verdict) -> String {
     let mut page = String::from("CP1 performance gate\n");
     section(&mut page, "", &inputs(verdict));
     section(&mut page, "", &rules(verdict));
+    section(&mut page, figures::SUPPORTING, &supporting(verdict));
     section(&mut page, "", &figures::decision(verdict));
     section(&mut page, "Conditions that differ:", &differences(verdict));
     section(&mut page, "Conditions that neither report states:", &unverified(verdict));
@@ -71,6 +72,16 @@ fn rules(verdict: &Verdict) -> Vec<String> {
         Some(format!("  {}: {}", rule.metric, plain(explanation)))
     }));
     lines
+}
+
+fn supporting(verdict: &Verdict) -> Vec<String> {
+    if verdict.supporting.is_empty() {
+        return Vec::new();
+    }
+    let mut rows = vec![figures::SUPPORTING_HEADINGS.map(str::to_owned).to_vec()];
+    let row = |figure| figures::supporting(figure).map(|cell| plain(&cell)).to_vec();
+    rows.extend(verdict.supporting.iter().map(row));
+    aligned(&rows)
 }
 
 fn differences(verdict: &Verdict) -> Vec<String> {

@@ -49,12 +49,12 @@ pub(crate) fn full_of(rounds: u64, samples: u64) -> Value {
     for metric in ["latency_p95_ms", "latency_p99_ms", "rps", "mem_mb_total_erlang"] {
         report["metrics"][metric] = json!(median(metric));
     }
-    report["schema"] = json!({"name": "cp1_report", "version": 1});
+    report["schema"] = json!({"name": "cp1_report", "version": 2});
     report["run"] = json!({"ct_exit_code": 0, "status": "complete", "duration_ms": 90_000});
     report["load"] = json!({
         "adapter": "ref_router_adapter", "rounds": rounds, "warmup_ms": 2000,
         "throughput_ms": 1000, "latency_ms": 5000, "rate_per_second": 5000,
-        "arrivals": "constant", "concurrency": 8, "latency_workers": 16, "max_in_flight": 1024,
+        "arrivals": "constant", "concurrency": 8, "max_in_flight": 1024,
         "drain_timeout_ms": 1000, "sample_interval_ms": 100, "timeout_ms": 900_000, "seed": 1
     });
     report["accounting"] = json!({
@@ -114,7 +114,7 @@ fn round(number: u64, samples: u64) -> (Value, Value) {
         "throughput": {"duration_ns": duration_ns, "service_time": count(50_000)},
         "latency": {
             "duration_ns": 5_000_000_000u64, "response_time": response_time,
-            "service_time": count(samples), "send_lag": count(samples)
+            "service_time": count(samples), "dispatch_lag": count(samples)
         },
         "memory": {"samples": 60, "min_bytes": 30_000_000, "peak_bytes": peak_bytes,
             "end_bytes": 31_000_000},

@@ -1,0 +1,76 @@
+%% @doc Why a run failed, as a sentence. Pure.
+-module(router_bench_failure).
+
+-export([sentence/1]).
+
+-define(LENGTH_MAX, 1000).
+
+%% @doc A reason in words, on one line, of bounded length.
+-spec sentence(term()) -> binary().
+sentence(Reason) ->
+    router_bench_text:line(words(Reason), ?LENGTH_MAX).
+
+words({control, Reason}) -> ["while the router's counters were tried: ", words(Reason)];
+words({control, Side, Reason}) ->
+    ["while the router's counters were tried, ", side(Side), ": ", words(Reason)];
+words({round, N, Reason}) -> [io_lib:format("round ~b: ", [N]), words(Reason)];
+words({round, N, Side, Reason}) ->
+    [io_lib:format("round ~b, ", [N]), side(Side), ": ", words(Reason)];
+words({calibration, Reason}) -> ["while the load was calibrated: ", words(Reason)];
+words({look, N, Reason}) -> [io_lib:format("the look after ~b rounds: ", [N]), words(Reason)];
+words({no_return, Callback, LimitMs}) ->
+    [callback(Callback), io_lib:format(" did not return in ~b s", [LimitMs div 1000])];
+words({bad_return, Callback, Answer}) ->
+    [callback(Callback), " answered ", term(Answer), ", which its contract does not know"];
+words({adapter_failed, Callback, {error, Reason}}) ->
+    [callback(Callback), " answered an error: ", term(Reason)];
+words({adapter_failed, Callback, {Class, Reason, Stack}}) ->
+    [callback(Callback), " raised ", atom_to_list(Class), $:, term(Reason), at(Stack)];
+words({worker_died, {bad_return, _, _} = Reason}) -> words(Reason);
+words({worker_died, {Reason, [_ | _] = Stack}}) ->
+    ["a worker of the load died of ", term(Reason), at(Stack)];
+words({worker_died, Reason}) -> ["a worker of the load died of ", term(Reason)];
+words({router_died, Name, Reason}) ->
+    ["the router's process ", term(Name), " died of ", term(Reason)];
+words({round_died, Reason}) -> ["the process that measures died of ", term(Reason)];
+words({dead_counter, Callback, Counter}) ->
+    [callback(Callback), io_lib:format(" did not count the ~s that control/2 provoked: its 0 would "
+                                       "mean nothing", [Counter])];
+words({requests_lost, Lost, _}) ->
+    io_lib:format("~b requests were lost or counted twice", [Lost]);
+words({sampler_died, Reason}) -> ["the sampler ended: ", term(Reason)];
+words({peer_died, Reason}) -> ["the measured BEAM (a peer of the bench) died: ", term(Reason)];
+words({peer_died, Class, Reason}) ->
+    ["the measured BEAM (a peer of the bench) died: ", term({Class, Reason})];
+words({peer_not_started, Reason}) -> ["no BEAM (peer) could be started: ", term(Reason)];
+words({not_frozen, Module, From}) ->
+    ["module ", term(Module), " of the frozen build came from ", term(From)];
+words({no_answer, What}) -> ["no answer from the ", term(What)];
+words({latency_too_long, Rate, NeededMs, RunMs, LimitMs}) ->
+    io_lib:format("a p99 takes 20,000 requests, which at ~b arrivals/s is ~b s of open loop a round; "
+                  "such a run takes ~b s, and ~b s are left: set PERF_TIMEOUT_SECONDS=~b, or "
+                  "PERF_ROUNDS to fewer rounds",
+                  [Rate, seconds(NeededMs), seconds(RunMs), seconds(LimitMs),
+                   2 * seconds(RunMs)]);
+words({look_not_started, Program, Reason}) ->
+    io_lib:format("~ts could not be started: ~0tp", [Program, Reason]);
+words(look_timeout) -> "the command of the look did not end in time";
+words(no_request_succeeded) -> "no request succeeded";
+words(timeout) -> "the time limit was reached (PERF_TIMEOUT_SECONDS)";
+words(Reason) -> term(Reason).
+
+seconds(Ms) -> (max(0, Ms) + 999) div 1000.
+
+side(frozen) -> "the frozen build";
+side(candidate) -> "the candidate".
+
+callback({Module, Function, Arity}) -> io_lib:format("~s/~b of ~s", [Function, Arity, Module]).
+
+at([{Module, Function, Arity, _} | _]) when is_integer(Arity) ->
+    io_lib:format(" in ~s:~s/~b", [Module, Function, Arity]);
+at([{Module, Function, Arguments, _} | _]) when is_list(Arguments) ->
+    io_lib:format(" in ~s:~s/~b", [Module, Function, length(Arguments)]);
+at(_Stack) ->
+    "".
+
+term(Term) -> io_lib:format("~0tP", [Term, 30]).

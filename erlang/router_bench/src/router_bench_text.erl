@@ -1,0 +1,13 @@
+%% @doc Text of others for one line: bounded, and without control characters. Pure.
+-module(router_bench_text).
+
+-export([line/2]).
+
+%% @doc The text's first characters; what is no printable character becomes a space.
+-spec line(unicode:chardata(), CharactersMax :: pos_integer()) -> binary().
+line(Text, CharactersMax) ->
+    Characters = lists:sublist(lists:flatten(Text), CharactersMax),
+    unicode:characters_to_binary([case is_integer(C) andalso C >= 32 andalso C =/= 127 of
+                                      true -> C;
+                                      false -> $\s
+                                  end || C <- Characters]).
