@@ -5,10 +5,6 @@ use cp1_format::{Amount, Decimal, Decision, Judgement, RuleResult, SupportingFig
 /// Digits of a figure that a reader takes in.
 const SIGNIFICANT_DIGITS: i64 = 3;
 
-/// Places of a figure below 1 that a reader takes in: of a time in ms, whole microseconds. Only
-/// where they would show nothing but zeros there are more.
-const PLACES_MAX: i64 = 3;
-
 /// What stands where there is no figure.
 const ABSENT: &str = "-";
 
@@ -64,9 +60,7 @@ fn readable(figure: &Amount) -> String {
     let before_point = i64::try_from(exact.digits())
         .unwrap_or(i64::MAX)
         .saturating_sub(exact.fractional_digit_count());
-    let significant = SIGNIFICANT_DIGITS.saturating_sub(before_point).max(0);
-    let shows_a_digit = PLACES_MAX.saturating_add(before_point) > 0;
-    let places = if shows_a_digit { significant.min(PLACES_MAX) } else { significant };
+    let places = SIGNIFICANT_DIGITS.saturating_sub(before_point).max(0);
     if exact.fractional_digit_count() <= places {
         figure.to_string()
     } else {
