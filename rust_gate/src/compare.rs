@@ -78,7 +78,11 @@ pub fn compare(
 ) -> Findings {
     let baseline = replayed.unwrap_or(frozen);
     let mut invalid = validity::of_candidate(candidate.path, candidate.document, policy);
-    invalid.extend(validity::of_baseline(baseline.path, baseline.document, policy));
+    let of_measure = match replayed {
+        Some(_) => validity::of_measure,
+        None => validity::of_baseline,
+    };
+    invalid.extend(of_measure(baseline.path, baseline.document, policy));
     if let Some(replayed) = replayed {
         invalid.extend(replay::problems(frozen, replayed, candidate));
     }

@@ -87,16 +87,32 @@ pub fn of_candidate(file: &str, candidate: &Report, policy: &Policy) -> Vec<Prob
     problems.found
 }
 
-/// What keeps the baseline from being one.
+/// What keeps a frozen report from being a baseline.
 #[must_use]
 pub fn of_baseline(file: &str, baseline: &Report, policy: &Policy) -> Vec<Problem> {
     let mut problems = Problems { file, found: Vec::new() };
     let status = match baseline.run.status {
-        Some(RunStatus::Failed) => Some("failed"),
-        Some(RunStatus::Unfinished) => Some("did not finish"),
         Some(RunStatus::InsufficientSamples) => Some("had too few samples"),
         Some(RunStatus::GeneratorLimited) => Some("was limited by the load generator"),
-        Some(RunStatus::Complete) | None => None,
+        _ => None,
+    };
+    if let Some(status) = status {
+        problems.add("run.status", format!("the run that was frozen {status}"), FREEZE);
+    }
+    problems.found.extend(of_measure(file, baseline, policy));
+    problems.found
+}
+
+/// What keeps a report from being what a candidate is measured by, frozen or replayed just now. A
+/// replay with too few samples or a late generator says nothing of its percentiles
+/// ([`crate::samples`]), and is no fault of a file.
+#[must_use]
+pub fn of_measure(file: &str, baseline: &Report, policy: &Policy) -> Vec<Problem> {
+    let mut problems = Problems { file, found: Vec::new() };
+    let status = match baseline.run.status {
+        Some(RunStatus::Failed) => Some("failed"),
+        Some(RunStatus::Unfinished) => Some("did not finish"),
+        _ => None,
     };
     if let Some(status) = status {
         problems.add("run.status", format!("the run that was frozen {status}"), FREEZE);

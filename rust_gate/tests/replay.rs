@@ -100,6 +100,16 @@ fn what_does_not_decide_asks_for_more_pairs_until_the_last_look() {
 }
 
 #[test]
+fn a_late_generator_on_the_replayed_side_leaves_the_percentiles_open_and_is_no_fault_of_a_file() {
+    let room = room(8, 0.0, 0.0);
+    room.change("replay.json", |report| {
+        report["run"]["status"] = json!("generator_limited");
+        report["run"]["reason"] = json!("the load generator was late");
+    });
+    check(&room).is(3, &["2 of 6 rules could not be judged: latency_p95_ms, latency_p99_ms"]);
+}
+
+#[test]
 fn an_improvement_is_no_regression_however_large() {
     check(&room(8, -60.0, 3.0))
         .is(0, &["mem_mb_total_erlang improved by 59.80 %", "estimate -60.00 %"]);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use cp1_format::{Judgement, Metric, Report, Verdict, read_file, to_json};
+use cp1_format::{Judgement, Metric, Percentiles, Report, Verdict, read_file, to_json};
 
 /// Latency may be 18 ms, throughput may fall to a twentieth, memory may double: noise stays below,
 /// and the planted faults go beyond by construction (a delay of 20 ms is at least 20 ms).
@@ -125,6 +125,21 @@ impl Workplace {
             [path] => Ok(path.clone()),
             _ => Err(Error::other(format!("{prefix}: {} artifacts", found.len()))),
         }
+    }
+
+    /// A copy of the only report whose name begins so, without what a late load generator left in it.
+    ///
+    /// # Errors
+    /// None, or one that the reader refuses.
+    pub fn as_on_a_quiet_machine(&self, prefix: &str) -> std::io::Result<PathBuf> {
+        let mut report: Report = read_file(&self.only(prefix)?).map_err(Error::other)?;
+        (report.run.status, report.run.reason, report.histograms) = (None, None, None);
+        for round in report.rounds.iter_mut().flatten() {
+            round.latency.dispatch_lag = Percentiles::default();
+        }
+        let path = self.path(&format!("{prefix}quiet.json"));
+        std::fs::write(&path, to_json(&report).map_err(Error::other)?)?;
+        Ok(path)
     }
 
     /// The report that the only run left.

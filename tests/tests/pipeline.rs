@@ -41,8 +41,8 @@ fn a_machine_that_the_baseline_does_not_know_replays_its_commit() {
     // What the verdict of a real measurement is depends on the machine; the way to it does not.
     assert!(ended.printed.contains("judged on 2 pairs of rounds"), "{}", ended.printed);
     assert!(matches!(ended.code, Some(0 | 1 | 3)), "{}", ended.printed);
-    let frozen = workplace.only("perf_replay_").unwrap();
-    let candidate = workplace.only("perf_baseline_").unwrap();
+    let frozen = workplace.as_on_a_quiet_machine("perf_replay_").unwrap();
+    let candidate = workplace.as_on_a_quiet_machine("perf_baseline_").unwrap();
 
     // The policy of this repository can fail, on a candidate that was measured just now.
     let mut gate = std::process::Command::new(gate_binary());
