@@ -1,6 +1,6 @@
 -module(router_bench_nif_SUITE).
 
--export([all/0]).
+-export([all/0, suite/0]).
 -export([wrong_terms_are_badarg_and_the_vm_lives/1,
          no_sample_is_lost_on_all_schedulers_while_snapshots_are_taken/1,
          the_recorder_agrees_with_an_erlang_oracle/1,
@@ -14,6 +14,9 @@
          a_vm_that_halts_while_threads_run_ends_in_order/1,
          a_report_that_the_gate_would_refuse_is_not_written/1,
          a_term_that_is_no_json_is_badarg_however_deep/1]).
+
+suite() ->
+    [{timetrap, {minutes, 3}}].
 
 all() ->
     [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info].
@@ -251,14 +254,15 @@ a_sleeping_dispatcher_is_woken_and_its_thread_ends_with_it(_Config) ->
             0 = router_bench_nif:ready(Dispatch, 0),
             0 = hand(Dispatch),
             0 = router_bench_nif:answered(Dispatch, 0, router_bench_nif:start(), 0),
-            -3 = router_bench_nif:poll(Dispatch),
-            receive wake -> ok end,
-            0 = hand(Dispatch),
+            {slept, 0} = hand_and_say_if_slept(Dispatch, did_not_sleep),
             Self ! {waker, Waker},
             receive never -> ok end
         end),
     % Held here, so that it is the owner's end and not the last reference that ends the thread.
-    Waker = receive {waker, W} -> W end,
+    Waker = receive
+                {waker, W} -> W;
+                {'DOWN', Monitor, process, Owner, Reason} -> ct:fail(Reason)
+            end,
     true = waking_threads() > 0,
     exit(Owner, kill),
     receive {'DOWN', Monitor, process, Owner, killed} -> ok end,
@@ -266,9 +270,15 @@ a_sleeping_dispatcher_is_woken_and_its_thread_ends_with_it(_Config) ->
     ok = router_bench_nif:dispatch_end(Waker).
 
 hand(Dispatch) ->
+    {_, Worker} = hand_and_say_if_slept(Dispatch, did_not_sleep),
+    Worker.
+
+%% A thread that is late to start wakes for an arrival that is over: the dispatcher asks, and sleeps on.
+hand_and_say_if_slept(Dispatch, Slept) ->
     case router_bench_nif:poll(Dispatch) of
-        -1 -> erlang:yield(), hand(Dispatch);
-        Other -> Other
+        -1 -> erlang:yield(), hand_and_say_if_slept(Dispatch, Slept);
+        -3 -> receive wake -> hand_and_say_if_slept(Dispatch, slept) end;
+        Other -> {Slept, Other}
     end.
 
 %% Linux keeps 15 characters of a thread's name.
