@@ -13,7 +13,7 @@ case "$(uname -s)" in
 esac
 
 cd "$root"
-cargo build --quiet --locked --release --package router_bench_nif
+cargo build --locked --release --package router_bench_nif
 mkdir -p "$priv"
 # A running BEAM may have the old file mapped: replace its name, never its content.
 staged=$(mktemp "$priv/.librouter_bench_nif.XXXXXX")

@@ -3,8 +3,8 @@
 #
 # Usage: scripts/measure_sessions.sh [SESSIONS [PAUSE_SECONDS]]    (3 sessions, 60 s between them)
 # Exit: 0 with the options for perf-gate freeze or bump; otherwise the code of the first session that
-# could not be measured.
-# Settings: those of scripts/bench_router.sh; PERF_ROUNDS [7] rounds a session, PERF_RATE and
+# could not be measured, or 1 with the reasons of the first that no baseline could have.
+# Settings: those of scripts/bench_router.sh; PERF_BLOCKS [7] blocks a session, PERF_RATE and
 # PERF_CONCURRENCY [calibrated by the first session].
 # Writes: $ARTIFACTS_DIR/perf_baseline_<time>.json, one for each session.
 #
@@ -33,7 +33,8 @@ if [ -n "$(git status --porcelain)" ]; then
   echo "measure_sessions.sh: the work tree is not clean, so no commit is what would be measured" >&2
   exit 2
 fi
-export PERF_ROUNDS=${PERF_ROUNDS:-7} PERF_MODE=gate
+export PERF_BLOCKS=${PERF_BLOCKS:-7} PERF_MODE=gate
+gate=${CARGO_TARGET_DIR:-target}/release/perf-gate
 options=
 for ((number = 1; number <= sessions; number++)); do
   [ "$number" -eq 1 ] || sleep "$pause"
@@ -42,8 +43,9 @@ for ((number = 1; number <= sessions; number++)); do
   run_child env PERF_REPORT_FILE="$report" "$scripts/bench_router.sh"
   [ "$interrupted" -eq 0 ] || exit "$interrupted"
   [ "$child_status" -eq 0 ] || exit "$child_status"
+  "$gate" usable --session "$report" || exit 1
   # The first session's load is that of all.
-  load=$("${CARGO_TARGET_DIR:-target}/release/perf-gate" load --baseline "$report")
+  load=$("$gate" load --baseline "$report")
   read -r PERF_RATE PERF_CONCURRENCY <<<"$load"
   export PERF_RATE PERF_CONCURRENCY
   options="$options --session ${report#"$PWD"/}"

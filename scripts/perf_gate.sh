@@ -19,33 +19,37 @@ Settings (environment variables; an empty one counts as unset):
   POLICY_FILE           the policy                               [perf/policy_cp1.json]
   ARTIFACTS_DIR         where reports and verdicts go            [_artifacts]
   PERF_ADAPTER          the adapter module that knows the router [ref_router_adapter]
-  PERF_COMPARE          replay: measure the baseline's commit beside the candidate, in pairs of rounds;
-                        frozen: compare with the baseline's figures, on its machine; auto: frozen in
-                        a smoke run, and where the baseline's machine and sessions allow it, else
-                        replay                                   [auto]
+  PERF_COMPARE          replay: measure the baseline's commit beside the candidate, in turn;
+                        frozen: compare with the baseline's figures, on its machine; auto: frozen
+                        where the baseline's machine and sessions allow it, else replay
+                                                                 [auto]
   PERF_TRUSTED_REF      judge by baseline and policy of this revision, such as origin/main, instead
                         of the work tree's                       [none]
-  PERF_MODE             smoke (3 rounds) or gate (10 rounds)     [smoke in a merge or pull request,
+  PERF_MODE             smoke (6 blocks, wider error rates) or gate (up to 20 blocks); the policy's
+                        section `decision` says how many         [smoke in a merge or pull request,
                                                                   else gate]
-  PERF_ROUNDS           rounds, each in a fresh BEAM             [by PERF_MODE]     1 to 1000
-  PERF_WARMUP_MS        least discarded load before each round,  [1000]             10 to 600000
+  PERF_BLOCKS           blocks, each with a fresh BEAM of each side; as many are measured,
+                        whatever they show                       [by PERF_MODE]     1 to 1000
+  PERF_WARMUP_MS        least discarded load before each block,  [1000]             10 to 600000
                         5 times that until throughput is steady
-  PERF_THROUGHPUT_MS    closed-loop phase of a round             [2000]             10 to 600000
-  PERF_LATENCY_MS       open-loop phase of a round               [5000, or as long as the rate takes
+  PERF_THROUGHPUT_MS    closed loop of a block, all slices       [2000]             10 to 600000
+  PERF_LATENCY_MS       open loop of a block, all slices         [4000, or as long as the rate takes
                                                                   for 20,000 requests]
                                                                                     10 to 600000
+  PERF_SLICE_MS         how long one side is measured before the other takes its turn; longer where
+                        1,000 arrivals take longer               [250]              10 to 600000
   PERF_RATE             arrivals a second in the open loop       [the baseline's]   1 to 1000000
   PERF_CONCURRENCY      workers of the closed loop               [the baseline's]   1 to 10000
   PERF_ARRIVALS         constant or poisson                      [constant]
   PERF_KEYS             how requests draw their key: uniform, or zipf:S with an exponent S
                                                                  [uniform]          0 to 10
   PERF_KEY_COUNT        keys that there are                      [10000]            1 to 2^32
-  PERF_SEED             of keys, arrivals and the order in pairs [1; replay: drawn] 0 to 2^53
+  PERF_SEED             of keys, arrivals and who goes first     [1; replay: drawn] 0 to 2^53
   PERF_CALLBACK_TIMEOUT_MS  limit of each call of the adapter's init/1, counters/1, control/2 and
                         terminate/1                              [30000]            100 to 3600000
   PERF_TIMEOUT_SECONDS  time limit of the benchmark              [900]              10 to 86400
-  PERF_FAULT            plant a fault to see the gate fail: delay_us=N error_ratio=R leak_bytes=N
-                        backpressure=1 crash_after=N             [none]
+  PERF_FAULT            plant a fault to see the gate fail: delay_us=N stall_ms=N error_ratio=R
+                        leak_bytes=N backpressure=1 crash_after=N             [none]
 TEXT
 }
 
@@ -68,7 +72,7 @@ gate() { # command arguments...
   "${CARGO_TARGET_DIR:-target}/release/perf-gate" "$command" --baseline "$baseline" "${trusted[@]}" "$@"
 }
 
-# Whether rounds of here and now can be judged against the frozen ones, and at which looks.
+# Whether blocks of here and now can be judged against the frozen ones, and at which looks.
 ask_mode() {
   echo "perf_gate.sh: building router, bench and recorder"
   local here=$artifacts/.here_$stamp.json
@@ -77,27 +81,27 @@ ask_mode() {
   PERF_FINGERPRINT_FILE=$here erl -noshell -pa _build/perf/lib/*/ebin \
     -s router_bench_fingerprint main || exit 2
   # A baseline that cannot be read is the gate's to say, after the run.
-  mode=$(gate mode --policy "$policy" --here "$here") || mode="replay"
+  mode=$(gate mode --policy "$policy" --here "$here" "${smoke[@]}") || mode="replay"
   rm -f "$here"
 }
 
 # Builds the baseline's commit and tells the bench about it.
 prepare_replay() {
   local plan looks commit tree
-  plan=$(gate replay-plan --policy "$policy") || exit 2
+  plan=$(gate replay-plan --policy "$policy" "${smoke[@]}") || exit 2
   read -r looks commit tree <<<"$plan"
   rebar3 as perf compile >/dev/null || { rebar3 as perf compile; exit 2; }
   PERF_REPLAY_LIB_DIR=$("$scripts/replay_build.sh" "$commit" ${tree:+"$tree"}) || exit 2
   export PERF_REPLAY_LIB_DIR PERF_REPLAY_COMMIT=$commit PERF_REPLAY_TREE=$tree
   export PERF_REPLAY_REPORT_FILE=$artifacts/perf_replay_$stamp.json
-  # Another order within the pairs each time; the report has the seed.
+  # Another order each time; the report has the seed.
   export PERF_SEED=${PERF_SEED:-$((RANDOM * 32768 + RANDOM))}
   prepare_looks "$looks"
 }
 
 prepare_looks() { # looks
   export PERF_LOOKS=$1 PERF_LOOK_COMMAND=$scripts/look.sh
-  export PERF_LOOK_BASELINE=$baseline PERF_LOOK_POLICY=$policy
+  export PERF_LOOK_BASELINE=$baseline PERF_LOOK_POLICY=$policy PERF_LOOK_SMOKE=${smoke[*]}
 }
 
 case "${1:-}" in
@@ -121,13 +125,15 @@ policy=$root/perf/policy_cp1.json
 candidate=
 [ -z "${CANDIDATE_FILE:-}" ] || candidate=$(absolute "$CANDIDATE_FILE")
 
+smoke=()
+[ "$(perf_mode)" != smoke ] || smoke=(--smoke)
 trusted=()
 [ -z "${PERF_TRUSTED_REF:-}" ] || trusted=(--trusted-ref "$PERF_TRUSTED_REF")
 
 "$scripts/setup.sh"
 cd "$root"
 echo "perf_gate.sh: building the gate; the first time this takes some minutes"
-cargo build --quiet --locked --release --package perf-gate
+cargo build --locked --release --package perf-gate
 
 # How the candidate is compared. A report that is there already cannot be measured in turn.
 compare=${PERF_COMPARE:-auto}
@@ -150,9 +156,7 @@ if [ -z "$candidate" ]; then
   export PERF_RATE=${PERF_RATE:-$frozen_rate} PERF_CONCURRENCY=${PERF_CONCURRENCY:-$frozen_concurrency}
   # A new name: what an earlier run left can never be judged as this run's.
   candidate=$artifacts/perf_baseline_$stamp.json
-  if [ "$(perf_mode)" = smoke ] && [ "$compare" = auto ]; then
-    compare=frozen
-  elif [ "$compare" != replay ]; then
+  if [ "$compare" != replay ]; then
     ask_mode
     case "$compare,$mode" in
       *,frozen*) compare=frozen; prepare_looks "${mode#frozen }" ;;
@@ -168,8 +172,8 @@ if [ -z "$candidate" ]; then
 fi
 
 gate_status=0
-gate check --policy "$policy" --waivers "$root/perf/waivers.json" --candidate "$candidate" "${replay[@]}" --artifacts "$artifacts" \
-  --label "$stamp" || gate_status=$?
+gate check --policy "$policy" --waivers "$root/perf/waivers.json" --candidate "$candidate" \
+  "${replay[@]}" "${smoke[@]}" --artifacts "$artifacts" --label "$stamp" || gate_status=$?
 
 if [ "$interrupted" -ne 0 ]; then
   exit "$interrupted"

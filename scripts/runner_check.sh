@@ -8,8 +8,8 @@
 # second look at the counters [the same].
 # Writes: nothing. Takes half a second.
 #
-# "rule": the rules of determinism ask for it: a report pins it, or a round is marked as disturbed by
-# it. "advice": it makes rounds spread less.
+# "rule": the rules of determinism ask for it: a report pins it, or a block is marked as disturbed by
+# it. "advice": it makes blocks spread less.
 set -euo pipefail
 export LC_ALL=C
 

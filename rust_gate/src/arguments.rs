@@ -11,9 +11,9 @@ Exit codes:
   0  PASS          every rule holds
   1  REGRESSION    at least one rule is violated
   2  INVALID       a file is missing, malformed or incomplete; wrong usage; a failed write
-  3  INCONCLUSIVE  the rounds do not decide, too few samples, or arrivals were skipped
+  3  INCONCLUSIVE  the blocks do not decide, too few samples, or arrivals were skipped
   4  INCOMPARABLE  the reports were measured under different conditions
- 75  only with --until-decided: INCONCLUSIVE so far, and more rounds are planned";
+ 75  only with --until-decided: INCONCLUSIVE so far, and more blocks are planned";
 
 const FINDINGS: &str = "\
 Exit codes:
@@ -49,22 +49,25 @@ pub enum Command {
     /// Print arrivals a second and workers of the closed loop that a baseline was measured with; an
     /// empty line if it does not say
     Load(Load),
-    /// Print whether rounds measured here can be judged against the frozen ones: `frozen` and the
+    /// Print whether blocks measured here can be judged against the frozen ones: `frozen` and the
     /// looks, or `replay` and why
     Mode(Mode),
     /// Print a headline figure of a report
     Figure(Figure),
     /// Print the looks, the commit and, if known, the tree of a replay of a baseline
     ReplayPlan(ReplayPlan),
-    /// Print how often gates under this policy would err, by Monte Carlo over a baseline's rounds
+    /// Print how often gates under this policy would err, by Monte Carlo over a baseline's blocks
     Simulate(Simulate),
-    /// Print how many pairs of rounds this policy needs on the baseline's machine
+    /// Print how many blocks this policy needs on the baseline's machine
     Plan(Plan),
     /// Plant a regression just past each rule into a copy of a candidate and demand red; improve each
     /// metric and demand green
     Selftest(Selftest),
     /// Count the verdicts in a directory, with intervals for their rates
     Tally(Tally),
+    /// Find out whether a session can be part of a baseline
+    #[command(after_help = FINDINGS)]
+    Usable(Usable),
     /// Make the first baseline of the freeze out of several sessions, with its record
     Freeze(Freeze),
     /// Move the baseline to newly measured sessions, with the record that justifies it
@@ -115,7 +118,7 @@ pub struct Freeze {
     /// Where the contract is.
     #[command(flatten)]
     pub root: Root,
-    /// The report of a session; repeated, at least 3 with 20 rounds in all
+    /// The report of a session; repeated, at least 3 with 20 blocks in all
     #[arg(long, value_name = "FILE", required = true)]
     pub session: Vec<PathBuf>,
     /// The justification.
@@ -132,7 +135,7 @@ pub struct Bump {
     /// Why the baseline moves
     #[arg(long)]
     pub reason: Reason,
-    /// The report of a session; repeated, at least 3 with 20 rounds in all
+    /// The report of a session; repeated, at least 3 with 20 blocks in all
     #[arg(long, value_name = "FILE", required = true)]
     pub session: Vec<PathBuf>,
     /// The justification.
@@ -209,6 +212,17 @@ pub struct Lint {
     pub root: Root,
 }
 
+/// Arguments of `usable`.
+#[derive(Debug, Args)]
+pub struct Usable {
+    /// Where the contract is.
+    #[command(flatten)]
+    pub root: Root,
+    /// The report of the session
+    #[arg(long, value_name = "FILE")]
+    pub session: PathBuf,
+}
+
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct Check {
@@ -230,12 +244,19 @@ pub struct Check {
     #[arg(long, value_name = "FILE", required = true)]
     pub candidate: Vec<PathBuf>,
     /// The report of the baseline's commit, measured in turn with the candidate: relative rules are
-    /// then judged on the pairs of rounds, with stated error rates
+    /// then judged on the blocks, with stated error rates
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
-    /// Exit with 75 instead of 3 where more rounds are planned and may decide
+    /// Exit with 75 instead of 3 where more blocks are planned and may decide
     #[arg(long)]
     pub until_decided: bool,
+    /// Judge once, after few blocks, with the error rates that the policy states for that
+    #[arg(long)]
+    pub smoke: bool,
+    /// Decide nothing: print how far each metric has changed so far, with its bounds, and exit with
+    /// 75
+    #[arg(long, conflicts_with = "artifacts")]
+    pub so_far: bool,
     /// Write perf_gate_*.log, perf_summary_*.md and perf_verdict_*.json into this directory
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
@@ -282,6 +303,9 @@ pub struct Mode {
     /// A report without figures that says where and under which load a run would be
     #[arg(long, value_name = "FILE")]
     pub here: PathBuf,
+    /// For a smoke run, which the policy has another plan for
+    #[arg(long)]
+    pub smoke: bool,
 }
 
 /// Arguments of `figure`.
@@ -314,14 +338,28 @@ pub struct ReplayPlan {
     /// vouch for itself; for example origin/main
     #[arg(long, value_name = "REV")]
     pub trusted_ref: Option<String>,
+    /// For a smoke run, which the policy has another plan for
+    #[arg(long)]
+    pub smoke: bool,
 }
 
 /// Arguments of `simulate`.
 #[derive(Debug, Args)]
 pub struct Simulate {
-    /// The frozen report, whose rounds are drawn from
-    #[arg(long, value_name = "FILE")]
-    pub baseline: PathBuf,
+    /// The frozen report: two of its blocks make a change
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["replay", "spread"],
+          conflicts_with = "replay")]
+    pub baseline: Option<PathBuf>,
+    /// Instead of a baseline: the frozen side of a replay of a commit against itself, and with
+    /// --candidate the other side; may be repeated
+    #[arg(long, value_name = "FILE", requires = "candidate")]
+    pub replay: Vec<PathBuf>,
+    /// The candidates of the replays, in the same order
+    #[arg(long, value_name = "FILE", requires = "replay")]
+    pub candidate: Vec<PathBuf>,
+    /// With --replay: draw the blocks as they were measured, with whatever was planted in them
+    #[arg(long, requires = "replay")]
+    pub as_measured: bool,
     /// The policy
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
@@ -332,17 +370,13 @@ pub struct Simulate {
     /// Seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Instead of the baseline's rounds: normal noise of so many percent
+    /// Instead of the baseline's blocks: normal noise of so many percent
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub spread: Option<f64>,
-    /// With --spread: so many percent of the rounds are worse by 30 % on average
+    /// With --spread: so many percent of the blocks are worse by 30 % on average
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent,
           requires = "spread")]
     pub spikes: f64,
-    /// With --spread: a session moves both sides by normal noise of so many percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent,
-          requires = "spread")]
-    pub session: f64,
 }
 
 fn percent(text: &str) -> Result<f64, &'static str> {
@@ -353,7 +387,7 @@ fn percent(text: &str) -> Result<f64, &'static str> {
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// The frozen report, whose rounds show the machine's noise
+    /// The frozen report, whose blocks show the machine's noise
     #[arg(long, value_name = "FILE")]
     pub baseline: PathBuf,
     /// The policy

@@ -7,8 +7,8 @@ use cp1_format::{
     Problem, Report, SupportingFigure, Waivers,
 };
 
+use crate::blocks::{self, BLOCKS_MIN, Sides};
 use crate::contract::waivers;
-use crate::rounds::{self, ROUNDS_MIN, Sides};
 use crate::rules::{self, Breach, Ruling};
 use crate::{consistency, failures, replay, samples, sessions, supporting, validity};
 
@@ -35,7 +35,7 @@ pub struct Waived<'a> {
 pub struct Findings {
     /// Every rule of the policy, in table order.
     pub rulings: Vec<Ruling>,
-    /// How the rounds were judged; `None` where the figures were compared alone.
+    /// How the blocks were judged; `None` where the figures were compared alone.
     pub decision: Option<Decision>,
     /// Figures beside the rules, not judged.
     pub supporting: Vec<SupportingFigure>,
@@ -58,7 +58,7 @@ impl Findings {
         self.rulings.iter().any(|ruling| ruling.breach == Some(breach))
     }
 
-    /// Whether the rounds leave a rule open.
+    /// Whether the blocks leave a rule open.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
         let mut judgements = self.rulings.iter().map(|ruling| ruling.result.judgement);
@@ -98,14 +98,17 @@ pub fn compare(
             invalid.extend(consistency::check(report.path, report.document));
         }
     }
-    let Judged { mut rulings, mut decision, mut doubts, alone } =
+    let Judged { mut rulings, mut decision, mut doubts, is_unsound, alone } =
         judge(frozen, replayed, candidate, policy);
     let mut waived = in_force.notices.clone();
     if !in_force.waivers.is_empty() {
         let under_ceilings = judge(frozen, replayed, candidate, &in_force.policy);
         waived.extend(waivers::apply(&in_force, &mut rulings, &under_ceilings.rulings));
-        if let Some(decision) = &mut decision {
-            decision.next_look = rounds::next_look(policy, decision.rounds, &rulings);
+    }
+    if let Some(decision) = &mut decision {
+        let is_open = |ruling: &Ruling| ruling.result.judgement == Judgement::Undecided;
+        if is_unsound || rulings.iter().any(is_open) {
+            decision.next_look = blocks::next_look(policy, decision.blocks);
         }
     }
     doubts.extend(skipped_arrivals(candidate));
@@ -142,13 +145,16 @@ pub fn compare(
 pub(crate) struct Judged {
     pub(crate) rulings: Vec<Ruling>,
     pub(crate) decision: Option<Decision>,
-    /// Metrics with too few samples to be judged.
+    /// Why not every metric could be judged.
     doubts: Vec<Problem>,
-    /// Why the figures were compared alone and not the rounds; `None` where the rounds were.
+    /// Whether nothing relative was judged, for what the machine or the load generator did; further
+    /// blocks may be better.
+    is_unsound: bool,
+    /// Why the figures were compared alone and not the blocks; `None` where the blocks were.
     alone: Option<String>,
 }
 
-/// Judges every rule, on rounds wherever that is sound.
+/// Judges every rule, on blocks wherever that is sound.
 pub(crate) fn judge(
     frozen: Named<'_>,
     replayed: Option<Named<'_>>,
@@ -157,28 +163,33 @@ pub(crate) fn judge(
 ) -> Judged {
     let baseline = replayed.unwrap_or(frozen);
     let shortages = shortages(baseline, candidate, policy);
+    let unsound = unsound(frozen, replayed, candidate, policy);
     let mut rulings =
         rules::judge(policy, &baseline.document.metrics, &candidate.document.metrics, |metric| {
-            shortages.get(&metric).map(|problem| problem.message.clone())
+            let is_relative = policy.rules.get(&metric).is_some_and(rules::is_relative);
+            let unsound = unsound.first().filter(|_| is_relative);
+            unsound.or_else(|| shortages.get(&metric)).map(|problem| problem.message.clone())
         });
     let sides = match replayed {
         Some(replayed) => Ok(Sides::pairs(replayed.document, candidate.document)),
         None => apart(frozen.document, candidate.document, policy),
     };
-    let decision = sides.as_ref().ok().map(|sides| rounds::judge(policy, &mut rulings, sides));
-    Judged { rulings, decision, doubts: shortages.into_values().collect(), alone: sides.err() }
+    let decision = sides.as_ref().ok().map(|sides| blocks::judge(policy, &mut rulings, sides));
+    let is_unsound = !unsound.is_empty();
+    let doubts = unsound.into_iter().chain(shortages.into_values()).collect();
+    Judged { rulings, decision, doubts, is_unsound, alone: sides.err() }
 }
 
-/// The rounds of two reports that were not measured in turn; or why they cannot be judged as rounds.
+/// The blocks of two reports that were not measured in turn; or why they cannot be judged as blocks.
 fn apart<'a>(
     frozen: &'a Report,
     candidate: &'a Report,
     policy: &Policy,
 ) -> Result<Sides<'a>, String> {
     for (name, report) in [("candidate", candidate), ("baseline", frozen)] {
-        match report.rounds.as_ref().map_or(0, Vec::len) {
-            0 => return Err(format!("the {name} has no rounds")),
-            few if few < ROUNDS_MIN => return Err(format!("the {name} has only {few} round")),
+        match report.blocks.as_ref().map_or(0, Vec::len) {
+            0 => return Err(format!("the {name} has no blocks")),
+            few if few < BLOCKS_MIN => return Err(format!("the {name} has only {few} block")),
             _ => {}
         }
     }
@@ -200,6 +211,29 @@ fn elsewhere(frozen: &Report, candidate: &Report, policy: &Policy) -> Option<Not
     })
 }
 
+/// Why no relative rule can be judged: every block was disturbed, or a percentile that a rule judges
+/// shows the load generator's own lateness, which was late in the closed loop's minutes too.
+fn unsound(
+    frozen: Named<'_>,
+    replayed: Option<Named<'_>>,
+    candidate: Named<'_>,
+    policy: &Policy,
+) -> Vec<Problem> {
+    let replay = replayed.map(|replayed| replayed.document);
+    let disturbed = blocks::all_disturbed(replay, frozen.document, candidate.document);
+    let disturbed = disturbed.then(|| Problem {
+        file: candidate.path.to_owned(),
+        place: Some("blocks".to_owned()),
+        message: "every block was disturbed, so its figures show the machine".to_owned(),
+        cure: "measure on a quieter machine: scripts/runner_check.sh".to_owned(),
+    });
+    let sides = [candidate, replayed.unwrap_or(frozen)];
+    let late = policy.rules.keys().find_map(|metric| {
+        sides.iter().find_map(|side| samples::generators_own(side.path, side.document, *metric))
+    });
+    disturbed.into_iter().chain(late).collect()
+}
+
 /// Of each metric that a rule judges, why it has too few samples to be judged.
 fn shortages(
     baseline: Named<'_>,
@@ -215,12 +249,12 @@ fn shortages(
     policy.rules.iter().filter_map(of_rule).collect()
 }
 
-/// Arrivals of the open loop that were never sent; with rounds their sum counts, so that leaving
+/// Arrivals of the open loop that were never sent; with blocks their sum counts, so that leaving
 /// out the total hides nothing.
 fn skipped(report: &Report) -> u64 {
     let total = report.accounting.map_or(0, |accounting| accounting.latency.skipped);
-    let of_rounds = report.rounds.iter().flatten().map(|round| round.accounting.latency.skipped);
-    of_rounds.fold(0, u64::saturating_add).max(total)
+    let of_blocks = report.blocks.iter().flatten().map(|block| block.accounting.latency.skipped);
+    of_blocks.fold(0, u64::saturating_add).max(total)
 }
 
 fn skipped_arrivals(candidate: Named<'_>) -> Option<Problem> {
@@ -310,19 +344,19 @@ fn notices(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Vec<No
     notices
 }
 
-/// How many rounds were disturbed and why; nothing where none was, or where nobody looked.
+/// How many blocks were disturbed and why; nothing where none was, or where nobody looked.
 fn disturbed(name: &str, report: &Report) -> Option<String> {
     let known: Vec<_> =
-        report.rounds.iter().flatten().filter_map(|round| round.disturbed.as_ref()).collect();
+        report.blocks.iter().flatten().filter_map(|block| block.disturbed.as_ref()).collect();
     let disturbed = known.iter().filter(|reasons| !reasons.is_empty()).count();
-    let mut rounds_by_reason = BTreeMap::<_, u64>::new();
+    let mut blocks_by_reason = BTreeMap::<_, u64>::new();
     for reason in known.iter().copied().flatten() {
-        *rounds_by_reason.entry(reason.name()).or_default() += 1;
+        *blocks_by_reason.entry(reason.name()).or_default() += 1;
     }
     let reasons: Vec<_> =
-        rounds_by_reason.iter().map(|(reason, rounds)| format!("{reason} in {rounds}")).collect();
+        blocks_by_reason.iter().map(|(reason, blocks)| format!("{reason} in {blocks}")).collect();
     (disturbed > 0).then(|| {
         let (known, reasons) = (known.len(), reasons.join(", "));
-        format!("{disturbed} of {known} rounds of the {name} were disturbed: {reasons}")
+        format!("{disturbed} of {known} blocks of the {name} were disturbed: {reasons}")
     })
 }

@@ -1,6 +1,6 @@
-//! What the rounds of two sides say about one metric, with stated error rates. Pure.
+//! What the blocks of two sides say about one metric, with stated error rates. Pure.
 //!
-//! The figures of the rounds are compared as natural logs, so that a percentage is a distance, and
+//! The figures of the blocks are compared as natural logs, so that a percentage is a distance, and
 //! turned so that more is worse. With the estimate of the shift and its two bounds
 //! ([`crate::statistics`]):
 //!
@@ -8,25 +8,35 @@
 //!   change. Without any change this happens at most as often as that bound's level says.
 //! * **Pass**: the estimate is within the limit, and the far bound is below what must be caught.
 //!   With a change of that size this happens at most as often as the far bound's level says.
-//! * **Undecided**: neither. More rounds are measured, up to the last planned look; what is
+//! * **Undecided**: neither. More blocks are measured, up to the last planned look; what is
 //!   undecided there stays so. To let the estimate alone decide would break the stated rate of false alarms.
 //!
 //! The levels are the policy's error rates, shared out: the false alarms of the whole gate among
-//! all limits judged on rounds and all looks, the misses of one metric among the looks
+//! all limits judged on blocks and all looks, the misses of one metric among the looks
 //! (Bonferroni). Looks are fixed in advance; nothing is measured again until it is green.
 //!
-//! # Why Mann-Whitney bounds for pairs
+//! # The statistic of a replay
 //!
-//! Rounds of a replay are measured in turn, so whatever slows the machine for longer than a pair
-//! falls on both sides alike, and both sides' rounds are exchangeable but for the change. The
-//! signed-rank test of the pairs' differences is exact too, but of 8 pairs its smallest probability
-//! is 1/256: at the level of a gate with four metrics and four looks, 1/1600, it could not say
-//! anything before the second look. That of Mann-Whitney is 1/12870. Simulated gates bear it out
-//! (`cargo test -p perf-gate --test rounds pairs_are_decided -- --nocapture`).
+//! Both sides of a block are alive together and measured in turn, slice by slice, so a block gives one
+//! change of each metric, in which the machine's moods of longer than a slice are not contained. A
+//! coin, thrown for each block apart, decides which side boots first and whose slices come first. So
+//! without a change the sign of a block's change is a coin's too, whatever the noise is, and the exact
+//! signed-rank distribution holds. Its smallest probability for n blocks is 1 in 2^n: that is why the
+//! first look comes after 9 blocks, which can pass, and the second after 12, which can fail.
+//!
+//! Blocks that were not measured in turn (frozen ones and those of now) are two independent samples,
+//! with the exact Mann-Whitney distribution.
+//!
+//! # Whole blocks
+//!
+//! The figure of a block is a median over slices, and does not show what only few slices have, such as
+//! a router that stops for 20 ms every two seconds. So the percentiles of whole blocks, all slices
+//! together, are judged besides, towards red only: they fail by the rule above, and never pass or open
+//! anything. They take their part of the false alarms.
 
 use cp1_format::{Metric, Policy, Relative, Rule};
 
-use crate::statistics::{Ranks, Shift};
+use crate::statistics::{self, Shift};
 
 /// Rounding of logs and their differences: a figure exactly at the limit is within it.
 const ROUNDING: f64 = 1e-9;
@@ -36,7 +46,7 @@ const ROUNDING: f64 = 1e-9;
 pub enum Ruling {
     /// A change that must be caught is ruled out.
     Pass,
-    /// The rounds do not say.
+    /// The blocks do not say.
     Undecided,
     /// The change is beyond the limit, and no accident.
     Fail,
@@ -55,7 +65,7 @@ pub struct Criteria {
     pub miss: f64,
 }
 
-/// A relative limit of the policy, with the criteria that rounds are judged by.
+/// A relative limit of the policy, with the criteria that blocks are judged by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Held {
     /// Of which metric.
@@ -82,8 +92,9 @@ pub fn held(policy: &Policy) -> Vec<Held> {
         .collect();
     let looks = policy.decision.looks.len().max(1);
     let share = |percent: f64, ways: usize| percent / 100.0 / ways as f64;
-    let false_alarm =
-        share(policy.decision.false_alarm_pct.approximate(), limits.len().max(1) * looks);
+    let of_whole_blocks = limits.iter().filter(|(metric, ..)| has_whole_blocks(*metric)).count();
+    let judgements = (limits.len() + of_whole_blocks).max(1);
+    let false_alarm = share(policy.decision.false_alarm_pct.approximate(), judgements * looks);
     let miss = share(policy.decision.miss_pct.approximate(), looks);
     limits
         .into_iter()
@@ -102,6 +113,12 @@ pub fn held(policy: &Policy) -> Vec<Held> {
             Held { metric, limit_pct, must_catch_pct, less_is_worse, criteria }
         })
         .collect()
+}
+
+/// Whether a metric has a figure of the whole block besides that of its slices.
+#[must_use]
+pub fn has_whole_blocks(metric: Metric) -> bool {
+    matches!(metric, Metric::LatencyP95Ms | Metric::LatencyP99Ms)
 }
 
 /// What must be caught of a metric, in percent, where a decrease or an increase is limited.
@@ -128,21 +145,16 @@ fn default_must_catch(limit: f64, less_is_worse: bool) -> f64 {
     if less_is_worse && twice >= 100.0 { f64::midpoint(limit, 100.0) } else { twice }
 }
 
-/// Shift of a candidate's figures, turned so that more is worse. Figures must be above 0.
+/// Shift between blocks that were not measured in turn, from their logs, of which more is worse.
 #[must_use]
-pub fn shift(
-    baseline: &[f64],
-    candidate: &[f64],
-    criteria: &Criteria,
-    less_is_worse: bool,
-) -> Shift {
-    let logs = |figures: &[f64]| -> Vec<f64> {
-        let sign = if less_is_worse { -1.0 } else { 1.0 };
-        figures.iter().map(|figure| sign * figure.ln()).collect()
-    };
-    let ranks =
-        Ranks::mann_whitney(baseline.len(), candidate.len(), criteria.false_alarm, criteria.miss);
-    ranks.unpaired(&logs(baseline), &logs(candidate))
+pub fn shift(baseline: &[f64], candidate: &[f64], criteria: &Criteria) -> Shift {
+    statistics::unpaired(baseline, candidate, criteria.false_alarm, criteria.miss)
+}
+
+/// Shift between the sides of blocks, from each block's change in logs, of which more is worse.
+#[must_use]
+pub fn paired_shift(changes: &[f64], criteria: &Criteria) -> Shift {
+    statistics::paired(changes, criteria.false_alarm, criteria.miss)
 }
 
 /// Whether the estimate is beyond the limit; that alone decides nothing.
@@ -219,39 +231,25 @@ mod tests {
     proptest! {
         #[test]
         fn a_worse_candidate_never_has_a_better_ruling(
-            baseline in prop::collection::vec(1.0f64..2.0, 8),
-            candidate in prop::collection::vec(1.0f64..2.0, 8),
-            worse in 1.0f64..2.0, less_is_worse: bool,
+            changes in prop::collection::vec(-1.0f64..1.0, 12), worse in 0.0f64..1.0,
         ) {
-            let factor = if less_is_worse { 1.0 / worse } else { worse };
-            let moved: Vec<_> = candidate.iter().map(|figure| figure * factor).collect();
-            let rank = |candidate: &[f64]| {
-                let shift = shift(&baseline, candidate, &CRITERIA, less_is_worse);
-                decide(&shift, &CRITERIA)
-            };
-            prop_assert!(rank(&moved) >= rank(&candidate));
+            let moved: Vec<_> = changes.iter().map(|change| change + worse).collect();
+            let rank = |changes: &[f64]| decide(&paired_shift(changes, &CRITERIA), &CRITERIA);
+            prop_assert!(rank(&moved) >= rank(&changes));
+            let zeros = [0.0; 12];
+            let apart = |logs: &[f64]| decide(&shift(&zeros, logs, &CRITERIA), &CRITERIA);
+            prop_assert!(apart(&moved) >= apart(&changes));
         }
 
         #[test]
-        fn swapping_the_roles_and_the_direction_changes_nothing(
-            baseline in prop::collection::vec(1.0f64..2.0, 8),
-            candidate in prop::collection::vec(1.0f64..2.0, 8),
+        fn swapping_the_sides_mirrors_the_shift(
+            changes in prop::collection::vec(-1.0f64..1.0, 12),
         ) {
-            let rise = shift(&baseline, &candidate, &CRITERIA, false);
-            let fall = shift(&candidate, &baseline, &CRITERIA, true);
-            prop_assert_eq!(decide(&rise, &CRITERIA), decide(&fall, &CRITERIA));
-        }
-
-        #[test]
-        fn the_unit_of_the_figures_is_irrelevant(
-            baseline in prop::collection::vec(1.0f64..2.0, 8),
-            candidate in prop::collection::vec(1.0f64..2.0, 8), unit in 0.001f64..1000.0,
-        ) {
-            let scaled = |figures: &[f64]| figures.iter().map(|f| f * unit).collect::<Vec<_>>();
-            let one = shift(&baseline, &candidate, &CRITERIA, false);
-            let other = shift(&scaled(&baseline), &scaled(&candidate), &CRITERIA, false);
-            prop_assert!((one.estimate - other.estimate).abs() < 1e-9);
-            prop_assert!((one.lower - other.lower).abs() < 1e-9);
+            let equal = Criteria { miss: CRITERIA.false_alarm, ..CRITERIA };
+            let swapped: Vec<_> = changes.iter().map(|change| -change).collect();
+            let (one, other) = (paired_shift(&changes, &equal), paired_shift(&swapped, &equal));
+            prop_assert!((one.estimate + other.estimate).abs() < 1e-9);
+            prop_assert!((one.lower + other.upper).abs() < 1e-9);
         }
     }
 }

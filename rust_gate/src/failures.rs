@@ -12,19 +12,19 @@ const NAMED_MAX: usize = 5;
 /// Longest reason or sample, in characters.
 const TEXT_MAX_CHARS: usize = 200;
 
-/// The failures of one kind, of all rounds together.
+/// The failures of one kind, of all blocks together.
 struct Failures<'a> {
     count: u64,
     /// The first of them.
     sample: &'a str,
 }
 
-/// The most frequent kinds of failures in all rounds, and how many other kinds there are. Their
+/// The most frequent kinds of failures in all blocks, and how many other kinds there are. Their
 /// words are the file's: a renderer escapes them.
 #[must_use]
 pub fn notices(report: &Report) -> Vec<Notice> {
     let mut by_kind = BTreeMap::<(FailedOutcome, &str), Failures<'_>>::new();
-    for failure in report.rounds.iter().flatten().flat_map(|round| round.reasons.iter().flatten()) {
+    for failure in report.blocks.iter().flatten().flat_map(|block| block.reasons.iter().flatten()) {
         let kind = (failure.outcome, failure.reason.as_str());
         let of_kind = by_kind.entry(kind).or_insert(Failures { count: 0, sample: &failure.sample });
         of_kind.count = of_kind.count.saturating_add(failure.count);

@@ -11,7 +11,7 @@ use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cp1_format::{EncodedHistogram, HISTOGRAM_ENCODING, Percentiles, Phase, Quantity, Round};
+use cp1_format::{Block, EncodedHistogram, HISTOGRAM_ENCODING, Percentiles, Phase, Quantity};
 use flate2::read::ZlibDecoder;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
@@ -24,44 +24,44 @@ const ONE_MAX_BYTES: u64 = 1024 * 1024;
 /// Largest sum of them in one report.
 const ALL_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Decodes every histogram and compares it with the round that it belongs to.
+/// Decodes every histogram and compares it with the block that it belongs to.
 pub(crate) fn check(
     encoded: &[EncodedHistogram],
-    rounds: &[Round],
+    blocks: &[Block],
     found: &mut Contradictions<'_>,
 ) {
     let mut seen = BTreeSet::new();
     let mut left_bytes = ALL_MAX_BYTES;
     for (index, one) in encoded.iter().enumerate() {
         let place = || format!("histograms[{index}]");
-        if !seen.insert((one.round, one.phase, one.quantity)) {
+        if !seen.insert((one.block, one.phase, one.quantity)) {
             found.add(place(), "this distribution is given twice".into());
             continue;
         }
-        let round = (one.round as usize).checked_sub(1).and_then(|index| rounds.get(index));
-        let Some(figures) = round.and_then(|round| figures(round, one.phase, one.quantity)) else {
-            found.add(place(), format!("there is no such quantity in a round {}", one.round));
+        let block = (one.block as usize).checked_sub(1).and_then(|index| blocks.get(index));
+        let Some(figures) = block.and_then(|block| figures(block, one.phase, one.quantity)) else {
+            found.add(place(), format!("there is no such quantity in a block {}", one.block));
             continue;
         };
         if let Err(message) = compare(one, figures, &mut left_bytes) {
             found.add(place(), message);
         }
     }
-    for number in (1u32..).take(rounds.len()) {
+    for number in (1u32..).take(blocks.len()) {
         if !seen.contains(&(number, Phase::Latency, Quantity::ResponseTime)) {
-            let message = format!("the response times of round {number} are missing");
+            let message = format!("the response times of block {number} are missing");
             found.add("histograms".into(), message);
         }
     }
 }
 
-fn figures(round: &Round, phase: Phase, quantity: Quantity) -> Option<&Percentiles> {
+fn figures(block: &Block, phase: Phase, quantity: Quantity) -> Option<&Percentiles> {
     match (phase, quantity) {
-        (Phase::Throughput, Quantity::ServiceTime) => Some(&round.throughput.service_time),
+        (Phase::Throughput, Quantity::ServiceTime) => Some(&block.throughput.service_time),
         (Phase::Throughput, _) => None,
-        (Phase::Latency, Quantity::ResponseTime) => Some(&round.latency.response_time),
-        (Phase::Latency, Quantity::ServiceTime) => Some(&round.latency.service_time),
-        (Phase::Latency, Quantity::DispatchLag) => Some(&round.latency.dispatch_lag),
+        (Phase::Latency, Quantity::ResponseTime) => Some(&block.latency.response_time),
+        (Phase::Latency, Quantity::ServiceTime) => Some(&block.latency.service_time),
+        (Phase::Latency, Quantity::DispatchLag) => Some(&block.latency.dispatch_lag),
     }
 }
 
@@ -76,7 +76,7 @@ fn compare(
     let histogram = decode(&encoded.data, left_bytes)?;
     // The decoder's sum stops at the largest u64; below it no sum on the way overflowed.
     if histogram.len() != figures.count || histogram.len() == u64::MAX {
-        return Err(format!("{} samples, but the round says {}", histogram.len(), figures.count));
+        return Err(format!("{} samples, but the block says {}", histogram.len(), figures.count));
     }
     for (name, quantile, stated) in
         [("p95_ns", 0.95, figures.p95_ns), ("p99_ns", 0.99, figures.p99_ns)]
@@ -85,7 +85,7 @@ fn compare(
         let own = histogram.value_at_quantile(quantile);
         // Which value stands for a bucket is the writer's choice, so its width is allowed.
         if own.abs_diff(stated) > histogram.equivalent_range(own) {
-            return Err(format!("{name} is {own} here, but the round says {stated}"));
+            return Err(format!("{name} is {own} here, but the block says {stated}"));
         }
     }
     Ok(())

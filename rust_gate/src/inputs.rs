@@ -53,16 +53,21 @@ pub struct Files<'a> {
     pub candidates: &'a [PathBuf],
     /// The report of the baseline's commit.
     pub replay: Option<&'a Path>,
+    /// Whether the policy's plan for smoke runs counts.
+    pub smoke: bool,
 }
 
 /// Reads baseline, policy and replay, and of the candidates the newest.
 #[must_use]
 pub fn read(files: &Files<'_>) -> Inputs {
-    let Files { baseline, policy, trusted_ref, waivers, candidates, replay } = *files;
+    let Files { baseline, policy, trusted_ref, waivers, candidates, replay, smoke } = *files;
     let mut problems = Vec::new();
     let mut notices = Vec::new();
     let baseline_source = read_one(baseline, trusted_ref, &mut problems);
-    let policy = read_one(policy, trusted_ref, &mut problems);
+    let mut policy: Source<Policy> = read_one(policy, trusted_ref, &mut problems);
+    if smoke {
+        policy.document = policy.document.map(Policy::for_smoke);
+    }
     let waivers = waivers
         .filter(|path| trusted::is_there(path, trusted_ref))
         .map(|path| read_one(path, trusted_ref, &mut problems));

@@ -1,7 +1,7 @@
 //! Judges a measured report (the candidate) against the frozen one (the baseline) and the policy.
 //!
 //! Data flows one way: [`arguments`] → [`inputs`] (all read before any judging) → [`compare`]
-//! (pure: [`validity`], [`consistency`], [`replay`], [`samples`], [`rules`], [`rounds`] with
+//! (pure: [`validity`], [`consistency`], [`replay`], [`samples`], [`rules`], [`blocks`] with
 //! [`sessions`], [`decision`] and [`statistics`], and beside them [`supporting`] and [`failures`])
 //! → [`verdict`] (pure) → [`render`] (pure) → [`artifacts`] → the exit code, decided in `main.rs`.
 //!
@@ -21,6 +21,7 @@
 
 pub mod arguments;
 pub mod artifacts;
+pub mod blocks;
 pub mod compare;
 pub mod consistency;
 pub mod contract;
@@ -36,7 +37,6 @@ pub mod mode;
 pub mod render;
 pub mod replay;
 pub mod replay_plan;
-pub mod rounds;
 pub mod rules;
 pub mod samples;
 pub mod seal;
@@ -85,11 +85,15 @@ pub fn check(arguments: &Check) -> Result<Checked, WriteError> {
         waivers: arguments.waivers.as_deref(),
         candidates: &arguments.candidate,
         replay: arguments.replay.as_deref(),
+        smoke: arguments.smoke,
     });
     let stamp = Stamp::new(arguments.label.as_ref(), inputs.candidate.document.as_ref());
     let verdict = verdict::decide(inputs);
     Ok(Checked {
-        text: render::terminal::render(&verdict),
+        text: match arguments.so_far {
+            true => render::so_far::render(&verdict),
+            false => render::terminal::render(&verdict),
+        },
         markdown: render::markdown::render(&verdict),
         json: cp1_format::to_json(&verdict)?,
         verdict,

@@ -9,6 +9,7 @@ use cp1_format::{Outcome, Problem};
 use perf_gate::arguments::{Arguments, Check, Command};
 use perf_gate::contract::budget::budget;
 use perf_gate::contract::lint::lint;
+use perf_gate::contract::usable::usable;
 use perf_gate::contract::verify::verify;
 use perf_gate::contract::{ContractError, change, list};
 use perf_gate::escape::plain;
@@ -21,14 +22,14 @@ use perf_gate::selftest::selftest;
 use perf_gate::simulate::{plan, simulate};
 use perf_gate::tally::tally;
 
-/// "Try again later" of sysexits.h: with more pairs.
+/// "Try again later" of sysexits.h: with more blocks.
 const EX_TEMPFAIL: u8 = 75;
 
 /// What came of the command, as far as the exit code needs it.
 enum Ending {
     /// A report was judged; `complete` says that text and artifacts were written.
     Judged { outcome: Outcome, complete: bool },
-    /// More pairs are planned, and the caller wants to know.
+    /// More blocks are planned, and the caller wants to know.
     Undecided,
     /// The report is sealed, or what was asked is printed.
     Done,
@@ -77,6 +78,7 @@ fn run() -> Ending {
         Command::Plan(arguments) => answer(plan(&arguments)),
         Command::Selftest(arguments) => answer(selftest(&arguments)),
         Command::Tally(arguments) => answer(tally(&arguments)),
+        Command::Usable(arguments) => findings("nothing speaks against it", usable(&arguments)),
         Command::Freeze(arguments) => answer(change::freeze(&arguments)),
         Command::Bump(arguments) => answer(change::bump(&arguments)),
         Command::Amend(arguments) => answer(change::amend(&arguments)),
@@ -138,7 +140,7 @@ fn check(arguments: &Check) -> Ending {
         complete = false;
     }
     let next_look = checked.verdict.decision.as_ref().and_then(|decision| decision.next_look);
-    if arguments.until_decided && complete && next_look.is_some() {
+    if complete && (arguments.so_far || arguments.until_decided && next_look.is_some()) {
         return Ending::Undecided;
     }
     Ending::Judged { outcome: checked.verdict.outcome, complete }

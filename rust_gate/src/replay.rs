@@ -1,7 +1,7 @@
 //! Whether two reports are the two sides of a replay: the baseline's commit and the candidate,
 //! measured in turn on one machine. Pure.
 
-use cp1_format::{Pairing, Problem, Role};
+use cp1_format::{Block, Pairing, Problem, Report, Role};
 
 use crate::compare::Named;
 
@@ -40,6 +40,10 @@ pub fn problems(baseline: Named<'_>, replay: Named<'_>, candidate: Named<'_>) ->
         let message = "what was replayed is not the commit that the baseline was measured on";
         add(replay, "git.commit", message.to_owned());
     }
+    if let Some(block) = unlike(replay.document, candidate.document) {
+        let message = "this block's slices are not those of the candidate's block, taken in turn";
+        add(replay, &format!("blocks[{block}]"), message.to_owned());
+    }
     if replay.document.run.ct_exit_code != Some(0) {
         let message = "the test run that measured did not exit with 0, or the report is not sealed";
         add(replay, "run.ct_exit_code", message.to_owned());
@@ -49,6 +53,31 @@ pub fn problems(baseline: Named<'_>, replay: Named<'_>, candidate: Named<'_>) ->
 
 fn is_one_run(frozen: &Pairing, judged: &Pairing) -> bool {
     frozen.seed == judged.seed
-        && frozen.went_first.len() == judged.went_first.len()
-        && frozen.went_first.iter().zip(&judged.went_first).all(|(one, other)| one != other)
+        && frozen.alive_together == judged.alive_together
+        && are_in_turn(&frozen.booted_first, &judged.booted_first)
+}
+
+/// Whether of each two one came first.
+fn are_in_turn(one: &[bool], other: &[bool]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one != other)
+}
+
+/// The first block of which the two sides' slices were not measured in turn.
+fn unlike(replay: &Report, candidate: &Report) -> Option<usize> {
+    let orders = |report: &Report| -> Vec<_> {
+        let of = |block: &Block| {
+            let (closed, open) = (&block.throughput.slices, &block.latency.slices);
+            [(closed.ok.len(), closed.went_first.clone()), (open.ok.len(), open.went_first.clone())]
+        };
+        report.blocks.iter().flatten().map(of).collect()
+    };
+    let blocks = orders(replay).into_iter().zip(orders(candidate));
+    blocks.enumerate().find_map(|(index, (one, other))| {
+        let in_turn = one.iter().zip(&other).all(|((_, one), (count, other))| {
+            let (one, other) = (one.as_deref(), other.as_deref());
+            one.zip(other)
+                .is_some_and(|(one, other)| one.len() == *count && are_in_turn(one, other))
+        });
+        (!in_turn).then_some(index)
+    })
 }

@@ -31,6 +31,7 @@ pub fn replay_plan(arguments: &ReplayPlan) -> Result<String, ReplayPlanError> {
     let revision = arguments.trusted_ref.as_deref();
     let baseline: Report = trusted::read(&arguments.baseline, revision)?;
     let policy: Policy = trusted::read(&arguments.policy, revision)?;
+    let policy = if arguments.smoke { policy.for_smoke() } else { policy };
     if baseline.git.dirty == Some(true) {
         return Err(ReplayPlanError::Dirty);
     }

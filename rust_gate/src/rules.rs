@@ -86,8 +86,9 @@ fn ruling(
         limit: words.join(", "),
         judgement,
         explanation,
-        on_rounds: None,
-        on_undisturbed_rounds: None,
+        on_blocks: None,
+        on_undisturbed_blocks: None,
+        on_whole_blocks: None,
         waiver: None,
     };
     Ruling { result, breach }

@@ -1,25 +1,28 @@
 //! Proves on a real candidate that every rule of a policy can fail, and that a candidate better than
 //! the baseline passes. Pure but for the reading.
 //!
-//! A regression is planted by moving a metric's figure, in the headline and in every round, until it
-//! lies just past the limit. On rounds a violation also takes a bound beyond no change, so there the
+//! A regression is planted by moving a metric's figure, in the headline and in every block, until it
+//! lies just past the limit. On blocks a violation also takes a bound beyond no change, so there the
 //! figures are moved until both hold, and no further.
 
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 use cp1_format::{
-    Absolute, Amount, Decimal, Direction, Judgement, Metric, Metrics, Outcome, Policy, ReadError,
-    Relative, Report, Rule, Verdict, read_file,
+    Absolute, Amount, Block, Decimal, Direction, Judgement, Metric, Metrics, Outcome, Policy,
+    ReadError, Relative, Report, Rule, Verdict, read_file,
 };
 
 use crate::arguments::Selftest;
+use crate::blocks::Sides;
 use crate::compare::{Named, judge};
 use crate::decision::{Held, held, percent_of_log};
-use crate::rounds::Sides;
 use crate::{inputs, verdict};
 
 /// How far past a limit is just past it, and how far an improvement goes, as a share of the figure.
 const JUST_PAST: f64 = 1e-6;
 const BETTER: f64 = 0.01;
+/// How far past a limit on blocks: slices are told in whole nanoseconds, of which ten thousand and more
+/// make a figure.
+const JUST_PAST_BLOCKS: f64 = 1e-3;
 
 /// Why the policy, or this gate, is not to be trusted; or why nothing was tested.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +36,9 @@ pub enum SelftestError {
     /// A rule that no figure can violate.
     #[error("{0}: no figure violates this rule, so it cannot fail; give it a limit that can")]
     CannotFail(Metric),
-    /// The rounds are too few for any bound.
-    #[error("{0}: too few rounds to plant into; give a run that reached its first look")]
-    TooFewRounds(Metric),
+    /// The blocks are too few for any bound.
+    #[error("{0}: too few blocks to plant into; give a run that reached its first look")]
+    TooFewBlocks(Metric),
     /// A planted regression is not red.
     #[error("{metric}: planted {planted}, and the rule answered {judgement}")]
     Missed {
@@ -84,7 +87,7 @@ pub fn selftest(arguments: &Selftest) -> Result<String, SelftestError> {
     let mut lines = Vec::new();
     for (&metric, rule) in &files.policy.rules {
         if files.held(metric).iter().any(|held| files.shift(held).is_none()) {
-            return Err(SelftestError::TooFewRounds(metric));
+            return Err(SelftestError::TooFewBlocks(metric));
         }
         let worse = files.regressions(metric, rule);
         if worse.is_empty() {
@@ -118,6 +121,7 @@ fn judged(arguments: &Selftest) -> Verdict {
         waivers: None,
         candidates: std::slice::from_ref(&arguments.candidate),
         replay: arguments.replay.as_deref(),
+        smoke: false,
     }))
 }
 
@@ -173,7 +177,7 @@ impl Files {
     }
 
     /// The shift of the candidate, in logs of which more is worse: its estimate, and how far the two
-    /// bounds lie from it; without rounds to judge the bounds are the estimate.
+    /// bounds lie from it; without blocks to judge the bounds are the estimate.
     fn shift(&self, held: &Held) -> Option<(f64, f64, f64)> {
         let baseline = self.replay.as_ref().unwrap_or(&self.baseline);
         let named = |document| Named { path: "", document };
@@ -196,7 +200,7 @@ impl Files {
     /// By how much to move the candidate so that it just violates a limit.
     fn beyond(&self, held: &Held) -> Option<f64> {
         let (estimate, near, _) = self.shift(held)?;
-        Some(held.criteria.limit.max(near) + JUST_PAST - estimate)
+        Some(held.criteria.limit.max(near) + JUST_PAST_BLOCKS - estimate)
     }
 
     /// By how much to move the candidate so that it is better than the baseline beyond noise.
@@ -207,10 +211,15 @@ impl Files {
 
     /// The candidate with a metric moved by a shift in logs of which more is worse.
     fn moved(&self, held: &Held, shift: f64) -> Report {
-        let factor = decimal((if held.less_is_worse { -shift } else { shift }).exp());
-        self.changed(held.metric, |figure| {
+        let ratio = (if held.less_is_worse { -shift } else { shift }).exp();
+        let factor = decimal(ratio);
+        let mut report = self.changed(held.metric, |figure| {
             amount(&(figure.exact() * &factor)).unwrap_or_else(|| figure.clone())
-        })
+        });
+        for block in report.blocks.iter_mut().flatten() {
+            move_slices(block, held.metric, ratio);
+        }
+        report
     }
 
     /// The candidate with a metric's headline at a figure.
@@ -222,11 +231,33 @@ impl Files {
 
     fn changed(&self, metric: Metric, change: impl Fn(&Amount) -> Amount) -> Report {
         let mut report = self.candidate.clone();
-        let rounds = report.rounds.iter_mut().flatten().map(|round| &mut round.metrics);
-        for Metrics(figures) in rounds.chain([&mut report.metrics]) {
+        let blocks = report.blocks.iter_mut().flatten().map(|block| &mut block.metrics);
+        for Metrics(figures) in blocks.chain([&mut report.metrics]) {
             figures.entry(metric).and_modify(|figure| *figure = change(figure));
         }
         report
+    }
+}
+
+/// Rates change by the time that they took; to a nanosecond.
+fn move_slices(block: &mut Block, metric: Metric, ratio: f64) {
+    let (closed, open) = (&mut block.throughput.slices, &mut block.latency.slices);
+    let times = &mut block.latency.response_time;
+    let whole = match metric {
+        Metric::LatencyP95Ms => &mut times.p95_ns,
+        Metric::LatencyP99Ms => &mut times.p99_ns,
+        _ => &mut None,
+    };
+    let (column, ratio) = match metric {
+        Metric::LatencyP95Ms => (open.p95_ns.as_mut(), ratio),
+        Metric::LatencyP99Ms => (open.p99_ns.as_mut(), ratio),
+        Metric::Rps => (Some(&mut closed.duration_ns), 1.0 / ratio),
+        Metric::MemMbTotalErlang | Metric::ErrorsTotal | Metric::BackpressureActiveTotal => {
+            (None, ratio)
+        }
+    };
+    for ns in column.into_iter().flatten().chain(whole) {
+        *ns = (*ns as f64 * ratio).round() as u64;
     }
 }
 

@@ -1,8 +1,8 @@
-//! Whether the sessions of a frozen report agree, so that its rounds can stand for those of any
+//! Whether the sessions of a frozen report agree, so that its blocks can stand for those of any
 //! later session. Pure.
 //!
-//! Rounds of two sessions differ by their own noise and by that between sessions (another host,
-//! another placement, another temperature), and no number of rounds makes the second smaller. With
+//! Blocks of two sessions differ by their own noise and by that between sessions (another host,
+//! another placement, another temperature), and no number of blocks makes the second smaller. With
 //! a standard deviation ω between sessions, the log ratio of two reports has a variance of at least
 //! ω² (1 + 1/sessions), and the stated error rates hold only while ω is small beside the distance
 //! from the limit to what must be caught. Simulated gates with a limit of half of what must be caught
@@ -25,7 +25,7 @@ pub fn disagreement(frozen: &Report, policy: &Policy) -> Option<String> {
     let sessions = frozen.sessions.as_ref().map_or(1, Vec::len);
     if sessions < SESSIONS_MIN {
         return Some(format!(
-            "the baseline's rounds come from {sessions} session{}, and {SESSIONS_MIN} are needed to \
+            "the baseline's blocks come from {sessions} session{}, and {SESSIONS_MIN} are needed to \
              know how far sessions differ",
             if sessions == 1 { "" } else { "s" }
         ));
@@ -36,21 +36,21 @@ pub fn disagreement(frozen: &Report, policy: &Policy) -> Option<String> {
             Some(spread) if spread <= allowed => None,
             Some(spread) => Some(format!(
                 "{metric} differs by {:.1} % between the baseline's sessions, and at most {:.1} % \
-                 lets rounds of one stand for rounds of another",
+                 lets blocks of one stand for blocks of another",
                 spread * 100.0,
                 allowed * 100.0
             )),
-            None => Some(format!("a round of the baseline did not measure {metric}")),
+            None => Some(format!("a block of the baseline did not measure {metric}")),
         }
     })
 }
 
-/// Standard deviation of the sessions' medians, in logs; it contains what the rounds' own noise
+/// Standard deviation of the sessions' medians, in logs; it contains what the blocks' own noise
 /// leaves in a median. `None` for fewer than two sessions, or where a figure is missing or 0.
 #[must_use]
 pub fn spread(report: &Report, metric: Metric) -> Option<f64> {
-    let mut logs = report.rounds.iter().flatten().map(|round| {
-        Some(round.metrics.get(metric)?.approximate().ln()).filter(|log| log.is_finite())
+    let mut logs = report.blocks.iter().flatten().map(|block| {
+        Some(block.metrics.get(metric)?.approximate().ln()).filter(|log| log.is_finite())
     });
     let medians: Vec<f64> = report
         .sessions
@@ -58,7 +58,7 @@ pub fn spread(report: &Report, metric: Metric) -> Option<f64> {
         .flatten()
         .map(|session| {
             let of_session: Option<Vec<f64>> =
-                logs.by_ref().take(session.rounds as usize).collect();
+                logs.by_ref().take(session.blocks as usize).collect();
             median(of_session?)
         })
         .collect::<Option<_>>()?;

@@ -1,36 +1,48 @@
 //! Error rates of a policy by Monte Carlo: gates under replay, judged by the code that judges real
-//! ones, over rounds drawn from a baseline or from a stated model of noise.
+//! ones, over blocks that were measured or that come from a stated model of noise.
 //!
-//! The gates are simulated as a whole: all relative limits, all looks, ending as a real one ends.
-//! Zero-tolerance counts are left out, as they have no noise to simulate. What a session does to a
-//! machine falls on both sides of a replay alike.
+//! The gates are simulated as a whole: all relative limits, those of whole blocks with them, all looks,
+//! ending as a real one ends. Zero-tolerance counts are left out, as they have no noise to simulate.
+//! A block gives one change of each figure, from one of three sources:
+//!
+//! * **Replays** (`--replay`, `--candidate`): changes of blocks that were really measured in turn. Of
+//!   one commit against itself their signs are symmetric, so a coin is thrown for each block drawn.
+//! * **A baseline**: two of its blocks, drawn. They were not measured in turn, so the noise is larger
+//!   than a replay's.
+//! * **A model** (`--spread`): two normal figures.
 
-use cp1_format::{Policy, ReadError, Report, read_file};
+use cp1_format::{Block, Policy, ReadError, Report, read_file};
 use fastrand::Rng;
 
 use crate::arguments::{Plan, Simulate};
-use crate::decision::{Criteria, Held, Ruling, decide, held, log_of_percent};
+use crate::blocks::{change_of_slices, figure, log_ratio, whole_figure};
+use crate::decision::{
+    Held, Ruling, decide, has_whole_blocks, held, log_of_percent, paired_shift, percent_of_log,
+};
 use crate::statistics::{Ranks, clopper_pearson};
 
-/// Fewest rounds that stand for a machine's noise.
-const ROUNDS_MIN: usize = 8;
+/// Fewest blocks that stand for a machine's noise.
+const BLOCKS_MIN: usize = 8;
 
 /// Changes that are planted, in limits.
 const EFFECTS: [f64; 4] = [1.0, 1.33, 1.5, 2.0];
 
-/// How much a spiked round is worse, on average, in logs: 30 % of Exp(1).
+/// How much a spiked block is worse, on average, in logs: 30 % of Exp(1).
 const SPIKE_MEAN: f64 = 0.3;
 
-/// What `plan` asks of a number of pairs: detection at what must be caught, and passes without any
+/// What `plan` asks of a number of blocks: detection at what must be caught, and passes without any
 /// change, in percent.
 const WANTED_DETECTION_PCT: f64 = 99.0;
 const WANTED_PASSES_PCT: f64 = 95.0;
 
-/// Numbers of pairs that `plan` tries.
+/// Numbers of blocks that `plan` tries.
 const TRIED: [usize; 14] = [4, 6, 8, 10, 12, 16, 20, 24, 30, 40, 50, 60, 80, 100];
 
-/// Gates that `plan` simulates for each number of pairs.
+/// Gates that `plan` simulates for each number of blocks.
 const PLAN_GATES: u32 = 1000;
+
+/// Baselines that `freeze` simulates for each number of blocks.
+const FREEZE_TRIES: u32 = 200;
 
 /// Why nothing was simulated.
 #[derive(Debug, thiserror::Error)]
@@ -38,62 +50,125 @@ pub enum SimulateError {
     /// A file cannot be read.
     #[error("{0}; {cure}", cure = .0.cure())]
     Read(#[from] ReadError),
-    /// The baseline's rounds are too few.
+    /// The baseline's blocks are too few.
     #[error(
-        "the baseline has {0} rounds that measured every relative metric, and {ROUNDS_MIN} are \
+        "the baseline has {0} blocks that measured every relative metric, and {BLOCKS_MIN} are \
          needed to know this machine's noise; measure more, or state a noise with --spread"
     )]
-    TooFewRounds(usize),
+    TooFewBlocks(usize),
+    /// Reports of the two sides belong together.
+    #[error("{0} reports as --replay and {1} as --candidate; each replay has one of either")]
+    NotPaired(usize, usize),
     /// There is nothing that noise could touch.
     #[error("the policy has no relative limit, so no noise can mislead it")]
     NoLimit,
 }
 
-/// Where the rounds' noise comes from. All figures are logs, of which more is worse.
+/// A limit that blocks are judged by, and whether by those of whole blocks, which only ever fail.
+#[derive(Clone, Copy)]
+struct Judged {
+    held: Held,
+    is_whole: bool,
+}
+
+/// Everything that a policy's relative limits judge.
+fn judged(limits: &[Held]) -> Vec<Judged> {
+    let by_slices = limits.iter().map(|held| Judged { held: *held, is_whole: false });
+    let whole = limits.iter().filter(|held| has_whole_blocks(held.metric));
+    by_slices.chain(whole.map(|held| Judged { held: *held, is_whole: true })).collect()
+}
+
+impl Judged {
+    /// The log by which a block's figure changed, of which more is worse.
+    fn change(&self, from: &Block, to: &Block) -> Option<f64> {
+        let metric = self.held.metric;
+        let change = match self.is_whole {
+            true => log_ratio(whole_figure(from, metric)?, whole_figure(to, metric)?),
+            false => change_of_slices(metric, from, to),
+        };
+        self.turned(change?)
+    }
+
+    /// The log of a block's figure, of which more is worse.
+    fn log(&self, block: &Block) -> Option<f64> {
+        let metric = self.held.metric;
+        let figure =
+            if self.is_whole { whole_figure(block, metric) } else { figure(block, metric) };
+        self.turned(figure?.ln())
+    }
+
+    fn turned(&self, log: f64) -> Option<f64> {
+        let turned = if self.held.less_is_worse { -log } else { log };
+        turned.is_finite().then_some(turned)
+    }
+}
+
+/// Where the blocks' changes come from: one for each limit that is judged, in logs of which more is
+/// worse.
 enum Noise {
-    /// Rounds of a baseline, each with all its metrics: what goes together stays together.
+    /// Changes of blocks that were measured in turn: what goes together stays together. `flips`: a
+    /// coin decides which side is which.
+    Measured { changes: Vec<Vec<f64>>, flips: bool },
+    /// Blocks of a baseline, of which any two make a change.
     Drawn(Vec<Vec<f64>>),
-    /// A normal distribution, a share of spikes, and what a session adds to both sides.
-    Model { spread: f64, spikes: f64, session: f64 },
+    /// The difference of two normal figures with a share of spikes; how many limits there are.
+    Model { spread: f64, spikes: f64, limits: usize },
 }
 
 impl Noise {
-    fn of(baseline: &Report, limits: &[Held]) -> Result<Self, SimulateError> {
-        let of_round = |round: &cp1_format::Round| -> Option<Vec<f64>> {
-            let log = |held: &Held| {
-                let log = round.metrics.get(held.metric)?.approximate().ln();
-                let turned = if held.less_is_worse { -log } else { log };
-                turned.is_finite().then_some(turned)
+    fn of(baseline: &Report, judged: &[Judged]) -> Result<Self, SimulateError> {
+        let of_block = |block: &Block| judged.iter().map(|one| one.log(block)).collect();
+        let blocks: Vec<_> = baseline.blocks.iter().flatten().filter_map(of_block).collect();
+        enough(blocks.len())?;
+        Ok(Self::Drawn(blocks))
+    }
+
+    fn measured(arguments: &Simulate, judged: &[Judged]) -> Result<Self, SimulateError> {
+        if arguments.replay.len() != arguments.candidate.len() {
+            return Err(SimulateError::NotPaired(
+                arguments.replay.len(),
+                arguments.candidate.len(),
+            ));
+        }
+        let mut changes = Vec::new();
+        for (replay, candidate) in arguments.replay.iter().zip(&arguments.candidate) {
+            let (replay, candidate): (Report, Report) = (read_file(replay)?, read_file(candidate)?);
+            let blocks = replay.blocks.iter().flatten().zip(candidate.blocks.iter().flatten());
+            let of_block = |(from, to): (&Block, &Block)| -> Option<Vec<f64>> {
+                judged.iter().map(|one| one.change(from, to)).collect()
             };
-            limits.iter().map(log).collect()
-        };
-        let rounds: Vec<_> = baseline.rounds.iter().flatten().filter_map(of_round).collect();
-        if rounds.len() < ROUNDS_MIN {
-            return Err(SimulateError::TooFewRounds(rounds.len()));
+            changes.extend(blocks.filter_map(of_block));
         }
-        Ok(Self::Drawn(rounds))
+        enough(changes.len())?;
+        Ok(Self::Measured { changes, flips: !arguments.as_measured })
     }
 
-    /// A round's logs, one for each limit; `session` is what the session adds to each.
-    fn round(&self, session: &[f64], random: &mut Rng) -> Vec<f64> {
+    /// A block's changes.
+    fn change(&self, random: &mut Rng) -> Vec<f64> {
         match self {
-            Self::Drawn(rounds) => random.choice(rounds).cloned().unwrap_or_default(),
-            Self::Model { spread, spikes, .. } => session
-                .iter()
-                .map(|session| {
+            Self::Measured { changes, flips } => {
+                let sign = if *flips && random.bool() { -1.0 } else { 1.0 };
+                let drawn = random.choice(changes).into_iter().flatten();
+                drawn.map(|change| sign * change).collect()
+            }
+            Self::Drawn(blocks) => {
+                let (from, to) = (random.choice(blocks), random.choice(blocks));
+                let both = from.into_iter().flatten().zip(to.into_iter().flatten());
+                both.map(|(from, to)| to - from).collect()
+            }
+            Self::Model { spread, spikes, limits } => {
+                let mut figure = || {
                     let spike = if random.f64() < *spikes { exponential(random) } else { 0.0 };
-                    session + spread * normal(random) + SPIKE_MEAN * spike
-                })
-                .collect(),
+                    spread * normal(random) + SPIKE_MEAN * spike
+                };
+                (0..*limits).map(|_| figure() - figure()).collect()
+            }
         }
     }
+}
 
-    fn session(&self, limits: usize, random: &mut Rng) -> Vec<f64> {
-        match self {
-            Self::Drawn(_) => vec![0.0; limits],
-            Self::Model { session, .. } => (0..limits).map(|_| session * normal(random)).collect(),
-        }
-    }
+fn enough(blocks: usize) -> Result<(), SimulateError> {
+    if blocks < BLOCKS_MIN { Err(SimulateError::TooFewBlocks(blocks)) } else { Ok(()) }
 }
 
 /// Inversion of the exponential distribution of mean 1.
@@ -115,35 +190,41 @@ pub struct Endings {
     pub failed: u64,
     /// With INCONCLUSIVE.
     pub open: u64,
-    /// Pairs of rounds measured, in all gates together.
-    pub pairs: u64,
+    /// Blocks measured, in all gates together.
+    pub blocks: u64,
 }
 
 /// A gate's limits with the looks that they are judged at.
 struct Gate<'a> {
-    criteria: Vec<Criteria>,
+    judged: Vec<Judged>,
     looks: Vec<(usize, Ranks)>,
     noise: &'a Noise,
 }
 
 impl<'a> Gate<'a> {
-    fn new(limits: &[Held], looks: &[usize], noise: &'a Noise) -> Self {
-        let criteria: Vec<_> = limits.iter().map(|held| held.criteria).collect();
-        let (false_alarm, miss) =
-            criteria.first().map_or((0.0, 0.0), |first| (first.false_alarm, first.miss));
-        let looks = looks
-            .iter()
-            .map(|&look| (look, Ranks::mann_whitney(look, look, false_alarm, miss)))
-            .collect();
-        Self { criteria, looks, noise }
+    fn new(judged: &[Judged], looks: &[usize], noise: &'a Noise) -> Self {
+        let (false_alarm, miss) = judged.first().map_or((0.0, 0.0), |first| {
+            (first.held.criteria.false_alarm, first.held.criteria.miss)
+        });
+        let looks =
+            looks.iter().map(|&look| (look, Ranks::signed_rank(look, false_alarm, miss))).collect();
+        Self { judged: judged.to_vec(), looks, noise }
     }
 
-    /// Runs gates whose candidate is worse by `effects`, one for each limit, in logs.
-    fn run(&self, effects: &[f64], gates: u32, random: &mut Rng) -> Endings {
+    /// Runs gates whose candidate is worse by an effect on one metric, in logs.
+    fn run(&self, effect: Option<(&Held, f64)>, gates: u32, random: &mut Rng) -> Endings {
+        let effects: Vec<f64> = self
+            .judged
+            .iter()
+            .map(|one| match effect {
+                Some((held, shift)) if *held == one.held => shift,
+                _ => 0.0,
+            })
+            .collect();
         let mut endings = Endings::default();
         for _ in 0..gates {
-            let (ruling, pairs) = self.once(effects, random);
-            endings.pairs += pairs as u64;
+            let (ruling, blocks) = self.once(&effects, random);
+            endings.blocks += blocks as u64;
             match ruling {
                 Ruling::Pass => endings.passed += 1,
                 Ruling::Fail => endings.failed += 1,
@@ -153,37 +234,30 @@ impl<'a> Gate<'a> {
         endings
     }
 
-    /// The worst ruling of the look that ended the gate, and the pairs until then.
+    /// The worst ruling of the look that ended the gate, and the blocks until then.
     fn once(&self, effects: &[f64], random: &mut Rng) -> (Ruling, usize) {
-        let session = self.noise.session(self.criteria.len(), random);
-        let mut baseline = vec![Vec::new(); self.criteria.len()];
-        let mut candidate = baseline.clone();
+        let mut changes = vec![Vec::new(); self.judged.len()];
         let mut measured = 0;
         for (look, ranks) in &self.looks {
             while measured < *look {
-                push(&mut baseline, self.noise.round(&session, random), &[]);
-                push(&mut candidate, self.noise.round(&session, random), effects);
+                let block = self.noise.change(random);
+                for ((of_limit, change), effect) in changes.iter_mut().zip(block).zip(effects) {
+                    of_limit.push(change + effect);
+                }
                 measured += 1;
             }
-            let sides = baseline.iter().zip(&candidate);
-            let worst = sides
-                .zip(&self.criteria)
-                .map(|((baseline, candidate), criteria)| {
-                    decide(&ranks.unpaired(baseline, candidate), criteria)
-                })
-                .max();
-            match worst {
+            let rulings = self.judged.iter().zip(&changes).map(|(one, changes)| {
+                match decide(&ranks.paired(changes), &one.held.criteria) {
+                    Ruling::Undecided if one.is_whole => Ruling::Pass,
+                    ruling => ruling,
+                }
+            });
+            match rulings.max() {
                 Some(Ruling::Undecided) => {}
                 worst => return (worst.unwrap_or(Ruling::Pass), measured),
             }
         }
         (Ruling::Undecided, measured)
-    }
-}
-
-fn push(side: &mut [Vec<f64>], round: Vec<f64>, effects: &[f64]) {
-    for (index, (figures, figure)) in side.iter_mut().zip(round).enumerate() {
-        figures.push(figure + effects.get(index).copied().unwrap_or(0.0));
     }
 }
 
@@ -193,31 +267,35 @@ fn push(side: &mut [Vec<f64>], round: Vec<f64>, effects: &[f64]) {
 /// [`SimulateError`]
 pub fn simulate(arguments: &Simulate) -> Result<String, SimulateError> {
     let (limits, policy) = limits(&arguments.policy)?;
-    let noise = match arguments.spread {
-        Some(spread) => Noise::Model {
+    let judged = judged(&limits);
+    let noise = match (arguments.spread, &arguments.baseline) {
+        (Some(spread), _) => Noise::Model {
             spread: (spread / 100.0).ln_1p(),
             spikes: arguments.spikes / 100.0,
-            session: (arguments.session / 100.0).ln_1p(),
+            limits: judged.len(),
         },
-        None => Noise::of(&read_file(&arguments.baseline)?, &limits)?,
+        (None, Some(baseline)) => Noise::of(&read_file(baseline)?, &judged)?,
+        (None, None) => Noise::measured(arguments, &judged)?,
     };
     let looks: Vec<_> = policy.decision.looks.iter().map(|look| *look as usize).collect();
-    let gate = Gate::new(&limits, &looks, &noise);
+    let gate = Gate::new(&judged, &looks, &noise);
     let mut random = Rng::with_seed(arguments.seed);
     let mut lines = vec![
         format!("{} gates a line, {}, seed {}", arguments.gates, source(&noise), arguments.seed),
-        row(&["planted", "change", "PASS", "REGRESSION", "INCONCLUSIVE", "pairs"]),
+        row(&["planted", "change", "PASS", "REGRESSION", "INCONCLUSIVE", "blocks"]),
     ];
-    let none = gate.run(&[], arguments.gates, &mut random);
+    let none = gate.run(None, arguments.gates, &mut random);
+    if arguments.as_measured {
+        lines.push(line("what was measured", "", &none));
+        lines.extend(limits.iter().enumerate().map(|(index, held)| estimate(held, index, &noise)));
+        return Ok(lines.join("\n"));
+    }
     lines.push(line("nothing", "0 %", &none));
-    for (index, held) in limits.iter().enumerate() {
+    for held in &limits {
         for factor in EFFECTS {
             let change = (factor * held.limit_pct).min(held.must_catch_pct.max(held.limit_pct));
-            let mut effects = vec![0.0; limits.len()];
-            if let Some(effect) = effects.get_mut(index) {
-                *effect = log_of_percent(change, held.less_is_worse);
-            }
-            let endings = gate.run(&effects, arguments.gates, &mut random);
+            let effect = log_of_percent(change, held.less_is_worse);
+            let endings = gate.run(Some((held, effect)), arguments.gates, &mut random);
             let sign = if held.less_is_worse { "-" } else { "+" };
             lines.push(line(held.metric.name(), &format!("{sign}{change:.1} %"), &endings));
         }
@@ -233,6 +311,16 @@ pub fn simulate(arguments: &Simulate) -> Result<String, SimulateError> {
     Ok(lines.join("\n"))
 }
 
+/// How much a metric changed, over all blocks that were measured.
+fn estimate(held: &Held, index: usize, noise: &Noise) -> String {
+    let Noise::Measured { changes, .. } = noise else { return String::new() };
+    let of_limit: Vec<f64> =
+        changes.iter().filter_map(|of_block| of_block.get(index)).copied().collect();
+    let shift = paired_shift(&of_limit, &held.criteria);
+    let percent = percent_of_log(shift.estimate, held.less_is_worse).unwrap_or(f64::NAN);
+    format!("{:<22} {percent:+.2} % over {} blocks", held.metric.name(), of_limit.len())
+}
+
 fn limits(policy: &std::path::Path) -> Result<(Vec<Held>, Policy), SimulateError> {
     let policy: Policy = read_file(policy)?;
     let limits = held(&policy);
@@ -241,31 +329,39 @@ fn limits(policy: &std::path::Path) -> Result<(Vec<Held>, Policy), SimulateError
 
 fn source(noise: &Noise) -> String {
     match noise {
-        Noise::Drawn(rounds) => format!("rounds drawn from the baseline's {}", rounds.len()),
-        Noise::Model { spread, spikes, session } => format!(
-            "rounds spread by {:.1} %, {:.1} % of them spiked, sessions by {:.1} %",
+        Noise::Measured { changes, flips } => format!(
+            "drawn from {} blocks of replays{}",
+            changes.len(),
+            if *flips { " with either sign" } else { " as they were measured" }
+        ),
+        Noise::Drawn(blocks) => format!(
+            "each block's change that of two drawn from the baseline's {}, which were not measured in \
+             turn",
+            blocks.len()
+        ),
+        Noise::Model { spread, spikes, .. } => format!(
+            "figures of blocks spread by {:.1} %, {:.1} % of them spiked",
             spread.exp_m1() * 100.0,
-            spikes * 100.0,
-            session.exp_m1() * 100.0
+            spikes * 100.0
         ),
     }
 }
 
 fn row(cells: &[&str; 6]) -> String {
-    let [planted, change, passed, failed, open, pairs] = cells;
-    format!("{planted:<22}{change:>9}{passed:>10}{failed:>12}{open:>14}{pairs:>8}")
+    let [planted, change, passed, failed, open, blocks] = cells;
+    format!("{planted:<22}{change:>9}{passed:>10}{failed:>12}{open:>14}{blocks:>8}")
 }
 
 fn line(planted: &str, change: &str, endings: &Endings) -> String {
     let gates = endings.passed + endings.failed + endings.open;
     let share = |count: u64| format!("{:.2} %", count as f64 / gates.max(1) as f64 * 100.0);
-    let pairs = format!("{:.1}", endings.pairs as f64 / gates.max(1) as f64);
+    let blocks = format!("{:.1}", endings.blocks as f64 / gates.max(1) as f64);
     let shares = [endings.passed, endings.failed, endings.open].map(share);
     let [passed, failed, open] = &shares;
-    row(&[planted, change, passed, failed, open, &pairs])
+    row(&[planted, change, passed, failed, open, &blocks])
 }
 
-/// How many pairs each metric needs on the machine that the baseline was measured on.
+/// How many blocks each metric needs on the machine that the baseline was measured on.
 ///
 /// # Errors
 /// [`SimulateError`]
@@ -273,7 +369,7 @@ pub fn plan(arguments: &Plan) -> Result<String, SimulateError> {
     let (_, policy) = limits(&arguments.policy)?;
     let baseline: Report = read_file(&arguments.baseline)?;
     let mut lines = vec![format!(
-        "pairs of rounds for {WANTED_DETECTION_PCT} % detection of what must be caught; and for \
+        "blocks for {WANTED_DETECTION_PCT} % detection of what must be caught; and for \
          {WANTED_PASSES_PCT} % PASS without a change too"
     )];
     let mut most = Some(0);
@@ -281,7 +377,7 @@ pub fn plan(arguments: &Plan) -> Result<String, SimulateError> {
         lines.push(format!(
             "{:<22}{:>9}{:>16}{:>16}",
             held.metric.name(),
-            spread(&Noise::of(&baseline, &[held])?),
+            spread(&Noise::of(&baseline, &judged(&[held]))?),
             shown(needed.to_catch),
             shown(needed.to_pass_too)
         ));
@@ -290,24 +386,24 @@ pub fn plan(arguments: &Plan) -> Result<String, SimulateError> {
     let last = policy.decision.looks.last().map_or(0, |look| *look as usize);
     lines.push(match most {
         Some(most) if most <= last => {
-            format!("the policy's last look, after {last} pairs, is enough")
+            format!("the policy's last look, after {last} blocks, is enough")
         }
         Some(most) => format!(
-            "the policy's last look, after {last} pairs, is not enough: let decision.looks end at \
-             {most}, or measure longer rounds"
+            "the policy's last look, after {last} blocks, is not enough: let decision.looks end at \
+             {most}, or measure longer blocks"
         ),
-        None => "no number of pairs up to 100 is enough: measure longer rounds, on a quieter \
+        None => "no number of blocks up to 100 is enough: measure longer blocks, on a quieter \
                  machine, or widen the limits"
             .to_owned(),
     });
     Ok(lines.join("\n"))
 }
 
-fn shown(pairs: Option<usize>) -> String {
-    pairs.map_or_else(|| "more than 100".to_owned(), |pairs| pairs.to_string())
+fn shown(blocks: Option<usize>) -> String {
+    blocks.map_or_else(|| "more than 100".to_owned(), |blocks| blocks.to_string())
 }
 
-/// How many pairs of rounds a limit needs; `None` where a hundred do not suffice.
+/// How many blocks a limit needs; `None` where a hundred do not suffice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needed {
     /// To find what must be caught.
@@ -316,40 +412,62 @@ pub struct Needed {
     pub to_pass_too: Option<usize>,
 }
 
-/// The pairs of rounds that each relative limit needs.
+/// The blocks that each relative limit needs.
 ///
 /// # Errors
-/// The baseline has too few rounds.
+/// The baseline has too few blocks.
 pub fn needed(policy: &Policy, baseline: &Report) -> Result<Vec<(Held, Needed)>, SimulateError> {
     let limits = held(policy);
     let passes_wanted = 100.0 - (100.0 - WANTED_PASSES_PCT) / limits.len().max(1) as f64;
     let of_limit = |held: &Held| {
-        let noise = Noise::of(baseline, &[*held])?;
+        let noise = Noise::of(baseline, &judged(&[*held]))?;
         let needed = Needed {
-            to_catch: pairs_needed(&[*held], &noise, 0.0),
-            to_pass_too: pairs_needed(&[*held], &noise, passes_wanted),
+            to_catch: blocks_needed(held, &noise, 0.0),
+            to_pass_too: blocks_needed(held, &noise, passes_wanted),
         };
         Ok((*held, needed))
     };
     limits.iter().map(of_limit).collect()
 }
 
+/// How many blocks as noisy as a report's a baseline needs, for its halves to pass against each other
+/// in as many cases as unchanged routers are to pass; `None` where a hundred do not suffice.
+#[must_use]
+pub fn blocks_to_freeze(held: &Held, report: &Report) -> Option<usize> {
+    let Noise::Drawn(blocks) = Noise::of(report, &judged(&[*held])).ok()? else { return None };
+    let figures: Vec<f64> = blocks.into_iter().filter_map(|block| block.first().copied()).collect();
+    let more = TRIED.into_iter().filter(|tried| *tried > figures.len());
+    more.into_iter().find(|&wanted| {
+        let half = wanted / 2;
+        let levels = held.criteria;
+        let ranks = Ranks::mann_whitney(half, half, levels.false_alarm, levels.miss);
+        let mut random = Rng::with_seed(1);
+        let mut side =
+            || -> Vec<f64> { (0..half).filter_map(|_| random.choice(&figures).copied()).collect() };
+        let passed = (0..FREEZE_TRIES)
+            .filter(|_| decide(&ranks.unpaired(&side(), &side()), &held.criteria) == Ruling::Pass)
+            .count();
+        passed as f64 * 100.0 >= WANTED_PASSES_PCT * f64::from(FREEZE_TRIES)
+    })
+}
+
+/// Of the first limit.
 fn spread(noise: &Noise) -> String {
-    let Noise::Drawn(rounds) = noise else { return String::new() };
-    let figures: Vec<f64> = rounds.iter().flatten().copied().collect();
+    let Noise::Drawn(blocks) = noise else { return String::new() };
+    let figures: Vec<f64> = blocks.iter().filter_map(|block| block.first().copied()).collect();
     crate::sessions::standard_deviation(&figures)
         .map_or_else(String::new, |deviation| format!("{:.1} %", deviation.exp_m1() * 100.0))
 }
 
-fn pairs_needed(limits: &[Held; 1], noise: &Noise, passes_wanted: f64) -> Option<usize> {
-    let [held] = limits;
+fn blocks_needed(held: &Held, noise: &Noise, passes_wanted: f64) -> Option<usize> {
     let caught = log_of_percent(held.must_catch_pct, held.less_is_worse);
     let at_least =
         |count: u64, percent: f64| count as f64 * 100.0 >= percent * f64::from(PLAN_GATES);
-    TRIED.into_iter().find(|&pairs| {
-        let gate = Gate::new(limits, &[pairs], noise);
+    TRIED.into_iter().find(|&blocks| {
+        let gate = Gate::new(&judged(&[*held]), &[blocks], noise);
         let mut random = Rng::with_seed(1);
-        at_least(gate.run(&[0.0], PLAN_GATES, &mut random).passed, passes_wanted)
-            && at_least(gate.run(&[caught], PLAN_GATES, &mut random).failed, WANTED_DETECTION_PCT)
+        let planted = Some((held, caught));
+        at_least(gate.run(None, PLAN_GATES, &mut random).passed, passes_wanted)
+            && at_least(gate.run(planted, PLAN_GATES, &mut random).failed, WANTED_DETECTION_PCT)
     })
 }

@@ -1,10 +1,10 @@
-//! Shift between two groups of rounds, with exact distribution-free bounds.
+//! Shift between two groups of blocks, with exact distribution-free bounds.
 //!
 //! A *shift* is a difference of natural logs, candidate minus baseline: +0.1398 is a figure 15 %
 //! higher. Its estimate is that of Hodges and Lehmann ("Estimates of location based on rank tests",
 //! Annals of Mathematical Statistics 34, 1963); its bounds invert the exact rank test that belongs
 //! to it (Hollander, Wolfe, Chicken, "Nonparametric Statistical Methods", 3rd edition, sections 3.3
-//! and 4.3). No resampling, no normal approximation: the same rounds give the same bounds, in
+//! and 4.3). No resampling, no normal approximation: the same blocks give the same bounds, in
 //! whatever order they come.
 //!
 //! # Accuracy
@@ -16,14 +16,14 @@
 //! # Limits
 //!
 //! A level above one half is taken as one half, so that a bound never crosses the estimate. Where
-//! the rounds are too few for a level, or so many that the distribution would take seconds
+//! the blocks are too few for a level, or so many that the distribution would take seconds
 //! ([`DIFFERENCES_MAX`]), the bound is infinite: nothing is claimed.
 //!
 //! # Panics
 //!
 //! Nothing here panics. A figure that is not finite gives no bounds.
 
-/// Most pairwise differences, or Walsh averages, for which bounds are computed: 100 rounds against
+/// Most pairwise differences, or Walsh averages, for which bounds are computed: 100 blocks against
 /// 100. Time and memory of the distribution grow with the square of this.
 pub const DIFFERENCES_MAX: usize = 10_000;
 
@@ -42,7 +42,7 @@ pub struct Shift {
 }
 
 impl Shift {
-    /// What is known without rounds: nothing.
+    /// What is known without blocks: nothing.
     const UNKNOWN: Self = Self { estimate: 0.0, lower: f64::NEG_INFINITY, upper: f64::INFINITY };
 
     /// The shift of the figures' reciprocals: for a figure of which less is worse.
@@ -61,7 +61,7 @@ impl Shift {
 
 /// Which of the sorted differences are the bounds: counted from 1, from below for the lower bound
 /// and from above for the upper one; 0 where there is no bound at the level. Depends on the numbers
-/// of rounds and the levels only.
+/// of blocks and the levels only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ranks {
     lower: usize,
@@ -69,21 +69,21 @@ pub struct Ranks {
 }
 
 impl Ranks {
-    /// For [`unpaired`] rounds: from the distribution of the Mann-Whitney U statistic.
+    /// For [`unpaired`] blocks: from the distribution of the Mann-Whitney U statistic.
     #[must_use]
     pub fn mann_whitney(
-        baseline_rounds: usize,
-        candidate_rounds: usize,
+        baseline_blocks: usize,
+        candidate_blocks: usize,
         lower_level: f64,
         upper_level: f64,
     ) -> Self {
-        let differences = baseline_rounds.saturating_mul(candidate_rounds);
+        let differences = baseline_blocks.saturating_mul(candidate_blocks);
         Self::of(differences, lower_level, upper_level, || {
-            mann_whitney(baseline_rounds, candidate_rounds)
+            mann_whitney(baseline_blocks, candidate_blocks)
         })
     }
 
-    /// For [`paired`] rounds: from the distribution of Wilcoxon's signed-rank statistic.
+    /// For [`paired`] blocks: from the distribution of Wilcoxon's signed-rank statistic.
     #[must_use]
     pub fn signed_rank(pairs: usize, lower_level: f64, upper_level: f64) -> Self {
         let averages = pairs.saturating_mul(pairs.saturating_add(1)) / 2;
@@ -111,11 +111,9 @@ impl Ranks {
         self.shift(differences)
     }
 
-    /// Shift of pairs of figures' logs; a figure without partner is left out.
+    /// Shift of blocks of which each has a change, in logs, in any order.
     #[must_use]
-    pub fn paired(&self, baseline: &[f64], candidate: &[f64]) -> Shift {
-        let changes: Vec<f64> =
-            baseline.iter().zip(candidate).map(|(from, to)| to - from).collect();
+    pub fn paired(&self, changes: &[f64]) -> Shift {
         let averages = changes
             .iter()
             .enumerate()
@@ -145,11 +143,11 @@ impl Ranks {
     }
 }
 
-/// Shift between independent rounds, from the figures' natural logs: the median of all differences
+/// Shift between independent blocks, from the figures' natural logs: the median of all differences
 /// of a candidate's and a baseline's figure, with bounds from the exact Mann-Whitney distribution.
 ///
 /// The true shift is below `lower` with a probability of at most `lower_level`, and above `upper`
-/// with one of at most `upper_level`. Assumes that the rounds of both sides are exchangeable but
+/// with one of at most `upper_level`. Assumes that the blocks of both sides are exchangeable but
 /// for the shift.
 #[must_use]
 pub fn unpaired(baseline: &[f64], candidate: &[f64], lower_level: f64, upper_level: f64) -> Shift {
@@ -157,15 +155,14 @@ pub fn unpaired(baseline: &[f64], candidate: &[f64], lower_level: f64, upper_lev
         .unpaired(baseline, candidate)
 }
 
-/// Shift between rounds measured in pairs, from the figures' natural logs: the median of the Walsh
-/// averages of the pairs' differences, with bounds from the exact signed-rank distribution.
+/// Shift between sides that were measured in turn, from each block's change in natural logs: the
+/// median of the Walsh averages of the changes, with bounds from the exact signed-rank distribution.
 ///
-/// Levels as for [`unpaired`]. Assumes that the differences are symmetric about the shift, which
-/// drawing at random who goes first in a pair brings about. A figure without partner is left out.
+/// Levels as for [`unpaired`]. Assumes that the changes are symmetric about the shift, which drawing
+/// at random which side comes first in a block brings about.
 #[must_use]
-pub fn paired(baseline: &[f64], candidate: &[f64], lower_level: f64, upper_level: f64) -> Shift {
-    Ranks::signed_rank(baseline.len().min(candidate.len()), lower_level, upper_level)
-        .paired(baseline, candidate)
+pub fn paired(changes: &[f64], lower_level: f64, upper_level: f64) -> Shift {
+    Ranks::signed_rank(changes.len(), lower_level, upper_level).paired(changes)
 }
 
 /// The largest r with P(statistic < r) at most `level`, given the probabilities of 0, 1, 2 … up to
@@ -296,7 +293,13 @@ mod tests {
         assert_eq!(clopper_pearson(0, 0, 0.95), (0.0, 1.0));
     }
 
-    /// (rounds of one side, of the other, critical value).
+    /// The shift between sides that were measured in turn.
+    fn in_turn(baseline: &[f64], candidate: &[f64], lower: f64, upper: f64) -> Shift {
+        let changes: Vec<_> = baseline.iter().zip(candidate).map(|(from, to)| to - from).collect();
+        paired(&changes, lower, upper)
+    }
+
+    /// (blocks of one side, of the other, critical value).
     type Table<'a> = &'a [(usize, usize, usize)];
 
     #[test]
@@ -434,7 +437,7 @@ mod tests {
                     if signs >> place & 1 == 1 { *size } else { -*size }
                 };
                 let changes: Vec<f64> = sizes.iter().enumerate().map(change).collect();
-                ranks.paired(&[0.0; 8], &changes).lower > 0.0
+                ranks.paired(&changes).lower > 0.0
             });
             assert!(claims.count() as f64 / 256.0 <= 0.05, "{sizes:?}");
         }
@@ -445,7 +448,7 @@ mod tests {
         let shift = unpaired(&[1.0, 2.0], &[4.0, 8.0, 16.0], 0.1, 0.1);
         // 3 2 7 6 15 14, sorted 2 3 6 7 14 15; P(U = 0) is 1/10.
         assert_eq!(shift, Shift { estimate: 6.5, lower: 2.0, upper: 15.0 });
-        let shift = paired(&[0.0, 0.0, 0.0], &[1.0, 2.0, 6.0], 0.125, 0.1);
+        let shift = paired(&[1.0, 2.0, 6.0], 0.125, 0.1);
         // Walsh averages 1 1.5 2 3.5 4 6; P(T = 0) is 1/8.
         assert_eq!(shift, Shift { estimate: 2.75, lower: 1.0, upper: f64::INFINITY });
     }
@@ -453,7 +456,7 @@ mod tests {
     #[test]
     fn nothing_is_claimed_from_nothing() {
         assert_eq!(unpaired(&[], &[1.0], 0.05, 0.05), Shift::UNKNOWN);
-        assert_eq!(paired(&[], &[], 0.05, 0.05), Shift::UNKNOWN);
+        assert_eq!(paired(&[], 0.05, 0.05), Shift::UNKNOWN);
         let zero = [0.0_f64.ln(), 1.0, 2.0, 3.0, 4.0];
         assert_eq!(unpaired(&zero, &[9.0; 5], 0.05, 0.05), Shift::UNKNOWN);
         let many = vec![0.0; 101];
@@ -463,15 +466,15 @@ mod tests {
         assert!(hopeless.lower <= 1.0 && hopeless.upper == f64::INFINITY);
     }
 
-    fn rounds() -> impl Strategy<Value = Vec<f64>> {
+    fn blocks() -> impl Strategy<Value = Vec<f64>> {
         // Multiples of 1/64, so that adding and subtracting them is exact, with many ties.
         prop::collection::vec((-256i32..256).prop_map(|steps| f64::from(steps) / 64.0), 1..14)
     }
 
     fn pairs() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
-        rounds().prop_flat_map(|baseline| {
-            let rounds = baseline.len();
-            (Just(baseline), prop::collection::vec(-256i32..256, rounds)).prop_map(
+        blocks().prop_flat_map(|baseline| {
+            let blocks = baseline.len();
+            (Just(baseline), prop::collection::vec(-256i32..256, blocks)).prop_map(
                 |(baseline, steps)| {
                     let candidate = steps.into_iter().map(|steps| f64::from(steps) / 64.0);
                     (baseline, candidate.collect())
@@ -482,11 +485,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_of_rounds_is_irrelevant(
-            baseline in rounds(), candidate in rounds(), turn in 0usize..14,
+        fn the_order_of_blocks_is_irrelevant(
+            baseline in blocks(), candidate in blocks(), turn in 0usize..14,
         ) {
-            let turned = |rounds: &[f64]| {
-                let (head, tail) = rounds.split_at(turn % rounds.len());
+            let turned = |blocks: &[f64]| {
+                let (head, tail) = blocks.split_at(turn % blocks.len());
                 [tail, head].concat()
             };
             prop_assert_eq!(
@@ -497,10 +500,10 @@ mod tests {
 
         #[test]
         fn the_order_of_pairs_is_irrelevant((baseline, candidate) in pairs()) {
-            let reversed = |rounds: &[f64]| rounds.iter().rev().copied().collect::<Vec<_>>();
+            let reversed = |blocks: &[f64]| blocks.iter().rev().copied().collect::<Vec<_>>();
             prop_assert_eq!(
-                paired(&baseline, &candidate, 0.05, 0.01),
-                paired(&reversed(&baseline), &reversed(&candidate), 0.05, 0.01)
+                in_turn(&baseline, &candidate, 0.05, 0.01),
+                in_turn(&reversed(&baseline), &reversed(&candidate), 0.05, 0.01)
             );
         }
 
@@ -510,7 +513,7 @@ mod tests {
         ) {
             let by = f64::from(steps) / 64.0;
             let moved: Vec<f64> = candidate.iter().map(|log| log + by).collect();
-            for judge in [unpaired, paired] {
+            for judge in [unpaired, in_turn] {
                 prop_assert_eq!(
                     judge(&baseline, &moved, 0.05, 0.01),
                     judge(&baseline, &candidate, 0.05, 0.01).moved(by)
@@ -520,7 +523,7 @@ mod tests {
 
         #[test]
         fn swapping_the_roles_reverses_the_shift((baseline, candidate) in pairs()) {
-            for judge in [unpaired, paired] {
+            for judge in [unpaired, in_turn] {
                 prop_assert_eq!(
                     judge(&candidate, &baseline, 0.01, 0.05),
                     judge(&baseline, &candidate, 0.05, 0.01).reversed()
@@ -532,7 +535,7 @@ mod tests {
         fn a_stricter_level_never_narrows_and_bounds_hold_the_estimate(
             (baseline, candidate) in pairs(), strict in 0.0001f64..0.7, more in 0.0f64..0.3,
         ) {
-            for judge in [unpaired, paired] {
+            for judge in [unpaired, in_turn] {
                 let narrow = judge(&baseline, &candidate, strict + more, strict + more);
                 let wide = judge(&baseline, &candidate, strict, strict);
                 prop_assert!(wide.lower <= narrow.lower && narrow.upper <= wide.upper);

@@ -9,51 +9,51 @@ const PLACES: i64 = 6;
 /// One figure of the open-loop phase.
 struct Figure {
     name: &'static str,
-    of_round: fn(&LatencyPhase) -> Option<u64>,
-    of_rounds: fn(Vec<u64>) -> Option<u64>,
+    of_block: fn(&LatencyPhase) -> Option<u64>,
+    of_blocks: fn(Vec<u64>) -> Option<u64>,
 }
 
 const FIGURES: [Figure; 6] = [
     Figure {
         name: "service time p95",
-        of_round: |latency| latency.service_time.p95_ns,
-        of_rounds: median,
+        of_block: |latency| latency.service_time.p95_ns,
+        of_blocks: median,
     },
     Figure {
         name: "service time p99",
-        of_round: |latency| latency.service_time.p99_ns,
-        of_rounds: median,
+        of_block: |latency| latency.service_time.p99_ns,
+        of_blocks: median,
     },
     Figure {
         name: "dispatch lag p95",
-        of_round: |latency| latency.dispatch_lag.p95_ns,
-        of_rounds: median,
+        of_block: |latency| latency.dispatch_lag.p95_ns,
+        of_blocks: median,
     },
     Figure {
         name: "dispatch lag p99",
-        of_round: |latency| latency.dispatch_lag.p99_ns,
-        of_rounds: median,
+        of_block: |latency| latency.dispatch_lag.p99_ns,
+        of_blocks: median,
     },
     Figure {
         name: "response time p99.9",
-        of_round: |latency| latency.response_time.p999_ns,
-        of_rounds: median,
+        of_block: |latency| latency.response_time.p999_ns,
+        of_blocks: median,
     },
     Figure {
         name: "response time max",
-        of_round: |latency| latency.response_time.max_ns,
-        of_rounds: |times| times.into_iter().max(),
+        of_block: |latency| latency.response_time.max_ns,
+        of_blocks: |times| times.into_iter().max(),
     },
 ];
 
-/// Every figure that the rounds of a side have.
+/// Every figure that the blocks of a side have.
 #[must_use]
 pub fn figures(baseline: &Report, candidate: &Report) -> Vec<SupportingFigure> {
     let figure = |figure: &Figure| {
         let of = |report: &Report| {
-            let rounds = report.rounds.iter().flatten();
-            let times = rounds.filter_map(|round| (figure.of_round)(&round.latency)).collect();
-            (figure.of_rounds)(times).and_then(milliseconds)
+            let blocks = report.blocks.iter().flatten();
+            let times = blocks.filter_map(|block| (figure.of_block)(&block.latency)).collect();
+            (figure.of_blocks)(times).and_then(milliseconds)
         };
         let (baseline, candidate) = (of(baseline), of(candidate));
         let is_known = baseline.is_some() || candidate.is_some();

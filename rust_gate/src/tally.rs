@@ -55,19 +55,19 @@ pub fn tally(arguments: &Tally) -> Result<String, TallyError> {
             high * 100.0
         ));
     }
-    let rounds = verdicts.iter().filter_map(|verdict| verdict.decision.as_ref());
-    let rounds: Vec<f64> = rounds.map(|decision| decision.rounds as f64).collect();
-    if !rounds.is_empty() {
-        let mean = rounds.iter().sum::<f64>() / rounds.len() as f64;
-        lines.push(format!("{:<22}{mean:>7.1} a gate", "rounds of a side"));
+    let blocks = verdicts.iter().filter_map(|verdict| verdict.decision.as_ref());
+    let blocks: Vec<f64> = blocks.map(|decision| decision.blocks as f64).collect();
+    if !blocks.is_empty() {
+        let mean = blocks.iter().sum::<f64>() / blocks.len() as f64;
+        lines.push(format!("{:<22}{mean:>7.1} a gate", "blocks of a side"));
     }
     for metric in cp1_format::Metric::ALL {
         let estimates: Vec<f64> = verdicts
             .iter()
             .flat_map(|verdict| &verdict.rules)
             .filter(|rule| rule.metric == metric)
-            .filter_map(|rule| rule.on_rounds.as_ref())
-            .map(|rounds| rounds.estimate_pct.approximate())
+            .filter_map(|rule| rule.on_blocks.as_ref())
+            .map(|blocks| blocks.estimate_pct.approximate())
             .collect();
         if let Some(middle) = median(estimates) {
             lines.push(format!("{:<22}{middle:>+8.2} % median of the estimates", metric.name()));

@@ -8,7 +8,7 @@
 //! 3. INCOMPARABLE: environment or load differ, so a relative limit says nothing, either way.
 //! 4. REGRESSION by a relative limit. A planted fault does not hide it: such a run is meant to
 //!    fail.
-//! 5. INCONCLUSIVE: too few samples, arrivals that were skipped, or rounds that do not decide.
+//! 5. INCONCLUSIVE: too few samples, arrivals that were skipped, or blocks that do not decide.
 //! 6. INVALID by a planted fault: what would pass was not the router itself.
 //! 7. PASS.
 
@@ -64,7 +64,7 @@ fn input(source: &Source<Report>) -> Input {
         path: clip(source.path.clone()),
         timestamp: report.map(|report| report.timestamp.to_string()),
         commit: report.and_then(|report| report.git.commit.clone()),
-        rounds: report.and_then(|report| report.rounds.as_ref()).map(|rounds| rounds.len() as u64),
+        blocks: report.and_then(|report| report.blocks.as_ref()).map(|blocks| blocks.len() as u64),
     }
 }
 
@@ -113,7 +113,7 @@ fn verdict(inputs: cp1_format::Inputs, findings: Findings, notices: Vec<Notice>)
         doubts,
         notices: further,
     } = findings;
-    // More rounds cannot change any other answer.
+    // More blocks cannot change any other answer.
     let decision = decision.map(|decision| match outcome {
         Outcome::Inconclusive => decision,
         _ => Decision { next_look: None, ..decision },
@@ -128,7 +128,7 @@ fn verdict(inputs: cp1_format::Inputs, findings: Findings, notices: Vec<Notice>)
         unverified: comparison.unverified,
     };
     Verdict {
-        schema: SchemaTag { name: SchemaName::Cp1Verdict, version: 1 },
+        schema: SchemaTag { name: SchemaName::Cp1Verdict, version: 2 },
         outcome,
         exit_code: outcome.exit_code(),
         summary: summary(outcome, &rules, &comparison, &problems) + error_rate(outcome, &decision),

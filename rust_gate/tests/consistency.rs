@@ -26,13 +26,13 @@ fn refused(change: impl Fn(&mut Value), said: &[&str]) {
 }
 
 #[test]
-fn a_headline_that_its_rounds_do_not_give_is_refused() {
+fn a_headline_that_its_blocks_do_not_give_is_refused() {
     for (metric, figure, said) in [
-        ("latency_p95_ms", json!(0.676), "0.676 is not the median over the rounds"),
-        ("rps", json!(51200), "51200 is not the median over the rounds"),
-        ("mem_mb_total_erlang", json!(31.4), "31.4 is not the median over the rounds"),
-        ("errors_total", json!(1), "1 is not the sum over the rounds"),
-        ("backpressure_active_total", json!(1), "1 is not the sum over the rounds"),
+        ("latency_p95_ms", json!(0.676), "0.676 is not the median over the blocks"),
+        ("rps", json!(51200), "51200 is not the median over the blocks"),
+        ("mem_mb_total_erlang", json!(31.4), "31.4 is not the median over the blocks"),
+        ("errors_total", json!(1), "1 is not the sum over the blocks"),
+        ("backpressure_active_total", json!(1), "1 is not the sum over the blocks"),
     ] {
         let place = format!("metrics.{metric}");
         refused(|report| set(report, &place, figure.clone()), &[&place, said]);
@@ -40,12 +40,12 @@ fn a_headline_that_its_rounds_do_not_give_is_refused() {
 }
 
 #[test]
-fn the_median_of_an_even_number_of_rounds_is_the_mean_of_the_middle_two() {
-    for rounds in [1, 2, 4, 5] {
-        Room::with(&full_of(rounds, 20_000)).check().is(0, &[]);
+fn the_median_of_an_even_number_of_blocks_is_the_mean_of_the_middle_two() {
+    for blocks in [1, 2, 4, 5] {
+        Room::with(&full_of(blocks, 20_000)).check().is(0, &[]);
     }
     let room = Room::with(&full_of(2, 20_000));
-    let of_one = serde_json::from_str::<Value>(&room.text("candidate.json")).unwrap()["rounds"][0]
+    let of_one = serde_json::from_str::<Value>(&room.text("candidate.json")).unwrap()["blocks"][0]
         ["metrics"]["latency_p95_ms"]
         .clone();
     room.set("candidate.json", "metrics.latency_p95_ms", of_one);
@@ -53,16 +53,18 @@ fn the_median_of_an_even_number_of_rounds_is_the_mean_of_the_middle_two() {
 }
 
 #[test]
-fn a_rounds_figure_that_its_measurements_do_not_give_is_refused() {
+fn a_blocks_figure_that_its_measurements_do_not_give_is_refused() {
     for (path, value) in [
-        ("rounds.0.metrics.latency_p95_ms", json!(0.6)),
-        ("rounds.0.metrics.latency_p99_ms", json!(0.6)),
-        ("rounds.2.metrics.rps", json!(51000)),
-        ("rounds.2.metrics.mem_mb_total_erlang", json!(31.4)),
-        ("rounds.1.metrics.errors_total", json!(1)),
-        ("rounds.1.metrics.backpressure_active_total", json!(1)),
-        ("rounds.1.latency.response_time.count", json!(24_999)),
-        ("rounds.1.throughput.service_time.count", json!(49_999)),
+        ("blocks.0.metrics.latency_p95_ms", json!(0.6)),
+        ("blocks.0.metrics.latency_p99_ms", json!(0.6)),
+        ("blocks.2.metrics.rps", json!(51000)),
+        ("blocks.2.metrics.mem_mb_total_erlang", json!(31.4)),
+        ("blocks.1.metrics.errors_total", json!(1)),
+        ("blocks.1.metrics.backpressure_active_total", json!(1)),
+        ("blocks.1.latency.response_time.count", json!(24_999)),
+        ("blocks.1.throughput.service_time.count", json!(49_999)),
+        ("blocks.1.throughput.slices.ok", json!([25_000, 25_001])),
+        ("blocks.1.latency.slices.ok", json!([1, 2])),
     ] {
         let place = path.replacen(".0.", "[0].", 1).replacen(".1.", "[1].", 1);
         let place = place.replacen(".2.", "[2].", 1);
@@ -73,44 +75,48 @@ fn a_rounds_figure_that_its_measurements_do_not_give_is_refused() {
 #[test]
 fn errors_that_only_the_router_saw_count() {
     refused(
-        |report| set(report, "rounds.0.errors.router", json!(4)),
-        &["rounds[0].metrics.errors_total", "0 is not the 4 that driver or router saw"],
+        |report| set(report, "blocks.0.errors.router", json!(4)),
+        &["blocks[0].metrics.errors_total", "0 is not the 4 that driver or router saw"],
     );
 }
 
 #[test]
 fn a_counter_that_the_router_cannot_read_gives_no_figure() {
     refused(
-        |report| remove(report, "rounds.0.errors.router"),
-        &["rounds[0].metrics.errors_total", "no figure"],
+        |report| remove(report, "blocks.0.errors.router"),
+        &["blocks[0].metrics.errors_total", "no figure"],
     );
     refused(
-        |report| remove(report, "rounds.0.backpressure.router"),
-        &["rounds[0].metrics.backpressure_active_total", "no figure"],
+        |report| remove(report, "blocks.0.backpressure.router"),
+        &["blocks[0].metrics.backpressure_active_total", "no figure"],
     );
     refused(
-        |report| remove(report, "rounds.0.metrics.errors_total"),
-        &["metrics.errors_total", "a round did not measure this figure"],
+        |report| remove(report, "blocks.0.latency.slices.p99_ns"),
+        &["blocks[0].metrics.latency_p99_ms", "latency.slices.p99_ns has no such figures"],
     );
     refused(
-        |report| remove(report, "rounds.0.latency.response_time.p99_ns"),
-        &["rounds[0].metrics.latency_p99_ms", "no such percentile"],
+        |report| remove(report, "blocks.0.metrics.errors_total"),
+        &["metrics.errors_total", "a block did not measure this figure"],
+    );
+    refused(
+        |report| remove(report, "blocks.0.latency.response_time.p99_ns"),
+        &["blocks[0].metrics.latency_p99_ms", "latency.response_time has no p99_ns"],
     );
 }
 
 #[test]
-fn a_round_that_is_left_out_is_missed() {
+fn a_block_that_is_left_out_is_missed() {
     refused(
         |report| {
-            report["rounds"].as_array_mut().unwrap().pop();
+            report["blocks"].as_array_mut().unwrap().pop();
         },
-        &["rounds", "3 rounds were planned, 2 are here", "accounting"],
+        &["blocks", "3 blocks were planned, 2 are here", "accounting"],
     );
-    refused(|report| set(report, "rounds", json!([])), &["there is no round"]);
+    refused(|report| set(report, "blocks", json!([])), &["there is no block"]);
 }
 
 #[test]
-fn the_accounting_is_the_sum_of_the_rounds() {
+fn the_accounting_is_the_sum_of_the_blocks() {
     refused(
         |report| {
             set(report, "accounting.latency.timeout", json!(1));
@@ -124,13 +130,13 @@ fn the_accounting_is_the_sum_of_the_rounds() {
 fn of_thousands_of_contradictions_the_first_are_listed() {
     let room = Room::with(&full());
     room.change("candidate.json", |report| {
-        let mut round = report["rounds"][0].clone();
-        round["metrics"]["rps"] = json!(1);
-        let rounds = (1..=1000).map(|number| {
-            round["round"] = json!(number);
-            round.clone()
+        let mut block = report["blocks"][0].clone();
+        block["metrics"]["rps"] = json!(1);
+        let blocks = (1..=1000).map(|number| {
+            block["block"] = json!(number);
+            block.clone()
         });
-        report["rounds"] = rounds.collect();
+        report["blocks"] = blocks.collect();
     });
     let answer = room.check();
     answer.is_invalid(&["more contradictions are not listed"]);
@@ -151,17 +157,17 @@ fn a_percentile_that_its_histogram_does_not_give_is_refused() {
 }
 
 #[test]
-fn every_round_has_its_response_times_once() {
+fn every_block_has_its_response_times_once() {
     refused(
         |report| {
             report["histograms"].as_array_mut().unwrap().pop();
         },
-        &["histograms", "response times of round 3 are missing"],
+        &["histograms", "response times of block 3 are missing"],
     );
-    refused(|report| set(report, "histograms.1.round", json!(1)), &["given twice"]);
+    refused(|report| set(report, "histograms.1.block", json!(1)), &["given twice"]);
     for (path, value) in [
-        ("histograms.2.round", json!(0)),
-        ("histograms.2.round", json!(4_000_000_000u32)),
+        ("histograms.2.block", json!(0)),
+        ("histograms.2.block", json!(4_000_000_000u32)),
         ("histograms.2.phase", json!("throughput")),
         ("histograms.2.unit", json!("ms")),
         ("histograms.2.encoding", json!("zstd")),
@@ -170,7 +176,7 @@ fn every_round_has_its_response_times_once() {
     }
     let room = Room::new();
     room.set("candidate.json", "histograms", full()["histograms"].clone());
-    room.check().is_invalid(&["histograms[0]", "no such quantity in a round 1"]);
+    room.check().is_invalid(&["histograms[0]", "no such quantity in a block 1"]);
 }
 
 /// A compressed V2 histogram with a header and payload of choice.
@@ -229,16 +235,17 @@ fn a_histogram_that_would_crash_or_exhaust_the_decoder_is_refused() {
 }
 
 #[test]
-fn a_sum_of_counts_beyond_64_bits_is_refused_even_if_the_round_says_the_same() {
+fn a_sum_of_counts_beyond_64_bits_is_refused_even_if_the_block_says_the_same() {
     let largest = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
     let room = Room::with(&full_of(1, 20_000));
     room.change("candidate.json", |report| {
         set(report, "histograms.0.data", json!(forged(header(27), &largest.repeat(3))));
-        for path in ["accounting.latency", "rounds.0.accounting.latency"] {
+        for path in ["accounting.latency", "blocks.0.accounting.latency"] {
             set(report, &format!("{path}.ok"), json!(u64::MAX));
             set(report, &format!("{path}.offered"), json!(u64::MAX));
         }
-        set(report, "rounds.0.latency.response_time.count", json!(u64::MAX));
+        set(report, "blocks.0.latency.response_time.count", json!(u64::MAX));
+        set(report, "blocks.0.latency.slices.ok", json!([u64::MAX, 0]));
     });
     room.check().is_invalid(&["1 problem,", "histograms[0]"]);
 }

@@ -14,16 +14,16 @@ use common::{remove, set, set_memory};
 use perf_gate::contract::digest;
 use serde_json::{Value, json};
 
-/// Every round of every session.
-fn each_round(report: &mut Value, change: impl Fn(&mut Value)) {
-    report["rounds"].as_array_mut().unwrap().iter_mut().for_each(change);
+/// Every block of every session.
+fn each_block(report: &mut Value, change: impl Fn(&mut Value)) {
+    report["blocks"].as_array_mut().unwrap().iter_mut().for_each(change);
 }
 
 /// The same router in another amount of memory.
 fn with_memory(repository: &Repository, factor: f64) {
     repository.sessions(|_, report| {
         report["git"]["commit"] = json!("89abcdef0123456789abcdef0123456789abcdef");
-        set_memory(report, |round| factor * (1.0 + (round % 3) as f64 / 1000.0));
+        set_memory(report, |block| factor * (1.0 + (block % 3) as f64 / 1000.0));
     });
 }
 
@@ -35,14 +35,14 @@ fn a_freeze_writes_a_baseline_of_all_sessions_and_the_record_that_has_its_digest
     repository.done(&answer);
     assert!(answer.stdout.contains("git commit --message='perf: freeze 0001'"), "{answer:?}");
     let baseline: Value = serde_json::from_str(&repository.text("perf/baseline_cp1.json")).unwrap();
-    assert_eq!(baseline["rounds"].as_array().unwrap().len(), 21);
-    assert_eq!(baseline["rounds"][20]["round"], 21);
-    assert_eq!(baseline["histograms"][20]["round"], 21);
-    assert_eq!(baseline["load"]["rounds"], 21);
+    assert_eq!(baseline["blocks"].as_array().unwrap().len(), 21);
+    assert_eq!(baseline["blocks"][20]["block"], 21);
+    assert_eq!(baseline["histograms"][20]["block"], 21);
+    assert_eq!(baseline["load"]["blocks"], 21);
     let sessions = json!([
-        {"timestamp": "2026-02-01T12:00:00Z", "rounds": 7},
-        {"timestamp": "2026-02-02T12:00:00Z", "rounds": 7},
-        {"timestamp": "2026-02-03T12:00:00Z", "rounds": 7}
+        {"timestamp": "2026-02-01T12:00:00Z", "blocks": 7},
+        {"timestamp": "2026-02-02T12:00:00Z", "blocks": 7},
+        {"timestamp": "2026-02-03T12:00:00Z", "blocks": 7}
     ]);
     assert_eq!(baseline["sessions"], sessions);
     let record = repository.text(&repository.record(1));
@@ -57,7 +57,7 @@ fn a_freeze_writes_a_baseline_of_all_sessions_and_the_record_that_has_its_digest
     let files = ["--baseline", baseline.to_str().unwrap(), "--policy", policy.to_str().unwrap()];
     let answer =
         repository.room.run(&[&["check"], &files[..], &["--candidate", "s1.json"]].concat());
-    answer.is(0, &["judged on 7 rounds against 21 frozen ones"]);
+    answer.is(0, &["judged on 7 blocks against 21 frozen ones"]);
 }
 
 #[test]
@@ -75,26 +75,26 @@ fn the_order_in_which_sessions_are_named_is_irrelevant() {
 #[test]
 fn what_is_no_sound_measurement_is_not_frozen() {
     type Plant = fn(usize, &mut Value);
-    let planted: [(&str, Plant); 17] = [
+    let planted: [(&str, Plant); 18] = [
         ("the work tree was not clean", |_, report| set(report, "git.dirty", json!(true))),
         ("the work tree was not clean", |_, report| remove(report, "git.dirty")),
         ("errors_total is 3", |_, report| {
-            for place in ["metrics", "rounds.0.metrics"] {
+            for place in ["metrics", "blocks.0.metrics"] {
                 set(report, &format!("{place}.errors_total"), json!(1));
             }
-            set(report, "rounds.0.errors.router", json!(1));
+            set(report, "blocks.0.errors.router", json!(1));
         }),
         ("backpressure_active_total is 3", |_, report| {
-            for place in ["metrics", "rounds.0.metrics"] {
+            for place in ["metrics", "blocks.0.metrics"] {
                 set(report, &format!("{place}.backpressure_active_total"), json!(1));
             }
-            set(report, "rounds.0.backpressure.router", json!(1));
+            set(report, "blocks.0.backpressure.router", json!(1));
         }),
-        ("6 of 21 rounds were disturbed", |_, report| {
-            set(report, "rounds.0.disturbed", json!(["cpu_stolen"]));
-            set(report, "rounds.3.disturbed", json!(["cpu_stolen"]));
+        ("6 of 21 blocks were disturbed", |_, report| {
+            set(report, "blocks.0.disturbed", json!(["cpu_stolen"]));
+            set(report, "blocks.3.disturbed", json!(["cpu_stolen"]));
         }),
-        ("nobody looked at the machine", |_, report| remove(report, "rounds.6.disturbed")),
+        ("nobody looked at the machine", |_, report| remove(report, "blocks.6.disturbed")),
         ("planted fault", |_, report| set(report, "run.planted_fault", json!("delay_us=9"))),
         ("exited with 1", |session, report| {
             set(report, "run.ct_exit_code", json!(i32::from(session == 1)));
@@ -102,7 +102,7 @@ fn what_is_no_sound_measurement_is_not_frozen() {
         ("did not finish", |_, report| set(report, "run.status", json!("unfinished"))),
         ("mem_mb_total_erlang was not measured", |_, report| {
             remove(report, "metrics.mem_mb_total_erlang");
-            each_round(report, |round| remove(round, "metrics.mem_mb_total_erlang"));
+            each_block(report, |block| remove(block, "metrics.mem_mb_total_erlang"));
         }),
         ("this is the session of", |_, report| {
             set(report, "timestamp", json!("2026-02-01T12:00:00Z"))
@@ -118,7 +118,7 @@ fn what_is_no_sound_measurement_is_not_frozen() {
             set(report, "load.latency_ms", json!(5000 + session));
         }),
         ("arrivals were skipped", |_, report| {
-            for place in ["accounting", "rounds.0.accounting"] {
+            for place in ["accounting", "blocks.0.accounting"] {
                 set(report, &format!("{place}.latency.skipped"), json!(1));
                 let offered = &mut report
                     .pointer_mut(&format!("/{}/latency/offered", place.replace('.', "/")))
@@ -127,10 +127,13 @@ fn what_is_no_sound_measurement_is_not_frozen() {
             }
         }),
         ("the first halves of the sessions do not pass", |_, report| {
-            set_memory(report, |round| if round < 3 { 1.0 } else { 1.4 });
+            set_memory(report, |block| if block < 3 { 1.0 } else { 1.4 });
+        }),
+        ("24 blocks as noisy as these would do", |_, report| {
+            set_memory(report, |block| if block < 3 { 1.0 } else { 1.25 });
         }),
         ("is made of sessions already", |_, report| {
-            report["sessions"] = json!([{"timestamp": "2026-02-01T12:00:00Z", "rounds": 7}]);
+            report["sessions"] = json!([{"timestamp": "2026-02-01T12:00:00Z", "blocks": 7}]);
         }),
     ];
     for (said, plant) in planted {
@@ -141,13 +144,13 @@ fn what_is_no_sound_measurement_is_not_frozen() {
 }
 
 #[test]
-fn too_few_sessions_or_rounds_or_samples_are_not_frozen() {
+fn too_few_sessions_or_blocks_or_samples_are_not_frozen() {
     let repository = Repository::new();
     repository.sessions(|_, _| {});
     let two = ["freeze", "--session", "s0.json", "--session", "s1.json"];
     let answer = repository.gate(&[&two[..], &ANSWERS].concat());
     repository.refused(&answer, "2 sessions, and 3 are needed");
-    repository.refused(&answer, "14 rounds, and 20 are needed");
+    repository.refused(&answer, "14 blocks, and 20 are needed");
     repository.sessions(|session, report| {
         let timestamp = report["timestamp"].clone();
         *report = common::full_of(7, 19_999);
@@ -203,6 +206,33 @@ fn answers_that_are_none_are_refused() {
 }
 
 #[test]
+fn a_session_says_on_its_own_whether_a_baseline_can_have_it() {
+    let usable = |plant: fn(usize, &mut Value)| {
+        let repository = Repository::new();
+        repository.sessions(plant);
+        repository.gate(&["usable", "--session", "s0.json"])
+    };
+    let answer = usable(|_, _| {});
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, "nothing speaks against it\n"));
+    // Two of seven blocks may still be made up for by other sessions; four not.
+    assert_eq!(usable(|_, report| disturbed(report, 2)).code, 0);
+    let answer = usable(|_, report| disturbed(report, 4));
+    assert!(
+        answer.code == 1 && answer.stdout.contains("4 of 7 blocks were disturbed"),
+        "{answer:?}"
+    );
+    let answer = usable(|_, report| set(report, "git.dirty", json!(true)));
+    assert!(answer.code == 1 && answer.stdout.contains("git.dirty"), "{answer:?}");
+}
+
+/// Disturbs so many blocks from the first.
+fn disturbed(report: &mut Value, blocks: usize) {
+    for (index, block) in report["blocks"].as_array_mut().unwrap().iter_mut().enumerate() {
+        block["disturbed"] = json!(if index < blocks { vec!["other_cpu_load"] } else { vec![] });
+    }
+}
+
+#[test]
 fn a_bump_needs_the_reason_that_its_figures_show() {
     let repository = Repository::frozen();
     let bump = |reason| repository.change("bump", &["--reason", reason]);
@@ -221,17 +251,20 @@ fn a_bump_needs_the_reason_that_its_figures_show() {
     repository.sessions(|_, report| {
         set(report, "env.cpu_model", json!("Epyc"));
         report["git"]["commit"] = json!("89abcdef0123456789abcdef0123456789abcdef");
-        set_memory(report, |round| 0.9 * (1.0 + (round % 3) as f64 / 1000.0));
-        each_round(report, |round| {
-            let duration = round["throughput"]["duration_ns"].as_u64().unwrap() * 2;
-            round["throughput"]["duration_ns"] = json!(duration);
-            round["metrics"]["rps"] = json!(50_000.0 / (duration as f64 / 1e9));
+        set_memory(report, |block| 0.9 * (1.0 + (block % 3) as f64 / 1000.0));
+        each_block(report, |block| {
+            let duration = block["throughput"]["duration_ns"].as_u64().unwrap() * 2;
+            block["throughput"]["duration_ns"] = json!(duration);
+            for of_slice in block["throughput"]["slices"]["duration_ns"].as_array_mut().unwrap() {
+                *of_slice = json!(of_slice.as_u64().unwrap() * 2);
+            }
+            block["metrics"]["rps"] = json!(50_000.0 / (duration as f64 / 1e9));
         });
-        let mut rps: Vec<_> = report["rounds"]
+        let mut rps: Vec<_> = report["blocks"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|round| round["metrics"]["rps"].as_f64().unwrap())
+            .map(|block| block["metrics"]["rps"].as_f64().unwrap())
             .collect();
         rps.sort_by(f64::total_cmp);
         report["metrics"]["rps"] = json!(rps[3]);
@@ -357,7 +390,7 @@ fn frozen_by_an_earlier_gate() -> Repository {
     let repository = Repository::frozen();
     let is = || digest::of_json(&repository.text(BASELINE)).unwrap().to_string();
     let before = is();
-    repository.edit(BASELINE, "\"version\": 2", "\"version\": 1");
+    repository.edit(BASELINE, "\"version\": 3", "\"version\": 1");
     repository.edit(&repository.record(1), &before, &is());
     repository.git(&["commit", "--quiet", "--all", "--amend", "--no-edit"]);
     repository
@@ -406,7 +439,7 @@ fn an_unreadable_baseline_that_no_record_vouches_for_is_not_of_an_earlier_format
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains("failed to read the report"), "{answer:?}");
     assert_eq!(repository.git(&["status", "--porcelain"]), "", "something was written");
-    repository.is_broken(&[], &["this is not a cp1_report of version 2"]);
+    repository.is_broken(&[], &["this is not a cp1_report of version 3"]);
 }
 
 #[test]

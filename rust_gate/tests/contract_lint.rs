@@ -104,7 +104,7 @@ fn lint_names_each_mistake() {
             baseline["metrics"].as_object_mut().unwrap().remove("rps");
             r.write("perf/baseline_cp1.json", &pretty(&baseline));
         }),
-        ("is not the median over the rounds", |r| {
+        ("is not the median over the blocks", |r| {
             let mut baseline: Value =
                 serde_json::from_str(&r.text("perf/baseline_cp1.json")).unwrap();
             baseline["metrics"]["rps"] = json!(1);

@@ -27,7 +27,7 @@ fn bump(repository: &Repository, factor: f64) {
     let reason = if factor < 1.0 { "improvement" } else { "trade-off" };
     repository.sessions(|_, report| {
         report["git"]["commit"] = json!("89abcdef0123456789abcdef0123456789abcdef");
-        set_memory(report, |round| factor * (1.0 + (round % 3) as f64 / 1000.0));
+        set_memory(report, |block| factor * (1.0 + (block % 3) as f64 / 1000.0));
     });
     repository.done(&repository.change("bump", &["--reason", reason]));
 }

@@ -1,4 +1,4 @@
-//! Whether rounds of here and now are judged against the frozen ones; and whose baseline and policy
+//! Whether blocks of here and now are judged against the frozen ones; and whose baseline and policy
 //! count.
 
 #![allow(
@@ -20,13 +20,13 @@ fn room() -> Room {
     let room = Room::with(&full());
     room.change("baseline.json", |baseline| {
         set_memory(baseline, |_| 1.0);
-        let session = |hour| json!({"timestamp": format!("2026-01-31T{hour}:00:00Z"), "rounds": 1});
+        let session = |hour| json!({"timestamp": format!("2026-01-31T{hour}:00:00Z"), "blocks": 1});
         baseline["sessions"] = json!([session("10"), session("11"), session("12")]);
     });
     room.change("candidate.json", |here| {
         here["metrics"] = json!({});
         here["run"] = json!({"status": "unfinished"});
-        for key in ["rounds", "accounting", "histograms"] {
+        for key in ["blocks", "accounting", "histograms"] {
             here.as_object_mut().unwrap().remove(key);
         }
     });
@@ -39,7 +39,7 @@ const MODE: [&str; 7] =
 #[test]
 fn the_same_machine_and_load_and_sessions_that_agree_need_no_replay() {
     let answer = room().run(&MODE);
-    assert_eq!((answer.code, answer.stdout.as_str()), (0, "frozen 8,12,20,30\n"), "{answer:?}");
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, "frozen 9,12,20\n"), "{answer:?}");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn what_differs_is_named_and_asks_for_a_replay() {
         (
             "baseline.json",
             "sessions",
-            json!([{"timestamp": "2026-01-31T10:00:00Z", "rounds": 3}]),
+            json!([{"timestamp": "2026-01-31T10:00:00Z", "blocks": 3}]),
             "come from 1 session",
         ),
     ] {
@@ -64,7 +64,7 @@ fn what_differs_is_named_and_asks_for_a_replay() {
     }
     let room = room();
     room.change("baseline.json", |baseline| {
-        set_memory(baseline, |round| 1.0 + round as f64 / 10.0)
+        set_memory(baseline, |block| 1.0 + block as f64 / 10.0)
     });
     let answer = room.run(&MODE);
     assert!(answer.stdout.contains("between the baseline's sessions"), "{answer:?}");

@@ -227,7 +227,7 @@ proptest! {
             prop_assert!(report.run.planted_fault.is_none());
             for metric in Metric::ALL {
                 let exact = |report: &Report| report.metrics.get(metric).unwrap().exact().clone();
-                // Rounds stand behind the figures: only a rounding error can differ.
+                // Blocks stand behind the figures: only a rounding error can differ.
                 let difference = (exact(&report) - exact(&original)).abs() * 100_000;
                 prop_assert!(difference <= exact(&original).abs());
             }

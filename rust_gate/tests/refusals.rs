@@ -249,7 +249,8 @@ fn a_part_that_is_missing_or_misshapen_is_named() {
     }
     for (path, value) in [
         ("schema.version", json!(1)),
-        ("schema.version", json!(3)),
+        ("schema.version", json!(2)),
+        ("schema.version", json!(4)),
         ("schema.name", json!("cp1_verdict")),
         ("git.commit", json!("0123456")),
         ("git.commit", json!("0123456789ABCDEF0123456789ABCDEF01234567")),
@@ -263,11 +264,14 @@ fn a_part_that_is_missing_or_misshapen_is_named() {
         ("run.status", json!("done")),
         ("env.cpu_count", json!(-1)),
         ("env.cpu_count", json!(4294967296u64)),
-        ("rounds.0.round", json!(2)),
+        ("blocks.0.block", json!(2)),
         ("accounting.latency.offered", json!(1)),
         ("accounting.latency.ok", json!(18446744073709551615u64)),
-        ("rounds.2.accounting.throughput.error", json!(1)),
-        ("rounds.1.metrics.rps", json!(0)),
+        ("blocks.2.accounting.throughput.error", json!(1)),
+        ("blocks.1.metrics.rps", json!(0)),
+        ("blocks.1.throughput.slices.duration_ns", json!([1])),
+        ("blocks.1.latency.slices.p95_ns", json!([1, 2, 3])),
+        ("blocks.1.latency.slices.went_first", json!([true])),
     ] {
         let top = path.split('.').next().unwrap();
         refused(|report| set(report, path, value), &["  candidate.json, ", top, "line "]);
@@ -304,10 +308,10 @@ fn a_run_that_ended_early_says_why_and_is_not_a_pass() {
         let room = Room::with(&full());
         room.set("candidate.json", "run.status", json!(status));
         room.check().is_invalid(&["run.status", said, "gives no reason"]);
-        room.set("candidate.json", "run.reason", json!("round 2: the router died"));
+        room.set("candidate.json", "run.reason", json!("block 2: the router died"));
         // Its figures need not add up: one problem, not twenty.
-        room.set("candidate.json", "rounds", json!([]));
-        room.check().is_invalid(&["1 problem,", said, ": round 2: the router died"]);
+        room.set("candidate.json", "blocks", json!([]));
+        room.check().is_invalid(&["1 problem,", said, ": block 2: the router died"]);
     }
 }
 
@@ -319,7 +323,7 @@ fn an_unsound_baseline_is_no_baseline() {
         ("run.status", json!("insufficient_samples")),
         ("run.planted_fault", json!("delay_us=200")),
         ("run.ct_exit_code", json!(137)),
-        ("rounds", json!([])),
+        ("blocks", json!([])),
     ] {
         let room = Room::with(&full());
         room.set("baseline.json", path, value);

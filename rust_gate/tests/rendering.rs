@@ -19,7 +19,7 @@ use proptest::prelude::*;
 fn verdict(text: &str, repeated: usize) -> Verdict {
     let t = || text.to_owned();
     let some = || Some(t());
-    let input = || Input { path: t(), timestamp: some(), commit: some(), rounds: Some(3) };
+    let input = || Input { path: t(), timestamp: some(), commit: some(), blocks: Some(3) };
     let difference = FieldDifference { field: t(), baseline: some(), candidate: some() };
     let problem = Problem { file: t(), place: some(), message: t(), cure: t() };
     let rule = |judgement| RuleResult {
@@ -30,8 +30,9 @@ fn verdict(text: &str, repeated: usize) -> Verdict {
         limit: t(),
         judgement,
         explanation: some(),
-        on_rounds: None,
-        on_undisturbed_rounds: None,
+        on_blocks: None,
+        on_undisturbed_blocks: None,
+        on_whole_blocks: None,
         waiver: Some(Waiver {
             metric: Metric::Rps,
             ceiling_pct: Amount::from(5),
@@ -41,7 +42,7 @@ fn verdict(text: &str, repeated: usize) -> Verdict {
         }),
     };
     Verdict {
-        schema: SchemaTag { name: SchemaName::Cp1Verdict, version: 1 },
+        schema: SchemaTag { name: SchemaName::Cp1Verdict, version: 2 },
         outcome: Outcome::Invalid,
         exit_code: 2,
         summary: t(),
@@ -53,8 +54,8 @@ fn verdict(text: &str, repeated: usize) -> Verdict {
             waivers: Some(input()),
         },
         decision: Some(Decision {
-            rounds: 8,
-            baseline_rounds: 8,
+            blocks: 8,
+            baseline_blocks: 8,
             paired: true,
             looks: vec![8, 12],
             next_look: Some(12),

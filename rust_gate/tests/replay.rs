@@ -9,12 +9,12 @@
 
 mod common;
 
-use common::{Answer, Room, full_of, set_memory};
+use common::{Answer, Room, full_of, pair, set_memory};
 use serde_json::{Value, json};
 
 const USUAL: [&str; 4] = ["--candidate", "candidate.json", "--replay", "replay.json"];
 
-/// A replay of so many pairs; the candidate's memory is changed by a percentage, and every round of
+/// A replay of so many pairs; the candidate's memory is changed by a percentage, and every block of
 /// both sides is spread by up to `spread` percent. Memory, because it needs no histogram.
 fn room(pairs: u64, change_pct: f64, spread_pct: f64) -> Room {
     let mut baseline = full_of(3, 25_000);
@@ -28,9 +28,7 @@ fn room(pairs: u64, change_pct: f64, spread_pct: f64) -> Room {
         let spread = |index| ((index + phase) % 7) as f64 / 3.0 - 1.0;
         // -1 to 1 in steps of a third, the same for both sides but in another order.
         set_memory(&mut report, |index| factor * (1.0 + spread(index) * spread_pct / 100.0));
-        let went_first: Vec<_> =
-            (0..pairs).map(|pair| (pair % 2 == 0) == (role == "frozen")).collect();
-        report["pairing"] = json!({"role": role, "seed": 1, "went_first": went_first});
+        pair(&mut report, role);
         report["timestamp"] = json!("2026-01-31T13:00:00Z");
         room.json(name, &report);
     }
@@ -45,23 +43,23 @@ fn until_decided(room: &Room) -> i32 {
     room.check_with(&[&USUAL[..], &["--until-decided"]].concat()).code
 }
 
-fn disturb(room: &Room, file: &str, rounds: &[usize]) {
+fn disturb(room: &Room, file: &str, blocks: &[usize]) {
     room.change(file, |report| {
-        for (index, round) in report["rounds"].as_array_mut().unwrap().iter_mut().enumerate() {
-            let reasons = if rounds.contains(&index) { vec!["other_cpu_load"] } else { vec![] };
-            round["disturbed"] = Value::from(reasons);
+        for (index, block) in report["blocks"].as_array_mut().unwrap().iter_mut().enumerate() {
+            let reasons = if blocks.contains(&index) { vec!["other_cpu_load"] } else { vec![] };
+            block["disturbed"] = Value::from(reasons);
         }
     });
 }
 
 #[test]
-fn equal_rounds_pass_at_the_first_look_whatever_machine_the_baseline_knew() {
-    let room = room(8, 0.0, 0.0);
+fn equal_blocks_pass_at_the_first_look_whatever_machine_the_baseline_knew() {
+    let room = room(9, 0.0, 0.0);
     check(&room).is(
         0,
         &[
-            "estimate 0.00 %, bounds 0.00 % to 0.00 %, must catch +30.00 %",
-            "judged on 8 pairs of rounds, looks planned after 8, 12, 20, 30",
+            "estimate 0.00 %, bounds open to 0.00 %, must catch +30.00 %",
+            "judged on 9 blocks, looks planned after 9, 12, 20",
             "the baseline was measured under other conditions, which the replay makes up for: \
              cpu_model",
         ],
@@ -70,79 +68,174 @@ fn equal_rounds_pass_at_the_first_look_whatever_machine_the_baseline_knew() {
 }
 
 #[test]
-fn a_change_beyond_the_limit_fails_at_the_first_look() {
-    let room = room(8, 40.0, 3.0);
+fn a_change_beyond_the_limit_fails_at_the_first_look_that_can() {
+    let room = room(12, 40.0, 3.0);
     check(&room).is(1, &["mem_mb_total_erlang", "VIOLATED", "must catch +30.00 %"]);
     assert_eq!(until_decided(&room), 1);
 }
 
 #[test]
 fn a_change_within_the_limit_passes() {
-    check(&room(8, 14.9, 3.0)).is(0, &[]);
+    check(&room(9, 14.9, 3.0)).is(0, &[]);
 }
 
 #[test]
 fn what_does_not_decide_asks_for_more_pairs_until_the_last_look() {
-    // The estimate is within the limit, but as far apart as the rounds are, twice the limit is not
+    // The estimate is within the limit, but as far apart as the blocks are, twice the limit is not
     // ruled out.
-    let early = room(8, 10.0, 40.0);
+    let early = room(9, 10.0, 40.0);
     check(&early).is(3, &["undecided", "next look after 12"]);
     assert_eq!(until_decided(&early), 75);
-    let last = room(30, 10.0, 60.0);
+    let last = room(20, 10.0, 60.0);
     check(&last).is(3, &["undecided"]);
     assert_eq!(until_decided(&last), 3);
     // Nor does an estimate beyond the limit decide where no bound is: the stated rate of false
     // alarms holds at the last look too.
-    let beyond = room(30, 20.0, 60.0);
+    let beyond = room(20, 20.0, 60.0);
     check(&beyond)
-        .is(3, &["undecided", "no further rounds are planned; longer rounds or a quieter"]);
+        .is(3, &["undecided", "no further blocks are planned; longer blocks or a quieter"]);
     assert_eq!(until_decided(&beyond), 3);
 }
 
 #[test]
-fn a_late_generator_on_the_replayed_side_leaves_the_percentiles_open_and_is_no_fault_of_a_file() {
-    let room = room(8, 0.0, 0.0);
-    room.change("replay.json", |report| {
-        report["run"]["status"] = json!("generator_limited");
-        report["run"]["reason"] = json!("the load generator was late");
+fn between_looks_it_says_where_the_run_stands_and_decides_nothing() {
+    let so_far = |room: &Room| room.check_with(&[&USUAL[..], &["--so-far"]].concat());
+    // Of six blocks there are no bounds at the levels of the gate.
+    let answer = so_far(&room(6, 40.0, 3.0));
+    let said = "  so far     p95 0.00 %, p99 0.00 %, rps 0.00 %, memory +";
+    assert_eq!(answer.code, 75, "{answer:?}");
+    assert!(answer.stdout.starts_with(said) && answer.stdout.lines().count() == 1, "{answer:?}");
+    let answer = so_far(&room(12, 40.0, 3.0));
+    assert_eq!(answer.code, 75, "{answer:?}");
+    assert!(answer.stdout.contains("p95 0.00 % (0.00 % to 0.00 %)"), "{answer:?}");
+    let late = room(6, 0.0, 0.0);
+    late.set("candidate.json", "run.status", json!("generator_limited"));
+    let answer = so_far(&late);
+    assert!(answer.code == 75 && answer.stdout.contains("rps not judged"), "{answer:?}");
+}
+
+#[test]
+fn a_late_generator_on_either_side_leaves_everything_open_and_is_no_fault_of_a_file() {
+    for (blocks, file, until) in [(9, "replay.json", 75), (20, "candidate.json", 3)] {
+        let room = room(blocks, 40.0, 0.0);
+        room.change(file, |report| {
+            report["run"]["status"] = json!("generator_limited");
+            report["run"]["reason"] = json!("the load generator was late");
+        });
+        check(&room).is(3, &["4 of 6 rules could not be judged", "rps, mem_mb_total_erlang"]);
+        assert_eq!(until_decided(&room), until);
+    }
+}
+
+#[test]
+fn blocks_of_which_each_was_disturbed_say_nothing_of_any_relative_rule() {
+    let room = room(9, 0.0, 0.0);
+    disturb(&room, "replay.json", &[0, 2, 4, 6, 8]);
+    disturb(&room, "candidate.json", &[1, 3, 5, 7]);
+    check(&room).is(3, &["every block was disturbed", "4 of 6 rules could not be judged"]);
+    assert_eq!(until_decided(&room), 75, "further blocks may be better");
+    // An error is one whatever the machine did.
+    room.set("policy.json", "rules.errors_total.absolute.equals", json!(1));
+    check(&room).is(1, &["errors_total: 0 is not the required 1"]);
+}
+
+/// Multiplies a column of every slice of the candidate, and the block's own figure with it.
+fn change_slices(room: &Room, factor: u64) {
+    room.change("candidate.json", |report| {
+        for block in report["blocks"].as_array_mut().unwrap() {
+            for ns in block["latency"]["slices"]["p99_ns"].as_array_mut().unwrap() {
+                *ns = json!(ns.as_u64().unwrap() * factor);
+            }
+            let ms = block["metrics"]["latency_p99_ms"].as_f64().unwrap();
+            block["metrics"]["latency_p99_ms"] = json!(ms * factor as f64);
+        }
+        let ms = report["metrics"]["latency_p99_ms"].as_f64().unwrap();
+        report["metrics"]["latency_p99_ms"] = json!(ms * factor as f64);
     });
-    check(&room).is(3, &["2 of 6 rules could not be judged: latency_p95_ms, latency_p99_ms"]);
+}
+
+#[test]
+fn what_changed_from_slice_to_slice_is_the_change() {
+    let room = room(12, 0.0, 0.0);
+    change_slices(&room, 2);
+    check(&room).is(1, &["1 of 6 rules violated: latency_p99_ms", "estimate +100.00 %"]);
+}
+
+#[test]
+fn stalls_that_few_slices_have_are_seen_in_whole_blocks() {
+    let room = room(12, 0.0, 0.0);
+    // The whole blocks have three times the p99, and not a slice's median shows it.
+    room.change("candidate.json", |report| {
+        for block in report["blocks"].as_array_mut().unwrap() {
+            let p99 = &mut block["latency"]["response_time"]["p99_ns"];
+            *p99 = json!(p99.as_u64().unwrap() * 3);
+        }
+        report.as_object_mut().unwrap().remove("histograms");
+    });
+    check(&room).is(
+        1,
+        &[
+            "1 of 6 rules violated: latency_p99_ms",
+            "estimate 0.00 %",
+            "of whole blocks, all slices together: estimate +200.00 %",
+        ],
+    );
+    // The other way round it is no reason for green.
+    change_slices(&room, 2);
+    room.change("candidate.json", |report| {
+        for block in report["blocks"].as_array_mut().unwrap() {
+            block["latency"]["response_time"]["p99_ns"] = json!(1000);
+        }
+    });
+    check(&room).is(1, &["latency_p99_ms", "estimate +100.00 %"]);
+}
+
+#[test]
+fn a_smoke_run_is_judged_once_by_a_plan_of_its_own() {
+    let smoke = |room: &Room| room.check_with(&[&USUAL[..], &["--smoke"]].concat());
+    let said = "judged on 6 blocks, looks planned after 6; false alarms of the gate: at most 10 %";
+    smoke(&room(6, 0.0, 0.0)).is(0, &[said]);
+    smoke(&room(6, 40.0, 3.0)).is(1, &[said, "mem_mb_total_erlang"]);
+    check(&room(6, 40.0, 3.0)).is(3, &["next look after 9"]);
+    let room = room(4, 0.0, 0.0);
+    room.set("policy.json", "decision", json!({"smoke": {"blocks": 4, "miss_pct": 20}}));
+    smoke(&room).is(0, &["looks planned after 4"]);
 }
 
 #[test]
 fn an_improvement_is_no_regression_however_large() {
-    check(&room(8, -60.0, 3.0))
-        .is(0, &["mem_mb_total_erlang improved by 59.80 %", "estimate -60.00 %"]);
+    check(&room(9, -60.0, 3.0))
+        .is(0, &["mem_mb_total_erlang improved by 59.60 %", "estimate -60.18 %"]);
 }
 
 #[test]
 fn leaving_disturbed_pairs_out_never_turns_red_to_green() {
-    let red = room(8, 40.0, 3.0);
+    let red = room(12, 40.0, 3.0);
     disturb(&red, "candidate.json", &[0, 1, 2, 3, 4]);
     disturb(&red, "replay.json", &[]);
-    check(&red).is(1, &["5 of 8 rounds of the candidate were disturbed"]);
+    check(&red).is(1, &["5 of 12 blocks of the candidate were disturbed"]);
 }
 
 #[test]
 fn pairs_that_are_green_only_with_the_disturbed_ones_are_undecided() {
-    let room = room(30, 0.0, 0.0);
-    let undisturbed = [28, 29];
-    disturb(&room, "replay.json", &(0..28).collect::<Vec<_>>());
+    let room = room(20, 0.0, 0.0);
+    let undisturbed = [18, 19];
+    disturb(&room, "replay.json", &(0..18).collect::<Vec<_>>());
     disturb(&room, "candidate.json", &[]);
     room.change("candidate.json", |report| {
         for index in undisturbed {
-            report["rounds"][index]["memory"]["peak_bytes"] = json!(46_242_202_u64);
-            report["rounds"][index]["metrics"]["mem_mb_total_erlang"] =
+            report["blocks"][index]["memory"]["peak_bytes"] = json!(46_242_202_u64);
+            report["blocks"][index]["metrics"]["mem_mb_total_erlang"] =
                 json!(46_242_202.0 / 1_048_576.0);
         }
     });
-    check(&room).is(3, &["all rounds pass, but the undisturbed ones lie beyond the limit"]);
+    check(&room).is(3, &["all blocks pass, but the undisturbed ones lie beyond the limit"]);
 }
 
 #[test]
 fn two_reports_that_are_no_replay_of_the_baseline_are_invalid() {
     let change = |file: &str, path: &str, value: Value, said: &str| {
-        let room = room(8, 0.0, 0.0);
+        let room = room(9, 0.0, 0.0);
         room.set(file, path, value);
         check(&room).is_invalid(&[said]);
     };
@@ -151,15 +244,22 @@ fn two_reports_that_are_no_replay_of_the_baseline_are_invalid() {
     change("candidate.json", "pairing.seed", json!(2), "come from different runs");
     change(
         "replay.json",
-        "pairing.went_first",
-        Value::from(vec![true; 8]),
+        "pairing.booted_first",
+        Value::from(vec![true; 9]),
         "come from different runs",
     );
+    change(
+        "replay.json",
+        "blocks.3.latency.slices.went_first",
+        json!([true, true]),
+        "taken in turn",
+    );
+    change("replay.json", "pairing.alive_together", json!(false), "come from different runs");
     change("replay.json", "git.commit", json!("f".repeat(40)), "not the commit");
     change("replay.json", "run.ct_exit_code", json!(1), "did not exit with 0");
     change("replay.json", "run.planted_fault", json!("delay_us=9"), "planted fault");
     change("replay.json", "run.status", json!("failed"), "failed");
-    let room = room(8, 0.0, 0.0);
+    let room = room(9, 0.0, 0.0);
     room.change("candidate.json", |report| {
         report.as_object_mut().unwrap().remove("pairing");
     });
@@ -170,7 +270,7 @@ fn two_reports_that_are_no_replay_of_the_baseline_are_invalid() {
 
 #[test]
 fn a_tree_stands_for_a_commit_that_is_gone() {
-    let room = room(8, 0.0, 0.0);
+    let room = room(9, 0.0, 0.0);
     let tree = json!("e".repeat(40));
     room.set("baseline.json", "git.tree", tree.clone());
     room.set("replay.json", "git.tree", tree);
@@ -180,7 +280,7 @@ fn a_tree_stands_for_a_commit_that_is_gone() {
 
 #[test]
 fn an_absolute_limit_needs_no_statistics() {
-    let room = room(8, 0.0, 0.0);
+    let room = room(9, 0.0, 0.0);
     room.set("policy.json", "rules.errors_total.absolute.equals", json!(1));
     check(&room).is(1, &["errors_total: 0 is not the required 1"]);
     assert_eq!(until_decided(&room), 1);
@@ -188,11 +288,11 @@ fn an_absolute_limit_needs_no_statistics() {
 
 #[test]
 fn the_policy_says_looks_and_what_must_be_caught() {
-    let room = room(8, 10.0, 5.0);
-    room.set("policy.json", "decision", json!({"must_catch_pct": {"mem_mb_total_erlang": 16}}));
-    check(&room).is(3, &["must catch +16.00 %", "next look after 12"]);
-    room.set("policy.json", "decision", json!({"looks": [4, 8]}));
-    check(&room).is(0, &["looks planned after 4, 8"]);
+    let room = room(9, 14.0, 5.0);
+    room.set("policy.json", "decision", json!({"must_catch_pct": {"mem_mb_total_erlang": 15.5}}));
+    check(&room).is(3, &["must catch +15.50 %", "next look after 12"]);
+    room.set("policy.json", "decision", json!({"looks": [4, 9]}));
+    check(&room).is(0, &["looks planned after 4, 9"]);
     for (section, place) in [
         (json!({"looks": []}), "decision.looks"),
         (json!({"looks": [8, 8]}), "decision.looks"),
@@ -212,7 +312,7 @@ fn the_policy_says_looks_and_what_must_be_caught() {
 
 #[test]
 fn a_worse_candidate_never_has_a_better_verdict() {
-    let severity = |change_pct: f64| match check(&room(8, change_pct, 20.0)).code {
+    let severity = |change_pct: f64| match check(&room(12, change_pct, 20.0)).code {
         0 => 0,
         3 => 1,
         1 => 2,
@@ -235,12 +335,12 @@ fn neither_the_order_of_the_pairs_nor_who_went_first_changes_the_figures() {
     let before = rules(&room);
     for file in ["replay.json", "candidate.json"] {
         room.change(file, |report| {
-            let rounds = report["rounds"].as_array_mut().unwrap();
-            rounds.reverse();
-            for (index, round) in rounds.iter_mut().enumerate() {
-                round["round"] = json!(index + 1);
+            let blocks = report["blocks"].as_array_mut().unwrap();
+            blocks.reverse();
+            for (index, block) in blocks.iter_mut().enumerate() {
+                block["block"] = json!(index + 1);
             }
-            for first in report["pairing"]["went_first"].as_array_mut().unwrap() {
+            for first in report["pairing"]["booted_first"].as_array_mut().unwrap() {
                 *first = json!(!first.as_bool().unwrap());
             }
             report.as_object_mut().unwrap().remove("histograms");
@@ -251,11 +351,11 @@ fn neither_the_order_of_the_pairs_nor_who_went_first_changes_the_figures() {
 
 #[test]
 fn a_planted_fault_is_measured_until_it_decides() {
-    let early = room(8, 10.0, 40.0);
+    let early = room(9, 10.0, 40.0);
     early.set("candidate.json", "run.planted_fault", json!("leak_bytes=10"));
     check(&early).is(3, &["next look after 12", "PLANTED FAULT"]);
     assert_eq!(until_decided(&early), 75);
-    let passing = room(8, 0.0, 0.0);
+    let passing = room(9, 0.0, 0.0);
     passing.set("candidate.json", "run.planted_fault", json!("leak_bytes=10"));
     check(&passing).is(2, &["PLANTED FAULT"]);
 }

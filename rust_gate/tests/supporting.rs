@@ -1,4 +1,4 @@
-//! What stands beside the rules and is not judged: figures of the rounds, and why requests failed.
+//! What stands beside the rules and is not judged: figures of the blocks, and why requests failed.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -17,19 +17,19 @@ use perf_gate::escape::{code, plain};
 use perf_gate::failures;
 use serde_json::{Value, json};
 
-/// Changes each round of a report, given its index.
-fn each_round(report: &mut Value, change: impl Fn(u64, &mut Value)) {
-    for (index, round) in (0..).zip(report["rounds"].as_array_mut().unwrap()) {
-        change(index, round);
+/// Changes each block of a report, given its index.
+fn each_block(report: &mut Value, change: impl Fn(u64, &mut Value)) {
+    for (index, block) in (0..).zip(report["blocks"].as_array_mut().unwrap()) {
+        change(index, block);
     }
 }
 
 #[test]
-fn figures_beside_the_rules_are_medians_over_rounds_and_of_the_largest_the_largest() {
+fn figures_beside_the_rules_are_medians_over_blocks_and_of_the_largest_the_largest() {
     let room = Room::with(&full());
     room.change("candidate.json", |report| {
-        each_round(report, |index, round| {
-            let latency = &mut round["latency"];
+        each_block(report, |index, block| {
+            let latency = &mut block["latency"];
             latency["service_time"]["p95_ns"] = json!(600_000 + 1000 * index);
             latency["service_time"]["p99_ns"] = json!(650_000 + 1000 * index);
             latency["dispatch_lag"]["p95_ns"] = json!(9000 + 1000 * index);
@@ -40,8 +40,8 @@ fn figures_beside_the_rules_are_medians_over_rounds_and_of_the_largest_the_large
     });
     // The baseline has less: an absent figure is no 0.
     room.change("baseline.json", |report| {
-        each_round(report, |index, round| {
-            round["latency"]["service_time"]["p95_ns"] = json!(500_000 + 1000 * index);
+        each_block(report, |index, block| {
+            block["latency"]["service_time"]["p95_ns"] = json!(500_000 + 1000 * index);
         });
     });
     let further = ["--candidate", "candidate.json", "--artifacts", "out", "--label", "one"];
@@ -64,18 +64,18 @@ fn reason(outcome: &str, reason: &str, count: u64, sample: &str) -> Value {
     json!({"outcome": outcome, "reason": reason, "count": count, "sample": sample})
 }
 
-/// The notices of a report with these reasons in its first rounds.
+/// The notices of a report with these reasons in its first blocks.
 fn notices(reasons: &[Value]) -> Vec<String> {
     let mut report = full();
-    for (round, reasons) in report["rounds"].as_array_mut().unwrap().iter_mut().zip(reasons) {
-        round["reasons"] = reasons.clone();
+    for (block, reasons) in report["blocks"].as_array_mut().unwrap().iter_mut().zip(reasons) {
+        block["reasons"] = reasons.clone();
     }
     let report: Report = parse(Path::new("r"), report.to_string().as_bytes()).unwrap();
     failures::notices(&report).into_iter().map(|notice| notice.0).collect()
 }
 
 #[test]
-fn reasons_are_summed_over_rounds_and_the_most_frequent_come_first() {
+fn reasons_are_summed_over_blocks_and_the_most_frequent_come_first() {
     let said = notices(&[
         json!([
             reason("timeout", "timeout", 1, "timeout"),
@@ -135,7 +135,7 @@ fn a_hostile_sample_steers_neither_terminal_nor_comment_and_is_clipped() {
         (answer.stdout.lines().count(), comment.lines().count())
     };
     let with = |sample: &str| {
-        room.set("candidate.json", "rounds.0.reasons", json!([reason("error", "e", 1, sample)]));
+        room.set("candidate.json", "blocks.0.reasons", json!([reason("error", "e", 1, sample)]));
         lines(&room)
     };
     assert_eq!(with("harmless"), with(hostile));

@@ -57,7 +57,7 @@ impl Workplace {
         self.directory.path().join(name)
     }
 
-    /// `scripts/perf_gate.sh` with one round of some 10 seconds, just long enough for a p99, at a
+    /// `scripts/perf_gate.sh` with one block of some 10 seconds, just long enough for a p99, at a
     /// rate at which few requests are in flight even while each takes 20 ms.
     #[must_use]
     pub fn perf_gate(&self) -> Command {
@@ -77,7 +77,7 @@ impl Workplace {
             .env("BASELINE_FILE", "baseline.json")
             .env("POLICY_FILE", "policy.json")
             .env("PERF_COMPARE", "frozen")
-            .env("PERF_ROUNDS", "1")
+            .env("PERF_BLOCKS", "1")
             .env("PERF_WARMUP_MS", "200")
             .env("PERF_THROUGHPUT_MS", "500")
             .env("PERF_RATE", "2500")
@@ -134,8 +134,8 @@ impl Workplace {
     pub fn as_on_a_quiet_machine(&self, prefix: &str) -> std::io::Result<PathBuf> {
         let mut report: Report = read_file(&self.only(prefix)?).map_err(Error::other)?;
         (report.run.status, report.run.reason, report.histograms) = (None, None, None);
-        for round in report.rounds.iter_mut().flatten() {
-            round.latency.dispatch_lag = Percentiles::default();
+        for block in report.blocks.iter_mut().flatten() {
+            block.latency.dispatch_lag = Percentiles::default();
         }
         let path = self.path(&format!("{prefix}quiet.json"));
         std::fs::write(&path, to_json(&report).map_err(Error::other)?)?;

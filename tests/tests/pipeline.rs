@@ -29,7 +29,7 @@ fn a_machine_that_the_baseline_does_not_know_replays_its_commit() {
     std::fs::write(workplace.path("policy.json"), TWO_PAIRS).unwrap();
     let replay = |fault: &str| {
         let mut command = workplace.perf_gate();
-        command.env_remove("PERF_COMPARE").env_remove("PERF_ROUNDS").env("PERF_FAULT", fault);
+        command.env_remove("PERF_COMPARE").env_remove("PERF_BLOCKS").env("PERF_FAULT", fault);
         workplace.run(&mut command).unwrap()
     };
     let ended = replay("");
@@ -39,7 +39,7 @@ fn a_machine_that_the_baseline_does_not_know_replays_its_commit() {
         return;
     }
     // What the verdict of a real measurement is depends on the machine; the way to it does not.
-    assert!(ended.printed.contains("judged on 2 pairs of rounds"), "{}", ended.printed);
+    assert!(ended.printed.contains("judged on 2 blocks"), "{}", ended.printed);
     assert!(matches!(ended.code, Some(0 | 1 | 3)), "{}", ended.printed);
     let frozen = workplace.as_on_a_quiet_machine("perf_replay_").unwrap();
     let candidate = workplace.as_on_a_quiet_machine("perf_baseline_").unwrap();
@@ -68,11 +68,11 @@ fn has_commit(commit: &str) -> bool {
 }
 
 #[test]
-fn the_baselines_own_machine_is_judged_against_its_rounds_if_its_sessions_agree() {
+fn the_baselines_own_machine_is_judged_against_its_blocks_if_its_sessions_agree() {
     let workplace = Workplace::new().unwrap();
     std::fs::write(workplace.path("policy.json"), TWO_PAIRS).unwrap();
     workplace.run(&mut workplace.perf_gate()).unwrap();
-    // As if three sessions had measured the same round: they agree on whatever machine this is. How
+    // As if three sessions had measured the same block: they agree on whatever machine this is. How
     // freezing makes sessions stands in the gate's own tests.
     let path = workplace.only("perf_baseline_").unwrap();
     let measured: Report = read_file(&path).unwrap();
@@ -81,9 +81,9 @@ fn the_baselines_own_machine_is_judged_against_its_rounds_if_its_sessions_agree(
     std::fs::remove_dir_all(workplace.path("artifacts")).unwrap();
 
     let mut auto = workplace.perf_gate();
-    let ended = workplace.run(auto.env_remove("PERF_COMPARE").env_remove("PERF_ROUNDS")).unwrap();
+    let ended = workplace.run(auto.env_remove("PERF_COMPARE").env_remove("PERF_BLOCKS")).unwrap();
     if baseline.run.status == Some(RunStatus::Complete) {
-        assert!(ended.printed.contains("judged on 2 rounds"), "{}", ended.printed);
+        assert!(ended.printed.contains("judged on 2 blocks"), "{}", ended.printed);
         assert!(matches!(ended.code, Some(0 | 1 | 3)), "{}", ended.printed);
     } else {
         assert_eq!(ended.code, Some(2), "no sound baseline: {}", ended.printed);
@@ -91,22 +91,22 @@ fn the_baselines_own_machine_is_judged_against_its_rounds_if_its_sessions_agree(
     workplace.only("perf_replay_").unwrap_err();
 }
 
-/// Three sessions of the report's only round.
+/// Three sessions of the report's only block.
 fn three_sessions(mut report: Report) -> Report {
-    let rounds = report.rounds.take().unwrap_or_default();
+    let blocks = report.blocks.take().unwrap_or_default();
     let numbered = |number: u32| {
-        rounds.iter().cloned().map(move |mut round| {
-            round.round = number;
-            round
+        blocks.iter().cloned().map(move |mut block| {
+            block.block = number;
+            block
         })
     };
-    report.rounds = Some((1..=3).flat_map(numbered).collect());
-    let session = Session { timestamp: report.timestamp.clone(), rounds: 1 };
+    report.blocks = Some((1..=3).flat_map(numbered).collect());
+    let session = Session { timestamp: report.timestamp.clone(), blocks: 1 };
     report.sessions = Some(vec![session; 3]);
-    // Of the three rounds together the bench would say more than this test needs.
+    // Of the three blocks together the bench would say more than this test needs.
     (report.histograms, report.series, report.accounting) = (None, None, None);
     if let Some(load) = &mut report.load {
-        load.rounds = 3;
+        load.blocks = 3;
     }
     report
 }
@@ -200,7 +200,7 @@ fn a_run_that_is_stopped_leaves_artifacts_and_no_process() {
         let mut command = workplace.perf_gate();
         command.env("ARTIFACTS_DIR", &artifacts).env("PERF_LATENCY_MS", "600000");
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // The report appears when the first round begins.
+        // The report appears when the first block begins.
         while workplace.only("perf_baseline_").is_err() {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -237,7 +237,7 @@ fn a_run_out_of_time_leaves_artifacts_and_no_process() {
 fn a_setting_that_is_wrong_is_named_and_nothing_is_measured() {
     let workplace = Workplace::new().unwrap();
     for (name, value) in [
-        ("PERF_ROUNDS", "ten"),
+        ("PERF_BLOCKS", "ten"),
         ("PERF_RATE", "0"),
         ("PERF_TIMEOUT_SECONDS", "1e3"),
         ("PERF_MODE", "quick"),
@@ -284,7 +284,7 @@ fn an_unknown_argument_is_refused_and_help_lists_every_setting() {
         "ARTIFACTS_DIR",
         "PERF_ADAPTER",
         "PERF_MODE",
-        "PERF_ROUNDS",
+        "PERF_BLOCKS",
         "PERF_WARMUP_MS",
         "PERF_THROUGHPUT_MS",
         "PERF_LATENCY_MS",

@@ -222,7 +222,7 @@ edge(_Load, _High, _Low, Model) -> Model.
 concurrent_callers_count_an_edge_once(_Config) ->
     ok = configure(#{intake => #{max_in_flight => 1_000, max_queue => 0, high_watermark => 40,
                                  low_watermark => 0}}, #{}),
-    %% In each round all of them together cross the high watermark once, then the low one once.
+    %% In each block all of them together cross the high watermark once, then the low one once.
     for_all(200, fun() ->
         {Up, Down} = edges(),
         Shares = [rand:uniform(50) || _ <- [1, 2, 3, 4]],

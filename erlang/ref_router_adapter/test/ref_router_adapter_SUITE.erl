@@ -16,10 +16,12 @@ backpressure_of_the_router_shows_as_time_and_as_an_edge(_Config) ->
     with_router(fun(State) ->
         #{intake := #{high_watermark := High}} = ref_router_config:defaults(),
         Sampler = router_bench_sampler:start_link(ref_router_adapter, State, 10),
+        ok = router_bench_sampler:resume(Sampler),
         Held = ref_router_intake:hold(High),
         timer:sleep(100),
         ref_router_intake:release(Held),
         timer:sleep(100),
+        ok = router_bench_sampler:pause(Sampler),
         Samples = router_bench_sampler:stop(Sampler),
         #{series := Series} = Samples,
         [Active, Edges] = [[Value || #{name := Of, points := Points} <- Series, Of =:= Name,

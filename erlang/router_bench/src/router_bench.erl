@@ -2,7 +2,7 @@
 %%
 %% ```
 %% 1> router_bench:run(ref_router_adapter).
-%% 2> {ok, Report} = router_bench:run(#{adapter => my_adapter, rounds => 3}).
+%% 2> {ok, Report} = router_bench:run(#{adapter => my_adapter, blocks => 3}).
 %% 3> router_bench:write_report(Report, "_artifacts/mine.json").
 %% '''
 -module(router_bench).
@@ -12,9 +12,9 @@
 %% @doc Runs the plan of some options, or the default plan of an adapter. Prints progress and a
 %% table.
 %%
-%% `{error, {failed, Text, Report}}': a round ended early; the report has what was measured until
+%% `{error, {failed, Text, Report}}': a block ended early; the report has what was measured until
 %% then. With option `report_file' the report is on disk from the start, marked unfinished, and is
-%% replaced after every round: whatever ends this VM, what is left says how far the run came.
+%% replaced after every block: whatever ends this VM, what is left says how far the run came.
 %%
 %% With option `replay' a frozen build is measured in turn with the candidate; the report is the
 %% candidate's, and that of the frozen side is in its own file.

@@ -8,9 +8,11 @@
 -export_type([options/0, state/0, request/0, result/0, counters/0]).
 
 %% `adapter_options' of the run, with the keys that requests may be drawn from (see
-%% {@link router_bench_keys:key/2}), and `fault' where one was planted.
+%% {@link router_bench_keys:key/2}), and `fault' where one was planted. In a replay two routers are
+%% alive on one machine, each in a BEAM of its own: `instance' is 1 in one and 2 in the other, by which
+%% a router that needs a port or a name of its own chooses another.
 -type options() :: #{keys => router_bench_keys:keys(), fault => router_bench_fault:fault(),
-                     atom() => term()}.
+                     instance => 1..2, atom() => term()}.
 -type state() :: term().
 -type request() :: term().
 %% `error': the router failed at the request. `rejected': it refused the request to protect itself.
@@ -33,13 +35,17 @@
 %% Stops the router.
 -callback terminate(state()) -> term().
 
-%% Registered names that must live as long as a round; the end of one ends the round.
+%% Registered names that must live as long as a block; the end of one ends the block.
 -callback processes(state()) -> [atom()].
 %% Faults that this adapter can plant; none without this callback.
 -callback faults() -> [router_bench_fault:name()].
+
+%% Whether two of these routers can be alive on one machine. Where they cannot, a replay measures one
+%% side after the other, and needs more blocks to decide. Without this callback they can.
+-callback lives_twice() -> boolean().
 
 %% Makes the router itself meet one error, or activate backpressure once, so that `counters/1' must
 %% show it: a counter that does not move is dead, and its 0 would mean nothing.
 -callback control(errors_total | backpressure_active_total, state()) -> term().
 
--optional_callbacks([processes/1, faults/0, control/2]).
+-optional_callbacks([processes/1, faults/0, control/2, lives_twice/0]).

@@ -28,7 +28,7 @@
 
 %% 200 samples above p99.
 -define(SAMPLES, 20000).
--define(LATENCY_MS_LEAST, 5000).
+-define(LATENCY_MS_LEAST, 4000).
 %% Some requests may fail, and Poisson arrivals vary.
 -define(LATENCY_RESERVE, 1.05).
 

@@ -1,36 +1,57 @@
 %% @doc The closed loop: each worker sends its next request when the last is answered. Gives the
-%% sustained throughput.
+%% sustained throughput, slice by slice.
 -module(router_bench_closed_loop).
 
--export([run/2]).
+-export([open/1, slice/2, close/1, run/2]).
 
--export_type([result/0]).
+-export_type([loop/0, slice/0, result/0]).
 
+-opaque loop() :: #{context := router_bench_side:context(),
+                    tally := router_bench_outcome:tally(),
+                    recorder := router_bench_nif:recorder(),
+                    slices := [slice()],               % the latest first
+                    abandoned := non_neg_integer()}.
 %% `duration_ns' runs from the release of the workers to the last answer.
+-type slice() :: #{ok := non_neg_integer(), duration_ns := router_bench_nif:ns()}.
 -type result() :: #{duration_ns := router_bench_nif:ns(),
+                    slices := [slice()],
                     accounting := router_bench_outcome:accounting(),
                     reasons := [router_bench_outcome:reason()],
                     strays := non_neg_integer(),
                     service_time := router_bench_nif:snapshot()}.
 
-%% @doc Runs the loop for a time with the plan's number of workers.
--spec run(router_bench_round:context(), DurationMs :: pos_integer()) ->
-          {ok, result()} | {error, term()}.
-run(#{plan := Plan} = Context, DurationMs) ->
+%% Requests of a slice have numbers of their own, the same on both sides of a replay.
+-define(NUMBERS_OF_A_SLICE, 16#1000000).
+
+%% @doc A loop that has not run yet. Belongs to the caller, as all its slices must.
+-spec open(router_bench_side:context()) -> loop().
+open(Context) ->
+    #{context => Context, tally => router_bench_outcome:new(),
+      recorder => router_bench_nif:recorder_new(erlang:system_info(schedulers)),
+      slices => [], abandoned => 0}.
+
+%% @doc Runs for a time with the plan's number of workers, which end with it.
+-spec slice(loop(), DurationMs :: pos_integer()) -> {ok, slice(), loop()} | {error, term()}.
+slice(#{context := #{plan := Plan} = Context, tally := Tally, recorder := Recorder,
+        slices := Slices, abandoned := Abandoned} = Loop, DurationMs) ->
     #{concurrency := Workers, drain_timeout_ms := DrainMs} = Plan,
-    Tally = router_bench_outcome:new(),
-    Recorder = router_bench_nif:recorder_new(erlang:system_info(schedulers)),
+    First = length(Slices) * ?NUMBERS_OF_A_SLICE,
     Owner = self(),
     Crew = router_bench_crew:start(Workers, fun(Number) ->
         EndNs = receive {run_until, Ns} -> Ns end,
-        LastNs = loop(Context, Tally, Recorder, EndNs, Number, Workers, 0),
+        LastNs = loop(Context, Tally, Recorder, EndNs, First + Number, Workers, 0),
         Owner ! {done, self(), LastNs}
     end),
     StartNs = router_bench_nif:now(),
     router_bench_crew:tell(Crew, {run_until, StartNs + DurationMs * 1000000}),
     case router_bench_crew:gather(Crew, done, DurationMs + DrainMs) of
-        {ok, LastNs, Abandoned} -> result(StartNs, LastNs, Tally, Recorder, Abandoned);
-        {error, Reason} -> {error, Reason}
+        {ok, LastNs, {Requests, _} = Left} ->
+            ok = router_bench_outcome:abandoned(Tally, Left),
+            #{count := Ok} = router_bench_nif:recorder_slice(Recorder),
+            Slice = #{ok => Ok, duration_ns => lists:max([StartNs + 1 | LastNs]) - StartNs},
+            {ok, Slice, Loop#{slices := [Slice | Slices], abandoned := Abandoned + Requests}};
+        {error, Reason} ->
+            {error, Reason}
     end.
 
 %% The clock reading that starts a request also tells when to end: nothing is read twice. What the
@@ -64,16 +85,27 @@ drain(Tally) ->
     after 0 -> ok
     end.
 
-result(StartNs, LastNs, Tally, Recorder, {Requests, _} = Abandoned) ->
+%% @doc What all slices together measured.
+-spec close(loop()) -> {ok, result()} | {error, term()}.
+close(#{tally := Tally, recorder := Recorder, slices := Latest, abandoned := Abandoned}) ->
     #{count := Ok} = Service = router_bench_nif:recorder_snapshot(Recorder),
     #{strays := Strays} = Counts = router_bench_outcome:counts(Tally),
-    ok = router_bench_outcome:abandoned(Tally, Abandoned),
-    case router_bench_outcome:accounting(Counts, Ok, 0, Requests) of
+    case router_bench_outcome:accounting(Counts, Ok, 0, Abandoned) of
         {ok, Accounting} ->
-            EndNs = lists:max([StartNs + 1 | LastNs]),
-            {ok, #{duration_ns => EndNs - StartNs, accounting => Accounting,
+            Slices = lists:reverse(Latest),
+            {ok, #{duration_ns => lists:sum([Ns || #{duration_ns := Ns} <- Slices]),
+                   slices => Slices, accounting => Accounting,
                    reasons => router_bench_outcome:reasons(Tally), strays => Strays,
                    service_time => Service}};
         {error, Reason} ->
             {error, Reason}
+    end.
+
+%% @doc A loop of one slice.
+-spec run(router_bench_side:context(), DurationMs :: pos_integer()) ->
+          {ok, result()} | {error, term()}.
+run(Context, DurationMs) ->
+    case slice(open(Context), DurationMs) of
+        {ok, _Slice, Loop} -> close(Loop);
+        {error, Reason} -> {error, Reason}
     end.

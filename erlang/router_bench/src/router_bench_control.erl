@@ -1,8 +1,8 @@
 %% @doc Positive controls: whether the router's counters move when they should.
 %%
-%% "0 errors" means something only if an error would have been counted. Before the measured rounds,
+%% "0 errors" means something only if an error would have been counted. Before the measured blocks,
 %% in a BEAM of its own, the adapter makes the router meet one error and activate backpressure once;
-%% both must show in `counters/1', the same way as in a measured round.
+%% both must show in `counters/1', the same way as in a measured block.
 -module(router_bench_control).
 
 -export([run/1]).

@@ -60,7 +60,9 @@ on_all(Loop) ->
 
 sampled(Adapter, State, Loop) ->
     Sampler = router_bench_sampler:start_link(Adapter, State, 50),
+    ok = router_bench_sampler:resume(Sampler),
     Ns = Loop(),
+    ok = router_bench_sampler:pause(Sampler),
     _ = router_bench_sampler:stop(Sampler),
     Ns.
 

@@ -29,7 +29,7 @@
 -define(DRAIN_POLL_MS, 1).
 
 %% @doc Starts a dispatcher without workers.
--spec start_link(router_bench_round:context(), router_bench_nif:dispatch(),
+-spec start_link(router_bench_side:context(), router_bench_nif:dispatch(),
                  router_bench_outcome:tally(), WorkersMax :: pos_integer()) -> pid().
 start_link(Context, Dispatch, Tally, WorkersMax) ->
     Owner = self(),

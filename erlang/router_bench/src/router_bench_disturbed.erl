@@ -1,6 +1,6 @@
-%% @doc Which rounds count as disturbed, and why. Pure, and the only place that knows the limits.
+%% @doc Which blocks count as disturbed, and why. Pure, and the only place that knows the limits.
 %%
-%% What was not seen is no reason: a round is never called disturbed for want of evidence.
+%% What was not seen is no reason: a block is never called disturbed for want of evidence.
 -module(router_bench_disturbed).
 
 -export([reasons/1, rules/0]).
@@ -9,7 +9,7 @@
 
 -type reason() :: cpu_stolen | other_cpu_load | cpu_throttled | host_stall | vm_stall
                 | cpu_speed_changed | memory_speed_changed | clock_drift.
-%% A round is disturbed when the figure is above the limit.
+%% A block is disturbed when the figure is above the limit.
 -type rule() :: {reason(), Limit :: number(), Unit :: string(), Why :: string(),
                  Figure :: fun((router_bench_evidence:evidence()) -> number() | absent)}.
 
@@ -43,7 +43,7 @@ rules() ->
       "ten times what calibration is off by: a clock was adjusted, or the machine moved hosts",
       fun(Evidence) -> at([clock_drift_ppm], Evidence) end}].
 
-%% @doc Why a round counts as disturbed, in the order of the rules; `[]' if it does not.
+%% @doc Why a block counts as disturbed, in the order of the rules; `[]' if it does not.
 -spec reasons(router_bench_evidence:evidence()) -> [reason()].
 reasons(Evidence) ->
     [Reason || {Reason, Limit, _Unit, _Why, Figure} <- rules(), above(Figure(Evidence), Limit)].

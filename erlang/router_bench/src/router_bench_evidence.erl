@@ -1,23 +1,26 @@
-%% @doc Evidence about the machine over the measured phases of a round, so that "the router got
+%% @doc Evidence about the machine over the measured slices of a block, so that "the router got
 %% slower" and "the machine was disturbed" can be told apart.
 %%
-%% Two hiccup meters, the kernel's counters, fixed work timed before and after, and two clocks
-%% compared. Nothing of it corrects a figure.
+%% Two hiccup meters and the kernel's counters, slice by slice; fixed work timed before the first and
+%% after the last, and two clocks compared. Nothing of it corrects a figure.
 -module(router_bench_evidence).
 
--export([start/0, stop/1]).
+-export([open/0, resume/1, pause/1, close/1]).
 
--export_type([evidence/0, running/0, kernels/0]).
+-export_type([evidence/0, watch/0, kernels/0]).
 
 %% As the report has it.
 -type evidence() :: #{hiccups => #{native := percentiles(), beam := percentiles()},
-                      machine => router_bench_machine:growth(),
+                      machine => router_bench_machine:figures(),
                       kernels => #{before := kernels(), 'after' := kernels()},
                       clock_drift_ppm => float()}.
 -type percentiles() :: #{atom() => non_neg_integer()}.
 -type kernels() :: #{cpu_ns := router_bench_nif:ns(), memory_ns := router_bench_nif:ns()}.
--opaque running() :: #{kernels := kernels(), machine := router_bench_machine:reading(),
-                       clocks := clocks(), native := router_bench_nif:hiccup(), beam := pid()}.
+-opaque watch() :: #{kernels := kernels(), clocks := clocks(),
+                     native := router_bench_nif:recorder(), beam := router_bench_nif:recorder(),
+                     machine := router_bench_machine:growth(),
+                     meters := paused | {router_bench_nif:hiccup(), pid(),
+                                         router_bench_machine:reading()}}.
 %% What the clock that times requests was ahead of the operating system's, and when.
 -type clocks() :: {AheadNs :: integer(), AtNs :: router_bench_nif:ns()}.
 
@@ -25,28 +28,40 @@
 %% off the processor between two readings sees them apart.
 -define(CLOCK_READINGS, 16).
 
-%% @doc Starts watching, just before the first measured phase. What it starts ends with the caller.
--spec start() -> running().
-start() ->
-    Kernels = router_bench_nif:kernels(),
-    Machine = router_bench_machine:read(),
+%% @doc Begins, before the first measured slice; watches nothing yet.
+-spec open() -> watch().
+open() ->
+    % One writer each: the shard that threads share is enough.
+    #{kernels => router_bench_nif:kernels(), clocks => clocks(),
+      native => router_bench_nif:recorder_new(0), beam => router_bench_nif:recorder_new(0),
+      machine => router_bench_machine:no_growth(), meters => paused}.
+
+%% @doc Watches from now on. What it starts ends with the caller.
+-spec resume(watch()) -> watch().
+resume(#{native := Native, beam := Beam, meters := paused} = Watch) ->
+    Reading = router_bench_machine:read(),
     % What reading left behind would be measured as the router's memory.
     true = erlang:garbage_collect(),
-    #{kernels => Kernels, machine => Machine, clocks => clocks(),
-      native => router_bench_nif:hiccup_start(), beam => router_bench_hiccup:start_link()}.
+    Watch#{meters := {router_bench_nif:hiccup_start(Native), router_bench_hiccup:start_link(Beam),
+                      Reading}}.
 
-%% @doc Ends watching, just after the last measured phase.
--spec stop(running()) -> evidence().
-stop(#{kernels := Kernels, machine := Machine, clocks := Clocks, native := Native, beam := Beam}) ->
-    BeamHiccups = router_bench_hiccup:stop(Beam),
-    NativeHiccups = router_bench_nif:hiccup_stop(Native),
-    ClocksAfter = clocks(),
-    MachineAfter = router_bench_machine:read(),
-    #{hiccups => #{native => maps:remove(encoded, NativeHiccups),
-                   beam => maps:remove(encoded, BeamHiccups)},
-      machine => router_bench_machine:growth(Machine, MachineAfter),
+%% @doc Watches no more: nothing of it runs until {@link resume/1}.
+-spec pause(watch()) -> watch().
+pause(#{machine := Growth, meters := {Native, Beam, Before}} = Watch) ->
+    ok = router_bench_hiccup:stop(Beam),
+    ok = router_bench_nif:hiccup_stop(Native),
+    After = router_bench_machine:read(),
+    Watch#{machine := router_bench_machine:grown(Growth, Before, After), meters := paused}.
+
+%% @doc Ends, after the last measured slice.
+-spec close(watch()) -> evidence().
+close(#{kernels := Kernels, clocks := Clocks, native := Native, beam := Beam, machine := Growth,
+        meters := paused}) ->
+    Hiccups = fun(Recorder) -> maps:remove(encoded, router_bench_nif:recorder_snapshot(Recorder)) end,
+    #{hiccups => #{native => Hiccups(Native), beam => Hiccups(Beam)},
+      machine => router_bench_machine:figures(Growth),
       kernels => #{before => Kernels, 'after' => router_bench_nif:kernels()},
-      clock_drift_ppm => drift_ppm(Clocks, ClocksAfter)}.
+      clock_drift_ppm => drift_ppm(Clocks, clocks())}.
 
 clocks() ->
     {_, AheadNs, AtNs} = lists:min([both_clocks() || _ <- lists:seq(1, ?CLOCK_READINGS)]),

@@ -13,11 +13,11 @@ sentence(Reason) ->
 words({control, Reason}) -> ["while the router's counters were tried: ", words(Reason)];
 words({control, Side, Reason}) ->
     ["while the router's counters were tried, ", side(Side), ": ", words(Reason)];
-words({round, N, Reason}) -> [io_lib:format("round ~b: ", [N]), words(Reason)];
-words({round, N, Side, Reason}) ->
-    [io_lib:format("round ~b, ", [N]), side(Side), ": ", words(Reason)];
+words({block, N, Reason}) -> [io_lib:format("block ~b: ", [N]), words(Reason)];
+words({block, N, Side, Reason}) ->
+    [io_lib:format("block ~b, ", [N]), side(Side), ": ", words(Reason)];
 words({calibration, Reason}) -> ["while the load was calibrated: ", words(Reason)];
-words({look, N, Reason}) -> [io_lib:format("the look after ~b rounds: ", [N]), words(Reason)];
+words({look, N, Reason}) -> [io_lib:format("the look after ~b blocks: ", [N]), words(Reason)];
 words({no_return, Callback, LimitMs}) ->
     [callback(Callback), io_lib:format(" did not return in ~b s", [LimitMs div 1000])];
 words({bad_return, Callback, Answer}) ->
@@ -32,7 +32,7 @@ words({worker_died, {Reason, [_ | _] = Stack}}) ->
 words({worker_died, Reason}) -> ["a worker of the load died of ", term(Reason)];
 words({router_died, Name, Reason}) ->
     ["the router's process ", term(Name), " died of ", term(Reason)];
-words({round_died, Reason}) -> ["the process that measures died of ", term(Reason)];
+words({block_died, Reason}) -> ["the process that measures died of ", term(Reason)];
 words({dead_counter, Callback, Counter}) ->
     [callback(Callback), io_lib:format(" did not count the ~s that control/2 provoked: its 0 would "
                                        "mean nothing", [Counter])];
@@ -47,9 +47,9 @@ words({not_frozen, Module, From}) ->
     ["module ", term(Module), " of the frozen build came from ", term(From)];
 words({no_answer, What}) -> ["no answer from the ", term(What)];
 words({latency_too_long, Rate, NeededMs, RunMs, LimitMs}) ->
-    io_lib:format("a p99 takes 20,000 requests, which at ~b arrivals/s is ~b s of open loop a round; "
+    io_lib:format("a p99 takes 20,000 requests, which at ~b arrivals/s is ~b s of open loop a block; "
                   "such a run takes ~b s, and ~b s are left: set PERF_TIMEOUT_SECONDS=~b, or "
-                  "PERF_ROUNDS to fewer rounds",
+                  "PERF_BLOCKS to fewer blocks",
                   [Rate, seconds(NeededMs), seconds(RunMs), seconds(LimitMs),
                    2 * seconds(RunMs)]);
 words({look_not_started, Program, Reason}) ->

@@ -9,7 +9,7 @@
 
 -export_type([fault/0, name/0, planted/0, actions/0]).
 
--type name() :: delay_us | error_ratio | leak_bytes | backpressure | crash_after.
+-type name() :: delay_us | stall_ms | error_ratio | leak_bytes | backpressure | crash_after.
 -type fault() :: {name(), number()}.
 %% What only the adapter can do to its router.
 -type actions() :: #{backpressure => fun(() -> term()), crash => fun(() -> term())}.
@@ -18,6 +18,8 @@
 %% A planted activation of backpressure comes once in so many requests, so that each measured phase
 %% has some.
 -define(REQUESTS_PER_ACTIVATION, 1000).
+%% A planted stall comes that often.
+-define(STALL_PERIOD_MS, 2000).
 
 %% @doc Reads `name=value', for example `delay_us=200'.
 -spec parse(unicode:chardata()) -> {ok, fault()} | {error, Message :: binary()}.
@@ -28,6 +30,7 @@ parse(Text) ->
     end.
 
 parse("delay_us", Value) -> whole(delay_us, Value, 1, 1000000);
+parse("stall_ms", Value) -> whole(stall_ms, Value, 1, ?STALL_PERIOD_MS div 2);
 parse("error_ratio", Value) -> ratio(Value);
 parse("leak_bytes", Value) -> whole(leak_bytes, Value, 1, 1000000);
 parse("backpressure", Value) -> whole(backpressure, Value, 1, 1);
@@ -54,7 +57,7 @@ ratio(Text) ->
     end.
 
 usage() ->
-    <<"expected one of delay_us=N error_ratio=R leak_bytes=N backpressure=1 crash_after=N">>.
+    <<"expected one of delay_us=N stall_ms=N error_ratio=R leak_bytes=N backpressure=1 crash_after=N">>.
 
 %% @doc The text that {@link parse/1} reads.
 -spec text(fault()) -> binary().
@@ -67,6 +70,8 @@ plant(none, _Actions) ->
     none;
 plant({delay_us, Us} = Fault, _Actions) ->
     {Fault, fun() -> busy_until(router_bench_nif:now() + Us * 1000) end};
+plant({stall_ms, Ms} = Fault, _Actions) ->
+    {Fault, fun() -> wait_out(Ms - erlang:system_time(millisecond) rem ?STALL_PERIOD_MS) end};
 plant({error_ratio, Ratio} = Fault, _Actions) ->
     {Fault, fun() -> rand:uniform() < Ratio end};
 plant({leak_bytes, Bytes} = Fault, _Actions) ->
@@ -101,6 +106,9 @@ route({{crash_after, Limit}, Requests, Crash}, Route) ->
         _ -> ok
     end,
     Route().
+
+wait_out(Ms) when Ms > 0 -> timer:sleep(Ms);
+wait_out(_) -> ok.
 
 busy_until(DeadlineNs) ->
     case router_bench_nif:now() of

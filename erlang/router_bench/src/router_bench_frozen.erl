@@ -16,7 +16,7 @@
 %% brings.
 -type build() :: #{applications := #{atom() => file:filename()},
                    bench_path := [file:filename()]}.
-%% What a round is measured with: this VM's own code, or a frozen build.
+%% What a block is measured with: this VM's own code, or a frozen build.
 -type code() :: own | build().
 
 %% @doc The build in a directory of applications, as rebar3's `lib' is one. An error is a sentence.

@@ -1,44 +1,43 @@
 %% @doc A hiccup meter inside the BEAM: a process of high priority that asks to be woken every
 %% millisecond and records how late it was.
 %%
-%% The counterpart of `router_bench_nif:hiccup_start/0', which is a thread outside the schedulers. A
+%% The counterpart of `router_bench_nif:hiccup_start/1', which is a thread outside the schedulers. A
 %% stall of the host shows in both, a stall of this VM only here. Timers of the BEAM tick in
 %% milliseconds, so lateness counts from the millisecond that was asked for. Every millisecond has
 %% its own place on one fixed grid: a stall is charged to every wake-up that should have happened
 %% meanwhile.
 -module(router_bench_hiccup).
 
--export([start_link/0, stop/1]).
+-export([start_link/1, stop/1]).
 
 -define(STEP_MS, 1).
 %% A high priority process that says nothing for 5 s is a VM that stands still.
 -define(STOP_TIMEOUT_MS, 5000).
 
-%% @doc Starts measuring. The meter ends with its owner, however that ends.
--spec start_link() -> pid().
-start_link() ->
+%% @doc Starts measuring; what it sees is added to a recorder. The meter ends with its owner, however
+%% that ends.
+-spec start_link(router_bench_nif:recorder()) -> pid().
+start_link(Recorder) ->
     Owner = self(),
-    Meter = spawn_opt(fun() -> init(Owner) end, [link, {priority, high}]),
+    Meter = spawn_opt(fun() -> init(Owner, Recorder) end, [link, {priority, high}]),
     receive
         {Meter, started} -> Meter;
         {'EXIT', Meter, Reason} -> exit({hiccup_meter_died, Reason})
     end.
 
-%% @doc Ends the meter and gives what it recorded.
--spec stop(pid()) -> router_bench_nif:snapshot().
+%% @doc Ends the meter: nothing more is recorded.
+-spec stop(pid()) -> ok.
 stop(Meter) ->
     Meter ! {stop, self()},
     receive
-        {Meter, stopped, Recorder} -> router_bench_nif:recorder_snapshot(Recorder);
+        {Meter, stopped} -> ok;
         {'EXIT', Meter, Reason} -> exit({hiccup_meter_died, Reason})
     after ?STOP_TIMEOUT_MS -> exit({hiccup_meter_died, no_answer})
     end.
 
-init(Owner) ->
+init(Owner, Recorder) ->
     % The link does not end this process when the owner ends normally.
     Monitor = monitor(process, Owner),
-    % One writer: the shard that threads share is enough.
-    Recorder = router_bench_nif:recorder_new(0),
     Owner ! {self(), started},
     loop(Owner, Monitor, Recorder, erlang:monotonic_time(millisecond) + ?STEP_MS).
 
@@ -52,7 +51,7 @@ loop(Owner, Monitor, Recorder, IntendedMs) ->
             % A stall that lasts until the stop is recorded still.
             _ = record(Recorder, IntendedMs),
             unlink(Owner),
-            Owner ! {self(), stopped, Recorder},
+            Owner ! {self(), stopped},
             ok;
         {'DOWN', Monitor, process, Owner, _Reason} ->
             ok

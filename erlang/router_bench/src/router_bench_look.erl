@@ -1,11 +1,11 @@
-%% @doc A look: a command of the caller's that reads the rounds so far and says whether to go on.
+%% @doc A look: a command of the caller's that reads the blocks so far and says whether to go on.
 -module(router_bench_look).
 
 -export([run/3]).
 
 -export_type([answer/0]).
 
-%% `go_on': undecided, and more rounds help. `stop': nothing that more rounds could add.
+%% `go_on': undecided, and more blocks help. `stop': nothing that more blocks could add.
 -type answer() :: go_on | stop.
 
 %% EX_TEMPFAIL of sysexits.h: "try again later".

@@ -7,11 +7,11 @@
 %% VM, 2 MB that would be measured as the router's.
 -module(router_bench_machine).
 
--export([read/0, read/1, growth/2]).
+-export([read/0, read/1, no_growth/0, grown/3, figures/1]).
 -export([cpu_ticks/1, own_ticks/1, throttling/1, pressure_us/1, context_switches/1, count/1,
          cpu_groups/1]).
 
--export_type([reading/0, growth/0]).
+-export_type([reading/0, growth/0, figures/0]).
 
 %% Processor time in ticks of the kernel, since it booted: `busy' of processes, `steal' of other
 %% guests, `total' of all; `own' of this VM. Context switches by thread.
@@ -25,13 +25,19 @@
                        total := non_neg_integer()}.
 -type throttling() :: #{periods := non_neg_integer(), us := non_neg_integer()}.
 -type switches() :: #{voluntary := non_neg_integer(), involuntary := non_neg_integer()}.
--type growth() :: #{steal_pct => float(), other_cpu_pct => float(),
-                    throttled_periods => non_neg_integer(), throttled_us => non_neg_integer(),
-                    cpu_pressure_some_us => non_neg_integer(),
-                    voluntary_context_switches => non_neg_integer(),
-                    involuntary_context_switches => non_neg_integer(),
-                    frequency_before_khz => non_neg_integer(),
-                    frequency_after_khz => non_neg_integer()}.
+%% What the counters grew by, with the first and the last frequency.
+-opaque growth() :: none | #{growing() => non_neg_integer()}.
+-type growing() :: busy | steal | total | own | throttled_periods | throttled_us
+                 | cpu_pressure_some_us | voluntary_context_switches
+                 | involuntary_context_switches | frequency_before_khz | frequency_after_khz.
+%% As the report has them.
+-type figures() :: #{steal_pct => float(), other_cpu_pct => float(),
+                     throttled_periods => non_neg_integer(), throttled_us => non_neg_integer(),
+                     cpu_pressure_some_us => non_neg_integer(),
+                     voluntary_context_switches => non_neg_integer(),
+                     involuntary_context_switches => non_neg_integer(),
+                     frequency_before_khz => non_neg_integer(),
+                     frequency_after_khz => non_neg_integer()}.
 
 %% @doc Reads this machine.
 -spec read() -> reading().
@@ -83,28 +89,45 @@ all_switches(Directory) ->
             absent
     end.
 
-%% @doc What the counters grew by between two readings. A counter that went back says nothing.
--spec growth(Before :: reading(), After :: reading()) -> growth().
-growth(Before, After) ->
-    Counted = [{throttled_periods, [throttling, periods]}, {throttled_us, [throttling, us]},
-               {cpu_pressure_some_us, [pressure_us]}],
-    present([{steal_pct, share(cpu_grown(steal, Before, After), cpu_grown(total, Before, After))},
-             {other_cpu_pct, share(others(Before, After), cpu_grown(total, Before, After))},
-             {voluntary_context_switches, switched(voluntary, Before, After)},
-             {involuntary_context_switches, switched(involuntary, Before, After)},
-             {frequency_before_khz, at([frequency_khz], Before)},
-             {frequency_after_khz, at([frequency_khz], After)}
-             | [{Name, grown(Path, Before, After)} || {Name, Path} <- Counted]]).
+%% @doc Nothing was read yet.
+-spec no_growth() -> growth().
+no_growth() ->
+    none.
 
-cpu_grown(Key, Before, After) ->
-    grown([cpu, Key], Before, After).
+%% @doc Adds what the counters grew by between two readings. A counter that went back, or that was
+%% not there each time, says nothing.
+-spec grown(growth(), Before :: reading(), After :: reading()) -> growth().
+grown(Sum, Before, After) ->
+    Counted = [{busy, [cpu, busy]}, {steal, [cpu, steal]}, {total, [cpu, total]},
+               {own, [own_ticks]},
+               {throttled_periods, [throttling, periods]}, {throttled_us, [throttling, us]},
+               {cpu_pressure_some_us, [pressure_us]}],
+    Added = present([{voluntary_context_switches, switched(voluntary, Before, After)},
+                     {involuntary_context_switches, switched(involuntary, Before, After)},
+                     {frequency_before_khz, at([frequency_khz], Before)},
+                     {frequency_after_khz, at([frequency_khz], After)}
+                     | [{Name, difference(Path, Before, After)} || {Name, Path} <- Counted]]),
+    case Sum of
+        none -> Added;
+        _ -> maps:intersect_with(fun added/3, Sum, Added)
+    end.
+
+added(frequency_before_khz, First, _) -> First;
+added(frequency_after_khz, _, Last) -> Last;
+added(_Counter, Sum, Grown) -> Sum + Grown.
+
+%% @doc What the counters' growth says; nothing where nothing was read.
+-spec figures(growth()) -> figures().
+figures(none) ->
+    #{};
+figures(Growth) ->
+    Shares = [{steal_pct, share(at([steal], Growth), at([total], Growth))},
+              {other_cpu_pct, share(others(Growth), at([total], Growth))}],
+    maps:merge(maps:without([busy, steal, total, own], Growth), present(Shares)).
 
 %% The kernel books processes and processors apart: the difference may be a few ticks below 0.
-others(Before, After) ->
-    case {cpu_grown(busy, Before, After), grown([own_ticks], Before, After)} of
-        {Busy, Own} when is_integer(Busy), is_integer(Own) -> max(0, Busy - Own);
-        _ -> absent
-    end.
+others(#{busy := Busy, own := Own}) -> max(0, Busy - Own);
+others(#{}) -> absent.
 
 share(Part, Total) when is_integer(Part), is_integer(Total), Total > 0 ->
     100.0 * min(Part, Total) / Total;
@@ -118,7 +141,7 @@ switched(Kind, #{switches := Before}, #{switches := After}) ->
 switched(_Kind, _Before, _After) ->
     absent.
 
-grown(Path, Before, After) ->
+difference(Path, Before, After) ->
     case {at(Path, Before), at(Path, After)} of
         {From, To} when is_integer(From), is_integer(To), To >= From -> To - From;
         _ -> absent

@@ -9,7 +9,7 @@
 -export([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4]).
 -export([recorder_new/1, recorder_snapshot/1, recorder_slice/1]).
 -export([dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1]).
--export([hiccup_start/0, hiccup_stop/1, kernels/0]).
+-export([hiccup_start/1, hiccup_stop/1, kernels/0]).
 -export([report_encode/1, report_write/2, os_now/0, info/0]).
 
 -export_type([recorder/0, dispatch/0, waker/0, hiccup/0, ns/0, snapshot/0, figures/0]).
@@ -18,7 +18,7 @@
 -nifs([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4,
        recorder_new/1, recorder_snapshot/1, recorder_slice/1,
        dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1,
-       hiccup_start/0, hiccup_stop/1, kernels/0, report_encode/1, report_write/2, os_now/0, info/0]).
+       hiccup_start/1, hiccup_stop/1, kernels/0, report_encode/1, report_write/2, os_now/0, info/0]).
 
 %% Dialyzer knows that `nif_error' stands for any value; behind a function it would not.
 -define(NOT_LOADED, erlang:nif_error({not_loaded, [{module, ?MODULE}]})).
@@ -113,11 +113,11 @@ dispatch_counts(_Dispatch) -> ?NOT_LOADED.
 
 %% @doc Starts a thread that sleeps in steps of 1 ms and records how late it wakes. It ends with its
 %% caller, with its last reference, and when it is stopped.
--spec hiccup_start() -> hiccup().
-hiccup_start() -> ?NOT_LOADED.
+-spec hiccup_start(recorder()) -> hiccup().
+hiccup_start(_Recorder) -> ?NOT_LOADED.
 
-%% @doc Ends the thread, waits for its end and gives what it recorded; again and again the same.
--spec hiccup_stop(hiccup()) -> snapshot().
+%% @doc Ends the thread and waits for its end: nothing more is recorded. May be called again.
+-spec hiccup_stop(hiccup()) -> ok.
 hiccup_stop(_Hiccup) -> ?NOT_LOADED.
 
 %% @doc Wall times of two pieces of fixed work, one in registers, one through 64 MiB of memory. Takes

@@ -1,18 +1,31 @@
 %% @doc The open loop: requests arrive at a fixed rate, whether or not the router keeps up. Gives
-%% the latency, from the intended start of each request: a router that stalls is charged for every
-%% request that should have been sent meanwhile.
+%% the latency, slice by slice, from the intended start of each request: a router that stalls is
+%% charged for every request that should have been sent meanwhile.
 %%
 %% A dispatcher ({@link router_bench_dispatcher}) hands each arrival to an idle worker. Only when as
-%% many requests are in flight as may be is an arrival skipped, and counted.
+%% many requests are in flight as may be is an arrival skipped, and counted. Dispatcher and workers
+%% stay from slice to slice, and sleep in between.
 -module(router_bench_open_loop).
 
--export([run/2]).
+-export([open/1, slice/2, close/1, run/2]).
 
--export_type([result/0]).
+-export_type([loop/0, slice/0, result/0]).
 
-%% `duration_ns' runs from the first intended start to the last answer. `dispatch_lag' is the
-%% dispatcher's own lateness while a worker was idle.
+-opaque loop() :: #{context := router_bench_side:context(),
+                    tally := router_bench_outcome:tally(),
+                    recorders := recorders(router_bench_nif:recorder()),
+                    dispatch := none | {router_bench_nif:dispatch(), pid()},
+                    slices := [slice()],               % the latest first
+                    counts := #{atom() => non_neg_integer()}}.
+-type recorders(Of) :: #{response_time := Of, service_time := Of, dispatch_lag := Of}.
+%% `duration_ns' runs from the first intended start to the last answer; percentiles are of the
+%% response time, and absent where no request succeeded.
+-type slice() :: #{ok := non_neg_integer(), duration_ns := router_bench_nif:ns(),
+                   p50_ns => router_bench_nif:ns(), p95_ns => router_bench_nif:ns(),
+                   p99_ns => router_bench_nif:ns()}.
+%% `dispatch_lag' is the dispatcher's own lateness while a worker was idle.
 -type result() :: #{duration_ns := router_bench_nif:ns(),
+                    slices := [slice()],
                     accounting := router_bench_outcome:accounting(),
                     reasons := [router_bench_outcome:reason()],
                     strays := non_neg_integer(),
@@ -20,31 +33,40 @@
                     service_time := router_bench_nif:snapshot(),
                     dispatch_lag := router_bench_nif:snapshot()}.
 
-%% Workers are started and build their first request before the first arrival is intended.
--define(LEAD_NS, 20000000).
+%% The dispatcher is awake, and in the first slice workers are made and have built their first
+%% requests, before the first arrival is intended.
+-define(LEAD_NS, 10000000).
 %% For the dispatcher to say that it has drained, or given up.
 -define(ANSWER_TIMEOUT_MS, 5000).
 
-%% @doc Runs the loop for a time at the plan's rate.
--spec run(router_bench_round:context(), DurationMs :: pos_integer()) ->
-          {ok, result()} | {error, term()}.
-run(#{plan := Plan} = Context, DurationMs) ->
-    #{max_in_flight := MaxInFlight, rate_per_second := Rate, arrivals := Spacing, seed := Seed,
-      drain_timeout_ms := DrainMs} = Plan,
-    Tally = router_bench_outcome:new(),
+%% @doc A loop that has not run yet. Belongs to the caller, as all its slices must.
+-spec open(router_bench_side:context()) -> loop().
+open(Context) ->
     Schedulers = erlang:system_info(schedulers),
-    #{response_time := Response, service_time := Service, dispatch_lag := Lag} = Recorders =
-        maps:from_list([{Quantity, router_bench_nif:recorder_new(Schedulers)}
-                        || Quantity <- [response_time, service_time, dispatch_lag]]),
+    #{context => Context, tally => router_bench_outcome:new(),
+      recorders => maps:from_list([{Quantity, router_bench_nif:recorder_new(Schedulers)}
+                                   || Quantity <- [response_time, service_time, dispatch_lag]]),
+      dispatch => none, slices => [], counts => #{}}.
+
+%% @doc Runs for a time at the plan's rate.
+-spec slice(loop(), DurationMs :: pos_integer()) -> {ok, slice(), loop()} | {error, term()}.
+slice(#{dispatch := none} = Loop, DurationMs) ->
+    #{context := #{plan := #{max_in_flight := MaxInFlight}} = Context, tally := Tally,
+      recorders := #{response_time := Response, service_time := Service, dispatch_lag := Lag}} = Loop,
     Dispatch = router_bench_nif:dispatch_new(MaxInFlight, Response, Service, Lag),
     Dispatcher = router_bench_dispatcher:start_link(Context, Dispatch, Tally, MaxInFlight),
-    StartNs = router_bench_nif:now() + ?LEAD_NS,
+    slice(Loop#{dispatch := {Dispatch, Dispatcher}}, DurationMs);
+slice(#{dispatch := {_, Dispatcher}, context := #{plan := Plan}, slices := Slices} = Loop,
+      DurationMs) ->
+    #{rate_per_second := Rate, arrivals := Spacing, seed := Seed, drain_timeout_ms := DrainMs} = Plan,
     Arrivals = max(1, Rate * DurationMs div 1000),
-    ok = router_bench_dispatcher:run(Dispatcher, {Spacing, Seed}, StartNs, {Rate, Arrivals}, DrainMs),
+    StartNs = router_bench_nif:now() + ?LEAD_NS,
+    ok = router_bench_dispatcher:run(Dispatcher, {Spacing, Seed + length(Slices)}, StartNs,
+                                     {Rate, Arrivals}, DrainMs),
     case await(Dispatcher, patience_ms(Plan, DurationMs)) of
-        {ok, EndNs, Stack} ->
-            result(EndNs - StartNs, Tally, Recorders, router_bench_nif:dispatch_counts(Dispatch),
-                   Stack);
+        {ok, Ended, EndNs} ->
+            {Slice, Next} = ended(Ended, max(1, EndNs - StartNs), Loop),
+            {ok, Slice, Next};
         {error, Reason} ->
             {error, Reason}
     end.
@@ -57,16 +79,11 @@ patience_ms(#{arrivals := poisson, drain_timeout_ms := DrainMs}, DurationMs) ->
     2 * DurationMs + DrainMs + ?ANSWER_TIMEOUT_MS.
 
 %% The caller traps exits and watches the router's processes with monitors by name; whoever dies
-%% first ends the phase. A worker that dies takes the dispatcher along.
+%% first ends the loop. A worker that dies takes the dispatcher along.
 await(Dispatcher, TimeoutMs) ->
     receive
         {Dispatcher, Ended, EndNs} ->
-            router_bench_dispatcher:stop(Dispatcher),
-            Stack = case Ended of
-                        finished -> [];
-                        {abandoned, At} -> At
-                    end,
-            {ok, EndNs, Stack};
+            {ok, Ended, EndNs};
         {'EXIT', Dispatcher, Reason} ->
             {error, {worker_died, Reason}};
         {'DOWN', _Monitor, process, {Name, _Node}, Reason} ->
@@ -77,18 +94,50 @@ await(Dispatcher, TimeoutMs) ->
             {error, {no_answer, dispatcher}}
     end.
 
-result(DurationNs, Tally, Recorders, Dispatched, Stack) ->
-    #{offered := Offered, skipped := Skipped, in_flight := Abandoned} = Dispatched,
+%% A dispatcher that gave up has killed its workers and ended; the next slice has another.
+ended(Ended, DurationNs, #{dispatch := {Dispatch, Dispatcher}, tally := Tally,
+                           recorders := #{response_time := Response}, slices := Slices,
+                           counts := Counts} = Loop) ->
+    #{in_flight := Abandoned} = Counted = router_bench_nif:dispatch_counts(Dispatch),
+    Next = case Ended of
+               finished ->
+                   Loop;
+               {abandoned, Stack} ->
+                   ok = router_bench_outcome:abandoned(Tally, {Abandoned, Stack}),
+                   ok = router_bench_dispatcher:stop(Dispatcher),
+                   Loop#{dispatch := none}
+           end,
+    #{count := Ok} = Figures = router_bench_nif:recorder_slice(Response),
+    Slice = (maps:with([p50_ns, p95_ns, p99_ns], Figures))#{ok => Ok, duration_ns => DurationNs},
+    Sum = maps:map(fun(Key, Count) -> Count + maps:get(Key, Counts, 0) end, Counted),
+    {Slice, Next#{slices := [Slice | Slices], counts := Sum}}.
+
+%% @doc Ends the dispatcher; what all slices together measured.
+-spec close(loop()) -> {ok, result()} | {error, term()}.
+close(#{dispatch := Dispatch, tally := Tally, recorders := Recorders, slices := Latest,
+        counts := Counts}) ->
+    _ = [router_bench_dispatcher:stop(Dispatcher) || {_, Dispatcher} <- [Dispatch]],
     Snapshots = maps:map(fun(_, Recorder) -> router_bench_nif:recorder_snapshot(Recorder) end,
                          Recorders),
     #{response_time := #{count := Ok}} = Snapshots,
-    ok = router_bench_outcome:abandoned(Tally, {Abandoned, Stack}),
-    Counts = Dispatched#{sent => Offered - Skipped},
-    case router_bench_outcome:accounting(Counts, Ok, Skipped, Abandoned) of
+    #{offered := Offered, skipped := Skipped, in_flight := Abandoned} = Counts,
+    case router_bench_outcome:accounting(Counts#{sent => Offered - Skipped}, Ok, Skipped,
+                                         Abandoned) of
         {ok, Accounting} ->
             #{strays := Strays} = router_bench_outcome:counts(Tally),
-            {ok, Snapshots#{duration_ns => max(1, DurationNs), accounting => Accounting,
+            Slices = lists:reverse(Latest),
+            {ok, Snapshots#{duration_ns => lists:sum([Ns || #{duration_ns := Ns} <- Slices]),
+                            slices => Slices, accounting => Accounting,
                             reasons => router_bench_outcome:reasons(Tally), strays => Strays}};
         {error, Reason} ->
             {error, Reason}
+    end.
+
+%% @doc A loop of one slice.
+-spec run(router_bench_side:context(), DurationMs :: pos_integer()) ->
+          {ok, result()} | {error, term()}.
+run(Context, DurationMs) ->
+    case slice(open(Context), DurationMs) of
+        {ok, _Slice, Loop} -> close(Loop);
+        {error, Reason} -> {error, Reason}
     end.

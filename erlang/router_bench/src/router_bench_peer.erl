@@ -1,11 +1,15 @@
-%% @doc Runs work in a fresh BEAM, and leaves none behind.
+%% @doc Fresh BEAMs for work, of which none is left behind.
 %%
 %% The peer talks over its standard input and output: it has no node name, so it opens no port on
 %% the network and needs no epmd. It halts when its input closes, so it does not outlive this VM
 %% either.
 -module(router_bench_peer).
 
--export([run/3, run/4]).
+-export([run/3, run/4, start/2, call/5, stop/1]).
+
+-export_type([peer/0]).
+
+-opaque peer() :: {pid(), OsPid :: string()}.
 
 %% A BEAM boots in well under a second; a loaded machine may take some.
 -define(BOOT_TIMEOUT_MS, 30000).
@@ -29,18 +33,34 @@ run(Module, Plan, DeadlineMs) ->
           DeadlineMs :: integer()) ->
           {ok, term()} | {error, Reason :: term()}.
 run(Module, Plan, Code, DeadlineMs) ->
-    case start(Code) of
-        {ok, Peer, OsPid} ->
-            try call(Peer, router_bench_frozen, check, [Code], DeadlineMs) of
-                ok -> call(Peer, Module, run, [Plan], DeadlineMs);
-                {error, Reason} -> {error, Reason}
-            after stop(Peer, OsPid)
+    case start(Code, DeadlineMs) of
+        {ok, Peer} ->
+            try call(Peer, Module, run, [Plan], DeadlineMs)
+            after stop(Peer)
+            end;
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+%% @doc Starts a peer with this VM's own code or with that of a frozen build, and makes sure that it
+%% has it. Linked to the caller.
+-spec start(router_bench_frozen:code(), DeadlineMs :: integer()) ->
+          {ok, peer()} | {error, Reason :: term()}.
+start(Code, DeadlineMs) ->
+    case boot(Code) of
+        {ok, Peer} ->
+            case call(Peer, router_bench_frozen, check, [Code], DeadlineMs) of
+                ok ->
+                    {ok, Peer};
+                {error, Reason} ->
+                    ok = stop(Peer),
+                    {error, Reason}
             end;
         {error, Reason} ->
             {error, {peer_not_started, Reason}}
     end.
 
-start(Code) ->
+boot(Code) ->
     Options = #{connection => standard_io,
                 exec => filename:join([code:root_dir(), "bin", "erl"]),
                 args => ["-boot", "no_dot_erlang", "-kernel", "logger_level", "warning"
@@ -49,18 +69,19 @@ start(Code) ->
                 env => [{"ERL_FLAGS", ""}, {"ERL_AFLAGS", ""}, {"ERL_ZFLAGS", ""}, {"ERL_LIBS", ""}],
                 wait_boot => ?BOOT_TIMEOUT_MS},
     try peer:start_link(Options) of
-        {ok, Peer} -> {ok, Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS)};
-        {ok, Peer, _Node} -> {ok, Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS)};
+        {ok, Peer} -> {ok, {Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS)}};
+        {ok, Peer, _Node} -> {ok, {Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS)}};
         {error, Reason} -> {error, Reason}
     catch
         _:Reason -> {error, Reason}
     end.
 
-%% Each directory is put in front of those before it, so the first one comes last.
 code_paths(Code) ->
     lists:append([["-pa", Dir] || Dir <- lists:reverse(router_bench_frozen:code_path(Code))]).
 
-call(Peer, Module, Function, Arguments, DeadlineMs) ->
+%% @doc Calls a function in a peer until a deadline of `erlang:monotonic_time(millisecond)'.
+-spec call(peer(), module(), atom(), [term()], DeadlineMs :: integer()) -> term().
+call({Peer, _OsPid}, Module, Function, Arguments, DeadlineMs) ->
     LeftMs = max(1, DeadlineMs - erlang:monotonic_time(millisecond)),
     try
         peer:call(Peer, Module, Function, Arguments, LeftMs)
@@ -71,7 +92,9 @@ call(Peer, Module, Function, Arguments, DeadlineMs) ->
         Class:Reason -> {error, {peer_died, Class, Reason}}
     end.
 
-stop(Peer, OsPid) ->
+%% @doc Ends a peer and sees it go.
+-spec stop(peer()) -> ok.
+stop({Peer, OsPid}) ->
     try peer:stop(Peer)
     catch _:_ -> ok % it is gone already, or it hangs: seen to below
     end,
@@ -80,7 +103,8 @@ stop(Peer, OsPid) ->
             ok;
         timeout ->
             _ = os:cmd("kill -KILL " ++ OsPid),
-            wait_for_exit(OsPid, ?EXIT_TIMEOUT_MS)
+            _ = wait_for_exit(OsPid, ?EXIT_TIMEOUT_MS),
+            ok
     end.
 
 wait_for_exit(OsPid, LeftMs) ->

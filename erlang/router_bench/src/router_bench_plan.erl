@@ -8,12 +8,15 @@
 -type plan() ::
     #{adapter := module(),
       adapter_options := map(),          % handed to the adapter's init/1
-      rounds := pos_integer(),           % each in a fresh BEAM; in a replay, pairs of them
+      instance := 1 | 2,                 % of those alive at once, which one; the run sets it
+      blocks := pos_integer(),           % each with a fresh BEAM of each side
       warmup_ms := pos_integer(),        % least closed-loop load before the measured phases; five
                                          % times that at most, until throughput is steady
-      throughput_ms := pos_integer(),    % length of the closed loop
-      latency_ms := pos_integer() | calibrate, % length of the open loop; `calibrate': as long as the
-                                         % samples of a p99 take
+      throughput_ms := pos_integer(),    % length of the closed loop, all slices of a block
+      latency_ms := pos_integer() | calibrate, % the same of the open loop; `calibrate': as long as
+                                         % the samples of a p99 take
+      slice_ms := pos_integer(),         % length of a slice; of the open loop, longer where a
+                                         % thousand arrivals take longer
       rate_per_second := pos_integer() | calibrate, % arrivals of the open loop; `calibrate':
                                          % router_bench_calibration chooses
       arrivals := constant | poisson,    % evenly spaced, or independent of each other
@@ -25,14 +28,14 @@
       drain_timeout_ms := pos_integer(), % patience for requests at the end of a phase
       sample_interval_ms := pos_integer(),
       timeout_ms := pos_integer(),       % for the whole run
-      seed := non_neg_integer(),         % of arrivals, keys, and the order within pairs
+      seed := non_neg_integer(),         % of arrivals, keys, and who comes first in a replay
       keys := router_bench_keys:distribution(),
       key_count := pos_integer(),        % keys that requests are drawn from
       control := boolean(),              % provoke an error and an activation first
       p99_limit_us := pos_integer(),     % what find_rate/1 keeps under
       fault := none | router_bench_fault:fault(), % in a replay only in the candidate
       replay := none | replay(),
-      looks := [pos_integer()],          % ascending: after so many rounds the command is asked
+      looks := [pos_integer()],          % ascending: after so many blocks the command is asked
       look_command := none | [string(), ...], % program and arguments; see router_bench_run
       report_file := none | file:filename_all(), % kept up to date while the run goes on
       quiet := boolean()}.               % no progress and no table on the console
@@ -51,10 +54,12 @@
 -spec defaults() -> #{atom() => term()}.
 defaults() ->
     #{adapter_options => #{},
-      rounds => 10,
+      blocks => 10,
       warmup_ms => 1000,
       throughput_ms => 2000,
       latency_ms => calibrate,
+      slice_ms => 250,
+      instance => 1,
       rate_per_second => calibrate,
       arrivals => constant,
       concurrency => calibrate,
@@ -75,10 +80,10 @@ defaults() ->
       report_file => none,
       quiet => false}.
 
-%% @doc What a smoke run has different: as few rounds as give a median.
+%% @doc What a smoke run has different: as few blocks as tell a change from noise.
 -spec smoke() -> #{atom() => term()}.
 smoke() ->
-    #{rounds => 3}.
+    #{blocks => 6}.
 
 %% @doc Makes a plan of options.
 -spec new(options()) -> {ok, plan()} | {error, reason()}.
@@ -149,10 +154,10 @@ checked_fault(Text) ->
     end.
 
 checked_looks(Looks) ->
-    IsRounds = fun(Look) -> is_integer(Look) andalso Look >= 1 end,
-    case is_list(Looks) andalso lists:all(IsRounds, Looks) andalso lists:usort(Looks) =:= Looks of
+    IsBlocks = fun(Look) -> is_integer(Look) andalso Look >= 1 end,
+    case is_list(Looks) andalso lists:all(IsBlocks, Looks) andalso lists:usort(Looks) =:= Looks of
         true -> {ok, Looks};
-        false -> {error, "a list of numbers of rounds, ascending"}
+        false -> {error, "a list of numbers of blocks, ascending"}
     end.
 
 checked_replay(none) ->
@@ -179,10 +184,10 @@ check_looks(#{look_command := none}) ->
     {error, {bad_option, look_command, none, "a command for the looks"}};
 check_looks(#{report_file := none}) ->
     {error, {bad_option, report_file, none, "a file, because the command of the looks reads it"}};
-check_looks(#{looks := Looks, rounds := Rounds, replay := Replay} = Plan) ->
-    case lists:last(Looks) =< Rounds of
+check_looks(#{looks := Looks, blocks := Blocks, replay := Replay} = Plan) ->
+    case lists:last(Looks) =< Blocks of
         true -> check_replay(Replay, Plan);
-        false -> {error, {bad_option, looks, Looks, "no look after more rounds than there are"}}
+        false -> {error, {bad_option, looks, Looks, "no look after more blocks than there are"}}
     end.
 
 check_replay(none, Plan) ->
@@ -197,10 +202,12 @@ check_replay(#{lib_dir := LibDir} = Replay, #{adapter := Adapter} = Plan) ->
 
 domain(adapter) -> module;
 domain(adapter_options) -> map;
-domain(rounds) -> {1, 1000};
+domain(blocks) -> {1, 1000};
 domain(warmup_ms) -> {10, 600000};
 domain(throughput_ms) -> {10, 600000};
 domain(latency_ms) -> {10, 600000};
+domain(slice_ms) -> {10, 600000};
+domain(instance) -> {1, 2};
 domain(rate_per_second) -> {1, 1000000};
 domain(concurrency) -> {1, 10000};
 domain(max_in_flight) -> {1, 100000};
@@ -246,15 +253,15 @@ can_plant(_Adapter, none) ->
 can_plant(Adapter, {Name, _}) ->
     erlang:function_exported(Adapter, faults, 0) andalso lists:member(Name, Adapter:faults()).
 
-%% @doc What the adapter's `init/1' is given: its own options, the keys, and the fault if there is
-%% one.
+%% @doc What the adapter's `init/1' is given: its own options, which instance it is, the keys, and
+%% the fault if there is one.
 -spec adapter_options(plan()) -> router_bench_adapter:options().
-adapter_options(#{adapter_options := Options, keys := Distribution, key_count := Count, seed := Seed,
-                  fault := Fault}) ->
-    Keys = router_bench_keys:new(Distribution, Count, Seed),
+adapter_options(#{adapter_options := Given, keys := Distribution, key_count := Count, seed := Seed,
+                  fault := Fault, instance := Instance}) ->
+    Options = Given#{keys => router_bench_keys:new(Distribution, Count, Seed), instance => Instance},
     case Fault of
-        none -> Options#{keys => Keys};
-        _ -> Options#{keys => Keys, fault => Fault}
+        none -> Options;
+        _ -> Options#{fault => Fault}
     end.
 
 %% @doc A reason in words.

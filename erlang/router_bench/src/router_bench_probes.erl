@@ -1,4 +1,4 @@
-%% @doc What is read inside the VM while a round is measured: a table of probes.
+%% @doc What is read inside the VM while a block is measured: a table of probes.
 %%
 %% A probe is one call; it answers one value for each of its series, or `absent' for one that
 %% cannot be read here. The table says what a call costs by its class, and the class says how often

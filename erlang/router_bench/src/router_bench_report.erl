@@ -1,4 +1,4 @@
-%% @doc Turns what the rounds measured into a report. Pure.
+%% @doc Turns what one side of the blocks measured into a report. Pure.
 %%
 %% The shape is that of `cp1_format'; the native library checks it when it encodes. A figure that
 %% was not measured is left out.
@@ -6,7 +6,7 @@
 
 -export([new/1]).
 
--export_type([report/0, facts/0, ending/0, pairing/0]).
+-export_type([report/0, facts/0, ending/0, measured/0, pairing/0]).
 
 -type report() :: #{atom() => term()}.
 -type ending() :: unfinished | complete | {failed, Reason :: term()}.
@@ -14,46 +14,51 @@
                    plan := router_bench_plan:plan(),
                    controls := router_bench_control:result(),
                    calibration_rps => float(), % where the rate was derived from it
-                   rounds := [router_bench_round:result()], % in order
-                   pairing => pairing(),                    % of a side of a replay
+                   blocks := [measured()],      % in order
+                   pairing => pairing(),        % of a side of a replay
                    ending := ending(), duration_ms := non_neg_integer()}.
 
-%% One place in `went_first' for each round: whether it came before its partner.
+%% One side of a block, and where it came in it.
+-type measured() :: #{result := router_bench_side:result(), booted_first := boolean(),
+                      went_first := #{closed | open => [boolean()]}}.
+%% One place in `booted_first' for each block: whether this side's BEAM was started first.
 -type pairing() :: #{role := frozen | candidate, seed := non_neg_integer(),
-                     went_first := [boolean()]}.
+                     booted_first := [boolean()], alive_together := boolean()}.
 
 %% At least 200 samples above a gated percentile: 20,000 for p99, which is enough for p95 too.
 -define(SAMPLES_MIN, 20000).
 %% Beyond this share of a gated percentile, the dispatcher's own lateness is most of what is seen.
--define(GENERATOR_SHARE_MAX, 0.5).
-%% Kinds of failures that a round lists.
+-define(GENERATOR_SHARE_MAX, (2 / 3)).
+%% Kinds of failures that a block lists.
 -define(REASONS_MAX, 10).
 -define(COUNTS, [errors_total, backpressure_active_total]).
 
 %% @doc The report of a run, as far as it came.
 -spec new(facts()) -> report().
 new(#{timestamp := Timestamp, git := Git, controls := Controls,
-      rounds := Results} = Facts) ->
+      blocks := Measured} = Facts) ->
+    Results = [Result || #{result := Result} <- Measured],
     Numbered = lists:zip(lists:seq(1, length(Results)), Results),
-    Rounds = [round_of(N, Result) || {N, Result} <- Numbered],
+    Blocks = [block_of(N, Of, is_map_key(pairing, Facts))
+              || {N, Of} <- lists:zip(lists:seq(1, length(Measured)), Measured)],
     Base = (maps:with([pairing], Facts))#{
-             schema => #{name => cp1_report, version => 2},
+             schema => #{name => cp1_report, version => 3},
              timestamp => Timestamp,
              git => Git,
              env => env(Results),
-             metrics => headline(Rounds),
-             run => run(Facts, Rounds),
+             metrics => headline(Blocks),
+             run => run(Facts, Blocks),
              controls => Controls,
-             rounds => Rounds,
+             blocks => Blocks,
              histograms => lists:append([histograms(N, Result) || {N, Result} <- Numbered]),
              series => lists:append([series(N, Result) || {N, Result} <- Numbered])},
     With = maps:merge(Base, load(Facts)),
     case Results of
         [] -> With;
         [#{clock := Clock} | _] ->
-            With#{accounting => accounting(Rounds),
+            With#{accounting => accounting(Blocks),
                   diagnostics => #{clock => maps:map(fun rounded_float/2, Clock),
-                                   spread_pct => spread(Rounds)}}
+                                   spread_pct => spread(Blocks)}}
     end.
 
 env([]) -> #{};
@@ -64,7 +69,7 @@ load(#{plan := #{rate_per_second := Rate, concurrency := Workers}})
   when Rate =:= calibrate; Workers =:= calibrate ->
     #{};
 load(#{plan := #{adapter := Adapter, arrivals := Arrivals} = Plan} = Facts) ->
-    Keys = [rounds, warmup_ms, throughput_ms, latency_ms, rate_per_second, concurrency,
+    Keys = [blocks, warmup_ms, throughput_ms, latency_ms, slice_ms, rate_per_second, concurrency,
             max_in_flight, drain_timeout_ms, sample_interval_ms, timeout_ms, seed],
     Load = (maps:with(Keys, router_bench_calibration:settled(Plan)))#{adapter => Adapter, arrivals => Arrivals, keys => keys(Plan)},
     case Facts of
@@ -77,12 +82,12 @@ keys(#{keys := uniform, key_count := Count}) ->
 keys(#{keys := {zipf, Exponent}, key_count := Count}) ->
     #{distribution => zipf, count => Count, exponent => Exponent}.
 
-run(#{plan := #{fault := Fault}, ending := Ending, duration_ms := DurationMs}, Rounds) ->
+run(#{plan := #{fault := Fault}, ending := Ending, duration_ms := DurationMs}, Blocks) ->
     Status = case Ending of
                  unfinished -> #{status => unfinished};
                  {failed, Reason} ->
                      #{status => failed, reason => router_bench_failure:sentence(Reason)};
-                 complete -> complete(Rounds)
+                 complete -> complete(Blocks)
              end,
     Planted = case Fault of
                   none -> #{};
@@ -90,21 +95,21 @@ run(#{plan := #{fault := Fault}, ending := Ending, duration_ms := DurationMs}, R
               end,
     maps:merge(Status#{duration_ms => DurationMs}, Planted).
 
-complete(Rounds) ->
-    case [Count || #{latency := #{response_time := #{count := Count}}} <- Rounds,
+complete(Blocks) ->
+    case [Count || #{latency := #{response_time := #{count := Count}}} <- Blocks,
                    Count < ?SAMPLES_MIN] of
         [] ->
-            generator(Rounds);
+            generator(Blocks);
         [Count | _] ->
-            Text = io_lib:format("~b successful requests in a latency phase; a p99 takes ~b",
+            Text = io_lib:format("~b successful requests in the open loop of a block; a p99 takes ~b",
                                  [Count, ?SAMPLES_MIN]),
             #{status => insufficient_samples, reason => unicode:characters_to_binary(Text)}
     end.
 
-%% The dispatcher's lateness limits what the rounds can show if it is more than half of a gated
-%% percentile. Said of the run if that is so in most rounds, since its figure is their median.
-generator(Rounds) ->
-    Shares = [{median([share(Key, Round) || Round <- Rounds]), Name}
+%% The dispatcher's lateness limits what the blocks can show if it is more than two thirds of a gated
+%% percentile. Said of the run if that is so in most blocks, since its figure is their median.
+generator(Blocks) ->
+    Shares = [{median([share(Key, Block) || Block <- Blocks]), Name}
               || {Key, Name} <- [{p95_ns, "p95"}, {p99_ns, "p99"}]],
     case lists:max(Shares) of
         {Share, Name} when Share > ?GENERATOR_SHARE_MAX ->
@@ -121,21 +126,27 @@ share(Key, #{latency := #{dispatch_lag := Lag, response_time := Response}}) ->
         _ -> 0
     end.
 
-%% One round
+%% One block
 
-round_of(N, #{throughput := Throughput, latency := Latency, warmup := Warmup,
-              evidence := Evidence} = Result) ->
+block_of(N, #{result := Result, went_first := WentFirst}, IsPaired) ->
+    #{throughput := Throughput, latency := Latency, warmup := Warmup, evidence := Evidence,
+      idle := Idle} = Result,
     Memory = memory(Result),
     Errors = errors(Result),
     Backpressure = router_counted(backpressure_active_total, Result),
     Reasons = reasons([Throughput, Latency]),
-    (maps:from_list([{reasons, Reasons} || Reasons =/= []]))#{
-      round => N,
+    Sometimes = [{reasons, Reasons} || Reasons =/= []]
+        ++ [{idle_cpu_pct, rounded(100 * CpuMs / WallMs)}
+            || IsPaired, #{cpu_ms := CpuMs, wall_ms := WallMs} <- [Idle], WallMs > 0],
+    Order = fun(Loop) -> [{went_first, maps:get(Loop, WentFirst)} || IsPaired] end,
+    (maps:from_list(Sometimes))#{
+      block => N,
       metrics => metrics(Throughput, Latency, Memory, Errors, Backpressure),
       accounting => #{throughput => maps:get(accounting, Throughput),
                       latency => maps:get(accounting, Latency)},
-      throughput => figures([service_time], Throughput),
-      latency => figures([response_time, service_time, dispatch_lag], Latency),
+      throughput => figures([service_time], [ok, duration_ns], Order(closed), Throughput),
+      latency => figures([response_time, service_time, dispatch_lag], [ok, p50_ns, p95_ns, p99_ns],
+                         Order(open), Latency),
       memory => Memory,
       errors => Errors,
       backpressure => Backpressure,
@@ -155,18 +166,29 @@ reasons(Phases) ->
     Ranked = lists:sort([{-Count, Reason} || #{count := Count} = Reason <- maps:values(Merged)]),
     [Reason || {_, Reason} <- lists:sublist(Ranked, ?REASONS_MAX)].
 
-figures(Quantities, #{duration_ns := DurationNs} = Phase) ->
+figures(Quantities, Columns, Order, #{duration_ns := DurationNs, slices := Slices} = Phase) ->
     Percentiles = maps:map(fun(_, Snapshot) -> maps:remove(encoded, Snapshot) end,
                            maps:with(Quantities, Phase)),
-    Percentiles#{duration_ns => DurationNs}.
+    Percentiles#{duration_ns => DurationNs,
+                 slices => maps:from_list(Order ++ [{Column, Values} || Column <- Columns,
+                                                                        {ok, Values} <- [column(Column, Slices)]])}.
 
-metrics(#{duration_ns := DurationNs, accounting := #{ok := Ok}}, #{response_time := Response},
-        #{peak_bytes := PeakBytes}, Errors, Backpressure) ->
+%% A figure of all slices, if each has it.
+column(Key, Slices) ->
+    Values = [Value || #{Key := Value} <- Slices],
+    case length(Values) =:= length(Slices) of
+        true -> {ok, Values};
+        false -> absent
+    end.
+
+%% Of a rate and a time the median over slices.
+metrics(#{slices := Closed}, #{slices := Open}, #{peak_bytes := PeakBytes}, Errors, Backpressure) ->
+    Rates = [Ok * 1.0e9 / Ns || #{ok := Ok, duration_ns := Ns} <- Closed],
     maps:from_list(
-      [{rps, rounded(Ok * 1.0e9 / DurationNs)} || Ok > 0]
-      ++ [{Metric, Ns / 1.0e6} || {Metric, Key} <- [{latency_p95_ms, p95_ns},
-                                                    {latency_p99_ms, p99_ns}],
-                                  {ok, Ns} <- [maps:find(Key, Response)], Ns > 0]
+      [{rps, rounded(Rps)} || Rps <- [median(Rates)], Rps > 0]
+      ++ [{Metric, rounded(Ns / 1.0e6)}
+          || {Metric, Key} <- [{latency_p95_ms, p95_ns}, {latency_p99_ms, p99_ns}],
+             {ok, Values} <- [column(Key, Open)], Ns <- [median(Values)], Ns > 0]
       ++ [{mem_mb_total_erlang, rounded(PeakBytes / 1048576)}]
       ++ [{errors_total, max(Driver, Router)} || #{driver := Driver, router := Router} <- [Errors]]
       ++ [{backpressure_active_total, Router} || #{router := Router} <- [Backpressure]]).
@@ -192,23 +214,19 @@ router_counted(Key, #{counters_start := Start, counters_end := End}) ->
         _ -> #{}
     end.
 
-histograms(N, #{throughput := Throughput, latency := Latency}) ->
-    [#{round => N, phase => Phase, quantity => Quantity, unit => ns,
-       encoding => 'hdrhistogram-v2-deflate-base64', data => Data}
-     || {Phase, Quantity, Measured} <- [{throughput, service_time, Throughput},
-                                        {latency, response_time, Latency},
-                                        {latency, service_time, Latency},
-                                        {latency, dispatch_lag, Latency}],
-        #{encoded := Data} <- [maps:get(Quantity, Measured)]].
+%% What is gated. Of what it is made of, the block's percentiles suffice: a report is stored.
+histograms(N, #{latency := #{response_time := #{encoded := Data}}}) ->
+    [#{block => N, phase => latency, quantity => response_time, unit => ns,
+       encoding => 'hdrhistogram-v2-deflate-base64', data => Data}].
 
 series(N, #{samples := Samples}) ->
-    [Series#{round => N} || Series <- router_bench_vm:series(Samples)].
+    [Series#{block => N} || Series <- router_bench_vm:series(Samples)].
 
-%% All rounds
+%% All blocks
 
-%% The median over rounds of a figure, the sum of a count; only where every round has it.
-headline(Rounds) ->
-    maps:from_list([{Metric, summary(Metric, Values)} || {Metric, Values} <- by_metric(Rounds)]).
+%% The median over blocks of a figure, the sum of a count; only where every block has it.
+headline(Blocks) ->
+    maps:from_list([{Metric, summary(Metric, Values)} || {Metric, Values} <- by_metric(Blocks)]).
 
 summary(Metric, Values) ->
     case lists:member(Metric, ?COUNTS) of
@@ -218,11 +236,11 @@ summary(Metric, Values) ->
 
 by_metric([]) ->
     [];
-by_metric([#{metrics := First} | _] = Rounds) ->
+by_metric([#{metrics := First} | _] = Blocks) ->
     [{Metric, Values}
      || Metric <- maps:keys(First),
-        Values <- [[Value || #{metrics := #{Metric := Value}} <- Rounds]],
-        length(Values) =:= length(Rounds)].
+        Values <- [[Value || #{metrics := #{Metric := Value}} <- Blocks]],
+        length(Values) =:= length(Blocks)].
 
 median(Values) ->
     Sorted = lists:sort(Values),
@@ -232,18 +250,18 @@ median(Values) ->
         0 -> (lists:nth(Middle, Sorted) + lists:nth(Middle + 1, Sorted)) / 2
     end.
 
-accounting(Rounds) ->
+accounting(Blocks) ->
     Sum = fun(Phase) ->
                   lists:foldl(fun(#{accounting := #{Phase := Outcomes}}, Total) ->
                                       maps:map(fun(K, V) -> V + maps:get(K, Total, 0) end, Outcomes)
-                              end, #{}, Rounds)
+                              end, #{}, Blocks)
           end,
     #{throughput => Sum(throughput), latency => Sum(latency)}.
 
 %% Standard deviation (n - 1) in percent of the mean.
-spread(Rounds) ->
+spread(Blocks) ->
     maps:from_list([{Metric, rounded(100 * deviation(Values) / mean(Values))}
-                    || {Metric, Values} <- by_metric(Rounds), length(Values) > 1,
+                    || {Metric, Values} <- by_metric(Blocks), length(Values) > 1,
                        not lists:member(Metric, ?COUNTS)]).
 
 mean(Values) ->

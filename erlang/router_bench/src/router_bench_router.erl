@@ -33,7 +33,7 @@ watch(Pid, Monitor, LimitMs, Callback) ->
             erlang:demonitor(Monitor, [flush]),
             Result;
         {'DOWN', Monitor, process, Pid, Reason} ->
-            {error, {round_died, Reason}}
+            {error, {block_died, Reason}}
     after TimeoutMs ->
             exit(Pid, kill),
             receive {'DOWN', Monitor, process, Pid, _} -> ok end,

@@ -1,17 +1,19 @@
-%% @doc A run: controls, then rounds, each in a fresh BEAM, with the report on disk all the while.
+%% @doc A run: controls, then blocks, each in fresh BEAMs, with the report on disk all the while.
 %%
-%% A run has one side, the candidate, or in a replay two: round N of the frozen build and round N of
-%% the candidate are a pair, measured one after the other, in an order that the plan's seed decides
-%% ({@link router_bench_pairs}). Each side has a report of its own. A planted fault is the
+%% A run has one side, the candidate, or in a replay two: block N of the frozen build and block N of
+%% the candidate are measured in turn, slice by slice, in orders that the plan's seed decides
+%% ({@link router_bench_block}). Each side has a report of its own. A planted fault is the
 %% candidate's alone. A side that fails ends the run, and both reports say so.
 %%
 %% <b>Looks.</b> A report on disk is `unfinished' until the run has ended, so nobody can take what
-%% is left of a killed run for a whole one. After as many rounds as the plan's `looks' say, copies
+%% is left of a killed run for a whole one. After each block of a plan with `looks', copies
 %% that end there, complete, are put beside the reports, under their names with `.look' appended;
 %% the plan's `look_command' is run with `--candidate FILE' and, in a replay, `--replay FILE' added
-%% to its arguments; and the copies are removed. Exit status 75 (EX_TEMPFAIL): undecided, on to the
-%% next look. Any other: the run ends, complete with the rounds so far. A command that cannot be
-%% started or does not end fails the run. No look is taken after the last round, which is judged by
+%% to its arguments, and what it prints is shown; and the copies are removed. After as many blocks
+%% as `looks' say, exit status 75 (EX_TEMPFAIL) means undecided, on to the next look, and any other
+%% that the run ends, complete with the blocks so far. After other blocks `--so-far' is added too,
+%% and the status is of no consequence. A command that cannot be
+%% started or does not end fails the run. No look is taken after the last block, which is judged by
 %% whoever started the run, and the run ends at a look if the time left is too short for the next.
 -module(router_bench_run).
 
@@ -19,8 +21,8 @@
 
 %% A verdict takes about a second.
 -define(LOOK_TIMEOUT_MS, 60000).
-%% What rounds may take longer than the longest so far, when the time to the next look is judged.
--define(ROUND_RESERVE, 1.25).
+%% What blocks may take longer than the longest so far, when the time to the next look is judged.
+-define(BLOCK_RESERVE, 1.25).
 
 %% What a BEAM takes to start and to end, about.
 -define(BOOT_MS, 1000).
@@ -29,9 +31,9 @@
 -type side() :: #{role := role(), plan := router_bench_plan:plan(),
                   code := router_bench_frozen:code(), git := router_bench_env:git(),
                   controls := router_bench_control:result(),
-                  rounds := [router_bench_round:result()]}.
+                  blocks := [router_bench_report:measured()]}.
 -type state() :: #{plan := router_bench_plan:plan(), sides := [side(), ...],
-                   frozen_first := [boolean()], timestamp := binary(), start_ms := integer(),
+                   timestamp := binary(), start_ms := integer(),
                    deadline_ms := integer(), done := non_neg_integer(),
                    longest_ms := non_neg_integer(), calibration_rps => float(), ending := router_bench_report:ending()}.
 -type result() :: {ok, router_bench_report:report()}
@@ -40,10 +42,9 @@
 
 %% @doc Runs a plan; the report is the candidate's.
 -spec run(router_bench_plan:plan()) -> result().
-run(#{seed := Seed, rounds := Rounds, timeout_ms := TimeoutMs} = Plan) ->
+run(#{timeout_ms := TimeoutMs} = Plan) ->
     StartMs = now_ms(),
     State = #{plan => Plan, sides => sides(Plan),
-              frozen_first => router_bench_pairs:frozen_first(Seed, Rounds),
               timestamp => timestamp(), start_ms => StartMs, deadline_ms => StartMs + TimeoutMs,
               done => 0, longest_ms => 0, ending => unfinished},
     case save(State) of
@@ -61,7 +62,7 @@ look_file(File) -> File ++ ".look".
 
 -spec sides(router_bench_plan:plan()) -> [side(), ...].
 sides(#{adapter := Adapter, replay := Replay} = Plan) ->
-    Side = #{controls => #{}, rounds => []},
+    Side = #{controls => #{}, blocks => []},
     Candidate = Side#{role => candidate, plan => Plan, code => own,
                       git => router_bench_env:git(filename:dirname(code:which(Adapter)))},
     case Replay of
@@ -73,21 +74,23 @@ sides(#{adapter := Adapter, replay := Replay} = Plan) ->
              Candidate]
     end.
 
-%% Controls and rounds
+%% Controls and blocks
 
 -spec controls(state()) -> result().
 controls(#{plan := #{control := false}} = State) ->
     calibrate(State);
 controls(#{sides := Sides} = State) ->
-    case each_side(controlled, fun control/2, [Role || #{role := Role} <- Sides], State) of
-        {ok, Next} -> calibrate(Next);
-        {error, Reason} -> finish(State#{ending := {failed, Reason}})
-    end.
+    controls(Sides, [], State).
 
-control(#{plan := Plan, code := Code} = Side, DeadlineMs) ->
+controls([], Controlled, State) ->
+    calibrate(State#{sides := lists:reverse(Controlled)});
+controls([#{role := Role, plan := Plan, code := Code} = Side | Rest], Controlled,
+         #{deadline_ms := DeadlineMs} = State) ->
     case router_bench_peer:run(router_bench_control, Plan, Code, DeadlineMs) of
-        {ok, Controls} -> {ok, Side#{controls := Controls}};
-        {error, Reason} -> {error, Reason}
+        {ok, Controls} ->
+            controls(Rest, [Side#{controls := Controls} | Controlled], State);
+        {error, Reason} ->
+            finish(State#{ending := {failed, failure(control, Role, Reason, State)}})
     end.
 
 %% A rate left open is chosen once for both sides, and by the frozen one where there is one.
@@ -120,27 +123,31 @@ planned(Change, #{plan := Plan, sides := Sides} = State) ->
 settle(#{plan := #{latency_ms := calibrate, rate_per_second := Rate}} = State) ->
     #{plan := #{latency_ms := LatencyMs} = Plan, sides := Sides} = Settled =
         planned(fun router_bench_calibration:settled/1, State),
-    #{rounds := Rounds, looks := Looks, warmup_ms := WarmupMs, throughput_ms := ThroughputMs} = Plan,
-    RunMs = hd(Looks ++ [Rounds]) * length(Sides)
+    #{blocks := Blocks, looks := Looks, warmup_ms := WarmupMs, throughput_ms := ThroughputMs} = Plan,
+    RunMs = hd(Looks ++ [Blocks]) * length(Sides)
         * (?BOOT_MS + 3 * WarmupMs div 2 + ThroughputMs + LatencyMs),
     case left_ms(State) of
         LeftMs when RunMs > LeftMs ->
             finish(Settled#{ending := {failed, {latency_too_long, Rate, LatencyMs, RunMs, LeftMs}}});
         _ ->
-            rounds(Settled)
+            blocks(Settled)
     end;
 settle(State) ->
-    rounds(State).
+    blocks(State).
 
--spec rounds(state()) -> result().
-rounds(#{done := Done, plan := #{rounds := Done}} = State) ->
+-spec blocks(state()) -> result().
+blocks(#{done := Done, plan := #{blocks := Done}} = State) ->
     finish(State#{ending := complete});
-rounds(#{done := Done, frozen_first := FrozenFirst, longest_ms := LongestMs} = State) ->
+blocks(#{done := Done, sides := Sides, deadline_ms := DeadlineMs,
+         longest_ms := LongestMs} = State) ->
     N = Done + 1,
     StartMs = now_ms(),
-    case each_side({round, N}, fun round_of/2, order(lists:nth(N, FrozenFirst), State), State) of
-        {ok, Measured} ->
-            Next = Measured#{done := N, longest_ms := max(LongestMs, now_ms() - StartMs)},
+    case router_bench_block:run(Sides, N, DeadlineMs) of
+        {ok, Results} ->
+            Measured = [Side#{blocks := Before ++ [maps:get(Role, Results)]}
+                        || #{role := Role, blocks := Before} = Side <- Sides],
+            Next = State#{sides := Measured, done := N,
+                          longest_ms := max(LongestMs, now_ms() - StartMs)},
             case save(Next) of
                 {ok, Reports} ->
                     progress(Next, Reports),
@@ -148,58 +155,40 @@ rounds(#{done := Done, frozen_first := FrozenFirst, longest_ms := LongestMs} = S
                 {error, Message} ->
                     {error, {not_written, Message}}
             end;
-        {error, Reason} ->
-            finish(State#{ending := {failed, Reason}})
+        {error, Role, Reason} ->
+            finish(State#{ending := {failed, failure({block, N}, Role, Reason, State)}})
     end.
 
-round_of(#{plan := Plan, code := Code, rounds := Rounds} = Side, DeadlineMs) ->
-    case router_bench_peer:run(router_bench_round, Plan, Code, DeadlineMs) of
-        {ok, Result} -> {ok, Side#{rounds := Rounds ++ [Result]}};
-        {error, Reason} -> {error, Reason}
-    end.
-
--spec order(FrozenFirst :: boolean(), state()) -> [role()].
-order(_, #{sides := [#{role := candidate}]}) -> [candidate];
-order(true, _State) -> [frozen, candidate];
-order(false, _State) -> [candidate, frozen].
-
-%% Does something for each side in some order; the first error ends it and says which side it was.
-each_side(_What, _Do, [], State) ->
-    {ok, State};
-each_side(What, Do, [Role | Rest], #{sides := Sides, deadline_ms := DeadlineMs} = State) ->
-    [Side] = [S || #{role := R} = S <- Sides, R =:= Role],
-    case Do(Side, DeadlineMs) of
-        {ok, Done} ->
-            Updated = [case R of Role -> Done; _ -> S end || #{role := R} = S <- Sides],
-            each_side(What, Do, Rest, State#{sides := Updated});
-        {error, Reason} ->
-            {error, failure(What, Role, Reason, State)}
-    end.
-
+%% With the side, where there are two.
 failure(What, _Role, Reason, #{sides := [_]}) -> of_what(What, [Reason]);
 failure(What, Role, Reason, _State) -> of_what(What, [Role, Reason]).
 
-of_what(controlled, More) -> list_to_tuple([control | More]);
-of_what({round, N}, More) -> list_to_tuple([round, N | More]).
+of_what(control, More) -> list_to_tuple([control | More]);
+of_what({block, N}, More) -> list_to_tuple([block, N | More]).
 
 %% Looks
 
-look(#{done := Done, plan := #{looks := Looks, rounds := Rounds}} = State) ->
-    case Done < Rounds andalso lists:member(Done, Looks) of
-        true -> taken(State);
-        false -> rounds(State)
+look(#{done := Done, plan := #{looks := Looks, blocks := Blocks}} = State) ->
+    case Done < Blocks andalso Looks =/= [] of
+        true -> taken(lists:member(Done, Looks), State);
+        false -> blocks(State)
     end.
 
-taken(#{plan := #{look_command := Command, quiet := Quiet}, sides := Sides} = State) ->
+%% A planned look decides; one between two of them only shows where the run stands.
+taken(IsPlanned, #{plan := #{look_command := Command, quiet := Quiet}, sides := Sides} = State) ->
     Files = [{Role, look_file(File)} || #{role := Role, plan := #{report_file := File}} <- Sides],
     LeftMs = left_ms(State),
     TimeoutMs = min(?LOOK_TIMEOUT_MS, LeftMs),
     try write_look(State) of
         ok when LeftMs > 0 ->
-            case router_bench_look:run(Command, look_arguments(Files), TimeoutMs) of
+            Arguments = ["--so-far" || not IsPlanned] ++ look_arguments(Files),
+            case router_bench_look:run(Command, Arguments, TimeoutMs) of
                 {ok, Answer, Output} ->
                     print(Quiet, Output),
-                    answered(Answer, State);
+                    case IsPlanned of
+                        true -> answered(Answer, State);
+                        false -> blocks(State)
+                    end;
                 {error, Reason} ->
                     finish(State#{ending := {failed, {look, maps:get(done, State), Reason}}})
             end;
@@ -225,25 +214,25 @@ write_look(State) ->
     end.
 
 answered(stop, State) ->
-    say(State, "the look decides: no more rounds~n", []),
+    say(State, "the look decides: no more blocks~n", []),
     finish(ended_here(State));
-answered(go_on, #{done := Done, plan := #{looks := Looks, rounds := Rounds},
+answered(go_on, #{done := Done, plan := #{looks := Looks, blocks := Blocks},
                   longest_ms := LongestMs} = State) ->
-    Next = hd([Look || Look <- Looks ++ [Rounds], Look > Done]),
-    NeededMs = round((Next - Done) * LongestMs * ?ROUND_RESERVE),
+    Next = hd([Look || Look <- Looks ++ [Blocks], Look > Done]),
+    NeededMs = round((Next - Done) * LongestMs * ?BLOCK_RESERVE),
     case left_ms(State) > NeededMs of
         true ->
-            rounds(State);
+            blocks(State);
         false ->
             say(State, "undecided, and too little time for another look: ~s left, ~s needed~n",
                 [duration(left_ms(State)), duration(NeededMs)]),
             finish(ended_here(State))
     end.
 
-%% The run as if it had been planned to end with the rounds so far.
+%% The run as if it had been planned to end with the blocks so far.
 ended_here(#{done := Done, sides := Sides, plan := Plan} = State) ->
-    State#{plan := Plan#{rounds := Done}, ending := complete,
-           sides := [Side#{plan := Of#{rounds := Done}} || #{plan := Of} = Side <- Sides]}.
+    State#{plan := Plan#{blocks := Done}, ending := complete,
+           sides := [Side#{plan := Of#{blocks := Done}} || #{plan := Of} = Side <- Sides]}.
 
 %% Reports
 
@@ -277,56 +266,51 @@ save([#{role := Role, plan := #{report_file := File}} = Side | Rest], State, Rep
         {error, Message} -> {error, Message}
     end.
 
-facts(#{rounds := Rounds} = Side, #{start_ms := StartMs} = State) ->
+facts(Side, #{start_ms := StartMs} = State) ->
     Facts = maps:merge(maps:with([timestamp, ending, calibration_rps], State),
-                       maps:with([git, plan, controls, rounds], Side)),
-    maps:merge(Facts#{duration_ms => now_ms() - StartMs}, pairing(Side, length(Rounds), State)).
+                       maps:with([git, plan, controls, blocks], Side)),
+    maps:merge(Facts#{duration_ms => now_ms() - StartMs}, pairing(Side, State)).
 
-pairing(_Side, _Rounds, #{sides := [_]}) ->
+pairing(_Side, #{sides := [_]}) ->
     #{};
-pairing(#{role := Role}, Rounds, #{plan := #{seed := Seed}, frozen_first := FrozenFirst}) ->
-    WentFirst = [First =:= (Role =:= frozen) || First <- lists:sublist(FrozenFirst, Rounds)],
-    #{pairing => #{role => Role, seed => Seed, went_first => WentFirst}}.
+pairing(#{role := Role, blocks := Blocks}, #{plan := #{seed := Seed, adapter := Adapter}}) ->
+    #{pairing => #{role => Role, seed => Seed,
+                   booted_first => [First || #{booted_first := First} <- Blocks],
+                   alive_together => router_bench_block:alive_together(Adapter)}}.
 
 %% On the console
 
 announce(#{plan := #{replay := none, looks := []}}) ->
     ok;
-announce(#{plan := #{rounds := Rounds, looks := Looks, seed := Seed}} = State) ->
+announce(#{plan := #{blocks := Blocks, looks := Looks, seed := Seed}} = State) ->
     Order = case State of
                 #{sides := [_]} -> "";
-                #{} -> io_lib:format(" of frozen build and candidate, order by seed ~b", [Seed])
+                #{} -> io_lib:format(" of frozen build and candidate in turn, order by seed ~b", [Seed])
             end,
-    Before = [integer_to_list(Look) || Look <- Looks, Look < Rounds],
-    say(State, "at most ~b ~s~s~s; at most ~s~n",
-        [Rounds, plural(unit(State)), Order,
+    Before = [integer_to_list(Look) || Look <- Looks, Look < Blocks],
+    say(State, "at most ~b blocks~s~s; at most ~s~n",
+        [Blocks, Order,
          [[", looks after ", lists:join(", ", Before)] || Before =/= []],
          duration(left_ms(State))]).
 
-progress(#{done := Done, plan := #{rounds := Rounds, looks := Looks}} = State, Reports) ->
-    Ends = [Look || Look <- Looks, Look < Rounds] ++ [Rounds],
+progress(#{done := Done, plan := #{blocks := Blocks, looks := Looks}} = State, Reports) ->
+    Ends = [Look || Look <- Looks, Look < Blocks] ++ [Blocks],
     Number = length([End || End <- Ends, End < Done]) + 1,
     To = case length(Ends) of
-             1 -> io_lib:format("~b", [Rounds]);
+             1 -> io_lib:format("~b", [Blocks]);
              Count -> io_lib:format("~b (look ~b of ~b; at most ~s more)",
                                     [lists:nth(Number, Ends), Number, Count,
                                      duration(left_ms(State))])
          end,
     case maps:to_list(Reports) of
         [{candidate, Report}] ->
-            say(State, "~s ~b of ~s: ~s~n", [unit(State), Done, To, figures(Report)]);
+            say(State, "block ~b of ~s: ~s~n", [Done, To, figures(Report)]);
         _ ->
-            say(State, "~s ~b of ~s~n  frozen     ~s~n  candidate  ~s~n",
-                [unit(State), Done, To | [figures(maps:get(Role, Reports))
-                                          || Role <- [frozen, candidate]]])
+            say(State, "block ~b of ~s~n  frozen     ~s~n  candidate  ~s~n",
+                [Done, To | [figures(maps:get(Role, Reports)) || Role <- [frozen, candidate]]])
     end.
 
-unit(#{sides := [_]}) -> "round";
-unit(#{}) -> "pair".
-
-plural(Unit) -> Unit ++ "s".
-
-figures(#{rounds := Measured}) ->
+figures(#{blocks := Measured}) ->
     #{metrics := Metrics} = lists:last(Measured),
     Figure = fun(Key) ->
                      case Metrics of

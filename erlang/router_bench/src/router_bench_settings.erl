@@ -34,10 +34,11 @@ main() ->
     end.
 
 numbers() ->
-    [{"PERF_ROUNDS", rounds, 1, 1000},
+    [{"PERF_BLOCKS", blocks, 1, 1000},
      {"PERF_WARMUP_MS", warmup_ms, 10, 600000},
      {"PERF_THROUGHPUT_MS", throughput_ms, 10, 600000},
      {"PERF_LATENCY_MS", latency_ms, 10, 600000},
+     {"PERF_SLICE_MS", slice_ms, 10, 600000},
      {"PERF_RATE", rate_per_second, 1, 1000000},
      {"PERF_CONCURRENCY", concurrency, 1, 10000},
      {"PERF_CALLBACK_TIMEOUT_MS", callback_timeout_ms, 100, 3600000},
@@ -131,14 +132,14 @@ replay() ->
             []
     end.
 
-%% Set by scripts/perf_gate.sh: after how many rounds, separated by commas, which program is asked.
-%% The last look ends the run, unless PERF_ROUNDS says how many rounds there are: then there is
+%% Set by scripts/perf_gate.sh: after how many blocks, separated by commas, which program is asked.
+%% The last look ends the run, unless PERF_BLOCKS says how many blocks there are: then there is
 %% nothing to ask.
 looks() ->
-    case {variable("PERF_LOOKS"), variable("PERF_LOOK_COMMAND"), variable("PERF_ROUNDS")} of
+    case {variable("PERF_LOOKS"), variable("PERF_LOOK_COMMAND"), variable("PERF_BLOCKS")} of
         {{ok, Text}, {ok, Command}, unset} ->
             Looks = [look(Text, Look) || Look <- string:split(Text, ",", all)],
-            [{looks, Looks}, {rounds, lists:last(Looks)}, {look_command, [Command]}];
+            [{looks, Looks}, {blocks, lists:last(Looks)}, {look_command, [Command]}];
         _ ->
             []
     end.
@@ -146,7 +147,7 @@ looks() ->
 look(Text, Look) ->
     case string:to_integer(Look) of
         {Value, ""} when Value >= 1, Value =< 1000 -> Value;
-        _ -> bad("PERF_LOOKS", Text, "numbers of rounds, separated by commas")
+        _ -> bad("PERF_LOOKS", Text, "numbers of blocks, separated by commas")
     end.
 
 adapter() ->

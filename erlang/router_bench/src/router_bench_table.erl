@@ -3,26 +3,26 @@
 
 -export([format/1]).
 
-%% @doc The headline figures with their spread over rounds, what stands beside them, and what became
+%% @doc The headline figures with their spread over blocks, what stands beside them, and what became
 %% of the requests. Of a run that measured nothing, why.
 -spec format(router_bench_report:report()) -> unicode:chardata().
-format(#{run := Run, rounds := []}) ->
+format(#{run := Run, blocks := []}) ->
     io_lib:format("~nnothing was measured: ~ts~n", [ending(Run)]);
-format(#{metrics := Metrics, run := Run, rounds := Rounds} = Report) ->
+format(#{metrics := Metrics, run := Run, blocks := Blocks} = Report) ->
     Spread = case Report of
                  #{diagnostics := #{spread_pct := Pct}} -> Pct;
                  #{} -> #{}
              end,
-    [io_lib:format("~n~-28s ~14s  ~s~n", ["metric", "median", "spread over rounds"]),
+    [io_lib:format("~n~-28s ~14s  ~s~n", ["metric", "median", "spread over blocks"]),
      [row(Metric, Metrics, Spread)
       || Metric <- [latency_p95_ms, latency_p99_ms, rps, mem_mb_total_erlang, errors_total,
                     backpressure_active_total]],
-     beside(Rounds),
+     beside(Blocks),
      [requests(Report) || is_map_key(accounting, Report)],
-     reasons(Rounds),
-     disturbed(Rounds),
-     io_lib:format("~b rounds in ~.1f s: ~ts~n",
-                   [length(Rounds), maps:get(duration_ms, Run) / 1000, ending(Run)])].
+     reasons(Blocks),
+     disturbed(Blocks),
+     io_lib:format("~b blocks in ~.1f s: ~ts~n",
+                   [length(Blocks), maps:get(duration_ms, Run) / 1000, ending(Run)])].
 
 row(Metric, Metrics, Spread) ->
     Value = case Metrics of
@@ -35,18 +35,18 @@ row(Metric, Metrics, Spread) ->
           end,
     io_lib:format("~-28s ~14s  ~s~n", [Metric, Value, Pct]).
 
-%% Percentiles of the open loop, each the median over rounds; of the maximum the largest.
-beside(Rounds) ->
+%% Percentiles of the open loop, each the median over blocks; of the maximum the largest.
+beside(Blocks) ->
     Keys = [p50_ns, p95_ns, p99_ns, p999_ns, max_ns],
-    Rows = [{Quantity, [figure(Key, Quantity, Rounds) || Key <- Keys]}
+    Rows = [{Quantity, [figure(Key, Quantity, Blocks) || Key <- Keys]}
             || Quantity <- [response_time, service_time, dispatch_lag]],
     [io_lib:format("~-14s ~11s ~11s ~11s ~11s ~11s~n",
                    ["open loop", "p50", "p95", "p99", "p99.9", "max"]),
      [io_lib:format("~-14s ~11s ~11s ~11s ~11s ~11s~n", [Quantity | Cells])
       || {Quantity, Cells} <- Rows]].
 
-figure(Key, Quantity, Rounds) ->
-    case {Key, lists:sort([Ns || #{latency := #{Quantity := #{Key := Ns}}} <- Rounds])} of
+figure(Key, Quantity, Blocks) ->
+    case {Key, lists:sort([Ns || #{latency := #{Quantity := #{Key := Ns}}} <- Blocks])} of
         {_, []} -> "-";
         {max_ns, Sorted} -> milliseconds(lists:last(Sorted));
         {_, Sorted} -> milliseconds(lists:nth(length(Sorted) div 2 + 1, Sorted))
@@ -61,21 +61,21 @@ requests(#{accounting := Accounting}) ->
                              || Key <- [offered, ok, error, timeout, rejected, skipped]]])
      || Phase <- [throughput, latency]].
 
-%% Why requests failed, with a sample of each; of each round.
-reasons(Rounds) ->
-    [io_lib:format("round ~b     ~s ~s: ~ts, for example ~ts~n",
+%% Why requests failed, with a sample of each; of each block.
+reasons(Blocks) ->
+    [io_lib:format("block ~b     ~s ~s: ~ts, for example ~ts~n",
                    [N, router_bench_figures:thousands(Count), Outcome, Reason, Sample])
-     || #{round := N, reasons := Reasons} <- Rounds,
+     || #{block := N, reasons := Reasons} <- Blocks,
         #{outcome := Outcome, reason := Reason, count := Count, sample := Sample} <- Reasons].
 
-%% How many rounds were disturbed and why; nothing where none was.
-disturbed(Rounds) ->
-    Reasons = [Reasons || #{disturbed := [_ | _] = Reasons} <- Rounds],
+%% How many blocks were disturbed and why; nothing where none was.
+disturbed(Blocks) ->
+    Reasons = [Reasons || #{disturbed := [_ | _] = Reasons} <- Blocks],
     Count = fun(Reason) -> length([found || Of <- Reasons, lists:member(Reason, Of)]) end,
     Texts = [io_lib:format("~s in ~b", [Reason, Count(Reason)])
              || Reason <- lists:usort(lists:append(Reasons))],
-    [io_lib:format("disturbed   ~b of ~b rounds: ~s~n",
-                   [length(Reasons), length(Rounds), lists:join(", ", Texts)])
+    [io_lib:format("disturbed   ~b of ~b blocks: ~s~n",
+                   [length(Reasons), length(Blocks), lists:join(", ", Texts)])
      || Reasons =/= []].
 
 ending(#{status := Status} = Run) ->

@@ -1,14 +1,13 @@
-%% @doc Figures of a round's VM, out of what the sampler saw. Pure.
+%% @doc Figures of a block's VM, out of what the sampler saw. Pure.
 %%
 %% A figure whose probe could not be read is left out.
 -module(router_bench_vm).
 
--export([figures/2, series/1, points/2]).
+-export([figures/2, series/1, points_max/0, points/2]).
 
 -export_type([figures/0, series/0, phases/0]).
 
-%% Requests sent between the first and the last sample, and the length of the open loop, after which
-%% the last sample was taken.
+%% Requests sent in the measured time, and the length of the open loop, with which it ends.
 -type phases() :: #{requests := non_neg_integer(), open_loop_ms := non_neg_integer()}.
 
 %% As `cp1_format' has them.
@@ -17,8 +16,9 @@
                     values := [non_neg_integer()]}.
 
 -define(MS_PER_MINUTE, 60000).
+-define(POINTS_MAX, 20).
 
-%% @doc The figures of a round.
+%% @doc The figures of a block.
 -spec figures(router_bench_sampler:samples(), phases()) -> figures().
 figures(#{probes := Probes, lateness := Lateness, events := Events} = Samples,
         #{requests := Requests, open_loop_ms := OpenLoopMs}) ->
@@ -33,16 +33,29 @@ figures(#{probes := Probes, lateness := Lateness, events := Events} = Samples,
              {sampler, #{lateness => Lateness, probes => Probes}}],
     maps:merge(Events, maps:from_list([{Key, Value} || {Key, Value} <- Known, Value =/= absent])).
 
-%% @doc What was sampled over time. Of the schedulers' times only their ratio has a meaning: it
-%% stands for them, in per mille of the time between two samples.
+%% @doc What was sampled over time, at most {@link points_max/0} points of each. Of the schedulers'
+%% times only their ratio has a meaning: it stands for them, in per mille of the time between two
+%% samples.
 -spec series(router_bench_sampler:samples()) -> [series()].
 series(#{series := Sampled} = Samples) ->
     Derived = [#{name => Name, unit => per_mille, points => ratios(Active, Total, 1000)}
                || {Name, Active, Total} <- utilizations(Samples)],
-    [#{name => Name, unit => Unit, time_ms => [T || {T, _} <- Points],
-       values => [V || {_, V} <- Points]}
+    [#{name => Name, unit => Unit, time_ms => [T || {T, _} <- Thinned],
+       values => [V || {_, V} <- Thinned]}
      || #{name := Name, unit := Unit, points := [_ | _] = Points} <- Sampled ++ Derived,
-        Unit =/= native].
+        Unit =/= native,
+        Thinned <- [thinned(Points)]].
+
+%% @doc Most points of a series in a report.
+-spec points_max() -> pos_integer().
+points_max() -> ?POINTS_MAX.
+
+%% The same number of points left out between any two that stay, so that a report of many blocks
+%% can be stored. Figures are made of all points.
+thinned(Points) ->
+    Stride = (length(Points) + ?POINTS_MAX - 1) div ?POINTS_MAX,
+    [Point || {Place, Point} <- lists:zip(lists:seq(0, length(Points) - 1), Points),
+              Place rem Stride =:= 0].
 
 %% @doc The readings of one series, none where it could not be read.
 -spec points(Name :: atom(), router_bench_sampler:samples()) ->
@@ -50,16 +63,22 @@ series(#{series := Sampled} = Samples) ->
 points(Name, #{series := Sampled}) ->
     lists:append([Points || #{name := Of, points := Points} <- Sampled, Of =:= Name]).
 
-per_request([{_, First} | _] = Points, Requests) when Requests > 0 ->
-    case lists:last(Points) of
-        {_, Last} when Last >= First -> rounded((Last - First) / Requests);
+per_request([_, _ | _] = Points, Requests) when Requests > 0 ->
+    case grown(Points) of
+        Grown when Grown >= 0 -> rounded(Grown / Requests);
         _ -> absent
     end;
 per_request(_, _) ->
     absent.
 
+%% By how much a series grew in the measured time: not between two points of the same time, where
+%% nothing was measured.
+grown([{T1, V1} | [{T2, V2} | _] = Rest]) when T2 > T1 -> V2 - V1 + grown(Rest);
+grown([_ | Rest]) -> grown(Rest);
+grown([]) -> 0.
+
 %% From the middle of the open loop to its nine tenths: the load is constant there, the workers'
-%% heaps have grown, and no worker has ended. A line through all of a round would take the step
+%% heaps have grown, and no worker has ended. A line through all of a block would take the step
 %% between its phases for a leak, and the workers' end for the opposite.
 steady([], _OpenLoopMs) ->
     [];
@@ -84,27 +103,24 @@ utilizations(Samples) ->
      {scheduler_utilization_dirty, points(schedulers_dirty_active, Samples),
       points(schedulers_dirty_total, Samples)}].
 
-%% From the first to the last sample.
+%% Of all the measured time.
 utilization(Samples) ->
     Known = [{Key, rounded(Active / Total)}
              || {Key, {_, ActivePoints, TotalPoints}}
                     <- lists:zip([normal, dirty], utilizations(Samples)),
-                {Active, Total} <- [{100 * difference(ActivePoints), difference(TotalPoints)}],
+                {Active, Total} <- [{100 * grown(ActivePoints), grown(TotalPoints)}],
                 Active >= 0, Total > 0],
     case Known of
         [] -> absent;
         _ -> maps:from_list(Known)
     end.
 
-difference([]) -> 0;
-difference([{_, First} | _] = Points) -> element(2, lists:last(Points)) - First.
-
 %% The growth of one series per `Scale' of that of another, between each sample and the one before.
-ratios([{_, Part1} | [{T, Part2} | _] = Parts],
+ratios([{T1, Part1} | [{T, Part2} | _] = Parts],
        [{_, Whole1} | [{T, Whole2} | _] = Wholes], Scale) ->
     Rest = ratios(Parts, Wholes, Scale),
     case Whole2 - Whole1 of
-        Grown when Grown > 0 ->
+        Grown when Grown > 0, T > T1 ->
             [{T, min(Scale, max(0, round(Scale * (Part2 - Part1) / Grown)))} | Rest];
         _ ->
             Rest

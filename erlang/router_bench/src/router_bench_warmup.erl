@@ -1,4 +1,4 @@
-%% @doc Warms a router up: closed loop in slices, until throughput is steady.
+%% @doc Warms a router up: slices of closed loop, until throughput is steady.
 %%
 %% Steady means that the last four slices lie within 5 % of their mean. The plan's
 %% `warmup_ms' is the least time; five times that is the cap. Then the open loop runs for half of
@@ -17,10 +17,11 @@
 -define(STEADY_SHARE, 0.05).
 
 %% @doc Warms up; gives the throughput of each slice.
--spec run(router_bench_round:context()) -> {ok, result()} | {error, term()}.
+-spec run(router_bench_side:context()) -> {ok, result()} | {error, term()}.
 run(#{plan := #{warmup_ms := WarmupMs}} = Context) ->
     StartMs = erlang:monotonic_time(millisecond),
-    case slices(Context, max(1, WarmupMs div ?SLICES_LEAST), []) of
+    SliceMs = max(1, WarmupMs div ?SLICES_LEAST),
+    case slices(router_bench_closed_loop:open(Context), SliceMs, []) of
         {ok, Newest} ->
             case router_bench_open_loop:run(Context, max(1, WarmupMs div 2)) of
                 {ok, _} ->
@@ -33,15 +34,15 @@ run(#{plan := #{warmup_ms := WarmupMs}} = Context) ->
             {error, Reason}
     end.
 
-slices(Context, SliceMs, Newest) ->
+slices(Loop, SliceMs, Newest) ->
     Enough = length(Newest) >= ?SLICES_LEAST andalso is_steady(Newest),
     case Enough orelse length(Newest) >= ?SLICES_CAP of
         true ->
             {ok, Newest};
         false ->
-            case router_bench_closed_loop:run(Context, SliceMs) of
-                {ok, #{accounting := #{ok := Ok}, duration_ns := DurationNs}} ->
-                    slices(Context, SliceMs, [Ok * 1.0e9 / DurationNs | Newest]);
+            case router_bench_closed_loop:slice(Loop, SliceMs) of
+                {ok, #{ok := Ok, duration_ns := DurationNs}, Next} ->
+                    slices(Next, SliceMs, [Ok * 1.0e9 / DurationNs | Newest]);
                 {error, Reason} ->
                     {error, Reason}
             end

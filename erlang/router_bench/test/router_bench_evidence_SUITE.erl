@@ -14,8 +14,8 @@
          every_planted_disturbance_has_its_own_reason/1,
          a_figure_at_its_limit_is_no_disturbance/1,
          what_was_not_seen_is_no_reason/1,
-         every_round_has_evidence_and_the_gate_knows_every_reason/1,
-         the_table_names_disturbed_rounds_only/1]).
+         every_block_has_evidence_and_the_gate_knows_every_reason/1,
+         the_table_names_disturbed_blocks_only/1]).
 
 suite() ->
     [{timetrap, {minutes, 2}}].
@@ -27,15 +27,18 @@ all() ->
 
 a_meter_thread_ends_when_stopped_and_with_its_owner(_Config) ->
     0 = meter_threads(),
-    Stopped = router_bench_nif:hiccup_start(),
+    Recorder = router_bench_nif:recorder_new(0),
+    Stopped = router_bench_nif:hiccup_start(Recorder),
     % A thread gives itself its name.
     ok = wait_until(fun() -> meter_threads() =:= 1 end, 500),
-    Snapshot = router_bench_nif:hiccup_stop(Stopped),
+    ok = router_bench_nif:hiccup_stop(Stopped),
+    Snapshot = router_bench_nif:recorder_snapshot(Recorder),
     ok = wait_until(fun() -> meter_threads() =:= 0 end, 500),
-    Snapshot = router_bench_nif:hiccup_stop(Stopped),
+    ok = router_bench_nif:hiccup_stop(Stopped),
+    Snapshot = router_bench_nif:recorder_snapshot(Recorder),
     Self = self(),
     {Owner, Monitor} = spawn_monitor(fun() ->
-                                             Self ! {meter, router_bench_nif:hiccup_start()},
+                                             Self ! {meter, router_bench_nif:hiccup_start(Recorder)},
                                              receive never -> ok end
                                      end),
     % Held here, so that it is the owner's end and not the last reference that ends the thread.
@@ -44,7 +47,7 @@ a_meter_thread_ends_when_stopped_and_with_its_owner(_Config) ->
     exit(Owner, kill),
     receive {'DOWN', Monitor, process, Owner, killed} -> ok end,
     ok = wait_until(fun() -> meter_threads() =:= 0 end, 500),
-    #{count := _} = router_bench_nif:hiccup_stop(Held).
+    ok = router_bench_nif:hiccup_stop(Held).
 
 meter_threads() ->
     Names = [file:read_file(F) || F <- filelib:wildcard("/proc/self/task/*/comm")],
@@ -58,14 +61,15 @@ wait_until(Condition, Tries) ->
     end.
 
 a_meter_process_ends_when_stopped_and_with_its_owner_however_that_ends(_Config) ->
-    Meter = router_bench_hiccup:start_link(),
+    Recorder = router_bench_nif:recorder_new(0),
+    Meter = router_bench_hiccup:start_link(Recorder),
     Monitor = monitor(process, Meter),
-    #{count := _} = router_bench_hiccup:stop(Meter),
+    ok = router_bench_hiccup:stop(Meter),
     receive {'DOWN', Monitor, process, Meter, normal} -> ok end,
     Self = self(),
     [begin
          Owner = spawn(fun() ->
-                               Self ! {meter, router_bench_hiccup:start_link()},
+                               Self ! {meter, router_bench_hiccup:start_link(Recorder)},
                                receive go -> exit(Reason) end
                        end),
          Owned = receive {meter, M} -> M end,
@@ -76,15 +80,19 @@ a_meter_process_ends_when_stopped_and_with_its_owner_however_that_ends(_Config) 
 
 both_meters_count_every_millisecond_however_late(_Config) ->
     BeforeNs = router_bench_nif:os_now(),
-    Running = router_bench_evidence:start(),
+    Running = router_bench_evidence:resume(router_bench_evidence:open()),
     StartedNs = router_bench_nif:os_now(),
     receive after 100 -> ok end,
     StopNs = router_bench_nif:os_now(),
+    Paused = router_bench_evidence:pause(Running),
+    PausedNs = router_bench_nif:os_now(),
+    % What passes while nothing is watched is not counted.
+    receive after 500 -> ok end,
     #{hiccups := #{native := #{count := Native, max_ns := _}, beam := #{count := Beam}}} =
-        router_bench_evidence:stop(Running),
+        router_bench_evidence:close(Paused),
     % The BEAM's grid is that of its own milliseconds.
     StepsMin = (StopNs - StartedNs) div 1000000 - 1,
-    StepsMax = (router_bench_nif:os_now() - BeforeNs) div 1000000 + 1,
+    StepsMax = (PausedNs - BeforeNs) div 1000000 + 1,
     [true = Count >= StepsMin andalso Count =< StepsMax || Count <- [Native, Beam]].
 
 fixed_work_takes_time(_Config) ->
@@ -142,10 +150,17 @@ garbage_is_absence_and_no_crash(_Config) ->
 what_cannot_be_read_is_absent_and_not_zero(Config) ->
     Nothing = router_bench_machine:read(filename:join(proplists:get_value(priv_dir, Config), "no")),
     0 = map_size(Nothing),
-    0 = map_size(router_bench_machine:growth(Nothing, Nothing)),
+    0 = map_size(growth([{Nothing, Nothing}])),
+    0 = map_size(growth([])),
     % Read once only: nothing to subtract from.
     Here = router_bench_machine:read(),
-    0 = map_size(maps:without([frequency_after_khz], router_bench_machine:growth(Nothing, Here))).
+    0 = map_size(maps:without([frequency_after_khz], growth([{Nothing, Here}]))).
+
+%% What the counters grew by in several stretches together.
+growth(Stretches) ->
+    router_bench_machine:figures(
+      lists:foldl(fun({Before, After}, Sum) -> router_bench_machine:grown(Sum, Before, After) end,
+                  router_bench_machine:no_growth(), Stretches)).
 
 a_whole_reading_is_found_below_a_directory(Config) ->
     Root = filename:join(proplists:get_value(priv_dir, Config), "root"),
@@ -188,13 +203,17 @@ growth_is_the_difference_and_a_counter_that_went_back_says_nothing(_Config) ->
                  throttled_us => 800, cpu_pressure_some_us => 20, voluntary_context_switches => 12,
                  involuntary_context_switches => 3, frequency_before_khz => 20,
                  frequency_after_khz => 10},
-    Expected = router_bench_machine:growth(Before, After),
-    Back = router_bench_machine:growth(After, Before),
+    Expected = growth([{Before, After}]),
+    Back = growth([{After, Before}]),
     [false = is_map_key(Key, Back) || Key <- [steal_pct, other_cpu_pct, throttled_periods,
                                               throttled_us, cpu_pressure_some_us]],
     % The two books of the kernel may differ by a tick: never below 0.
-    #{other_cpu_pct := Other} = router_bench_machine:growth(Before, After#{own_ticks := 300}),
-    true = Other == 0.
+    #{other_cpu_pct := Other} = growth([{Before, After#{own_ticks := 300}}]),
+    true = Other == 0,
+    % Stretches add up, and one in which a counter went back says nothing for all of them.
+    #{steal_pct := 5.0, throttled_periods := 6, voluntary_context_switches := 24} =
+        growth([{Before, After}, {Before, After}]),
+    false = is_map_key(throttled_us, growth([{Before, After}, {After, Before}])).
 
 %% Reasons
 
@@ -246,30 +265,30 @@ what_was_not_seen_is_no_reason(_Config) ->
 
 %% Reports
 
-every_round_has_evidence_and_the_gate_knows_every_reason(_Config) ->
-    {ok, #{rounds := Rounds} = Report} =
-        router_bench:run(#{adapter => toy_adapter, rounds => 2, warmup_ms => 20,
+every_block_has_evidence_and_the_gate_knows_every_reason(_Config) ->
+    {ok, #{blocks := Blocks} = Report} =
+        router_bench:run(#{adapter => toy_adapter, blocks => 2, warmup_ms => 20,
                            throughput_ms => 50, latency_ms => 100, rate_per_second => 1000, concurrency => 4,
                            quiet => true}),
-    2 = length(Rounds),
+    2 = length(Blocks),
     [#{hiccups := #{native := #{count := _}, beam := #{count := _}}, machine := #{},
-       kernels := #{before := #{}, 'after' := #{}}, clock_drift_ppm := _} = maps:get(evidence, Round)
-     || Round <- Rounds],
+       kernels := #{before := #{}, 'after' := #{}}, clock_drift_ppm := _} = maps:get(evidence, Block)
+     || Block <- Blocks],
     With = fun(Reasons) ->
-                   Report#{rounds := [Round#{disturbed := Reasons} || Round <- Rounds]}
+                   Report#{blocks := [Block#{disturbed := Reasons} || Block <- Blocks]}
            end,
     All = [element(1, Rule) || Rule <- router_bench_disturbed:rules()],
     {ok, _} = router_bench_nif:report_encode(With(All)),
     {ok, _} = router_bench_nif:report_encode(With([])),
     {error, _} = router_bench_nif:report_encode(With([bad_luck])).
 
-the_table_names_disturbed_rounds_only(_Config) ->
-    Text = fun(Rounds) ->
+the_table_names_disturbed_blocks_only(_Config) ->
+    Text = fun(Blocks) ->
                    Report = #{metrics => #{}, run => #{duration_ms => 5, status => complete},
-                              rounds => Rounds},
+                              blocks => Blocks},
                    unicode:characters_to_list(router_bench_table:format(Report))
            end,
-    Rounds = [#{disturbed => [cpu_stolen, host_stall]}, #{disturbed => [host_stall]},
+    Blocks = [#{disturbed => [cpu_stolen, host_stall]}, #{disturbed => [host_stall]},
               #{disturbed => []}],
-    {match, _} = re:run(Text(Rounds), "2 of 3 rounds: cpu_stolen in 1, host_stall in 2\n"),
+    {match, _} = re:run(Text(Blocks), "2 of 3 blocks: cpu_stolen in 1, host_stall in 2\n"),
     nomatch = re:run(Text([#{disturbed => []}]), "disturbed").

@@ -34,7 +34,8 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
                  {recorder_slice, [recorder]},
                  {dispatch_new, [threads, recorder, recorder, recorder]},
                  {dispatch_begin, [dispatch, schedule, count]}, {dispatch_end, [thread]},
-                 {dispatch_counts, [dispatch]}, {hiccup_stop, [thread]},
+                 {dispatch_counts, [dispatch]}, {hiccup_start, [recorder]},
+                 {hiccup_stop, [thread]},
                  {report_encode, [report]}, {report_write, [path, report]}],
     Right = #{recorder => Recorder, dispatch => Dispatch, ns => 1, worker => 0, threads => 1,
               outcome => 0, schedule => {constant, 0, 0, 1}, count => 1, thread => none,
@@ -296,8 +297,8 @@ wait_until(Condition, Tries) ->
 %% A waker in the middle of its sleep, and a meter; a crash would show as a signal.
 a_vm_that_halts_while_threads_run_ends_in_order(_Config) ->
     Expression =
-        "_ = router_bench_nif:hiccup_start(),"
-        " R = router_bench_nif:recorder_new(0),"
+        "R = router_bench_nif:recorder_new(0),"
+        " _ = router_bench_nif:hiccup_start(R),"
         " _ = router_bench_nif:dispatch_begin(router_bench_nif:dispatch_new(4, R, R, R),"
         " {constant, 0, router_bench_nif:now(), 1000}, 100000000),"
         " timer:sleep(30), halt(7).",

@@ -11,7 +11,7 @@
          settings_reach_the_options_and_an_empty_one_is_unset/1,
          a_merge_request_is_a_smoke_run_unless_it_says_otherwise/1]).
 
--define(VARIABLES, ["PERF_MODE", "PERF_ROUNDS", "PERF_WARMUP_MS", "PERF_THROUGHPUT_MS",
+-define(VARIABLES, ["PERF_MODE", "PERF_BLOCKS", "PERF_WARMUP_MS", "PERF_THROUGHPUT_MS",
                     "PERF_LATENCY_MS", "PERF_RATE", "PERF_CONCURRENCY", "PERF_TIMEOUT_SECONDS",
                     "PERF_FAULT", "PERF_ADAPTER", "PERF_ARRIVALS", "PERF_KEYS", "PERF_KEY_COUNT",
                     "PERF_SEED",  "CI_PIPELINE_SOURCE", "GITHUB_EVENT_NAME"]).
@@ -34,16 +34,16 @@ new(Options) ->
     router_bench_plan:new(maps:merge(#{adapter => toy_adapter}, Options)).
 
 an_unknown_option_is_named(_Config) ->
-    {error, {unknown_option, round} = Reason} = new(#{round => 3}),
-    {match, _} = re:run(router_bench_plan:message(Reason), "unknown option round.*rounds"),
-    {error, {unknown_option, "rounds"}} = new(#{"rounds" => 3}),
+    {error, {unknown_option, block} = Reason} = new(#{block => 3}),
+    {match, _} = re:run(router_bench_plan:message(Reason), "unknown option block.*blocks"),
+    {error, {unknown_option, "blocks"}} = new(#{"blocks" => 3}),
     {error, {missing_option, adapter}} = router_bench_plan:new(#{}).
 
 a_bad_value_is_named_with_what_was_expected(_Config) ->
     [begin
          {error, {bad_option, Key, Value, _} = Reason} = new(#{Key => Value}),
          {match, _} = re:run(router_bench_plan:message(Reason), atom_to_list(Key))
-     end || {Key, Value} <- [{rounds, 0}, {rounds, 1.0}, {rounds, "3"}, {rounds, 1001},
+     end || {Key, Value} <- [{blocks, 0}, {blocks, 1.0}, {blocks, "3"}, {blocks, 1001},
                              {warmup_ms, -1}, {rate_per_second, 0}, {rate_per_second, 1000001},
                              {concurrency, 10001}, {seed, -1}, {seed, 1 bsl 80},
                              {timeout_ms, infinity}, {quiet, yes}, {report_file, 5},
@@ -65,7 +65,7 @@ defaults_make_a_plan(_Config) ->
     {ok, Plan} = new(#{}),
     Known = lists:sort([adapter | maps:keys(router_bench_plan:defaults())]),
     Known = lists:sort(maps:keys(Plan)),
-    {ok, #{rounds := 3}} = new(router_bench_plan:smoke()).
+    {ok, #{blocks := 6}} = new(router_bench_plan:smoke()).
 
 keys_repeat_with_their_seed_and_follow_their_distribution(_Config) ->
     Draws = 20000,
@@ -112,11 +112,11 @@ the_rate_search_ends_within_five_percent_below_the_edge(_Config) ->
 
 a_fault_reads_back_as_it_was_written(_Config) ->
     [{ok, Fault} = router_bench_fault:parse(router_bench_fault:text(Fault))
-     || Fault <- [{delay_us, 200}, {error_ratio, 0.25}, {error_ratio, 1}, {leak_bytes, 64},
+     || Fault <- [{delay_us, 200}, {stall_ms, 20}, {error_ratio, 0.25}, {error_ratio, 1}, {leak_bytes, 64},
                   {backpressure, 1}, {crash_after, 10}]],
     [{error, _} = router_bench_fault:parse(Text)
      || Text <- ["", "delay_us", "delay_us=", "delay_us=1.5", "delay_us=0", "delay_us=1x",
-                 "error_ratio=0", "error_ratio=2", "error_ratio=nan", "backpressure=2",
+                 "stall_ms=1001", "error_ratio=0", "error_ratio=2", "error_ratio=nan", "backpressure=2",
                  "backpressure=0", "nonsense=1", "delay_us=1=2", "crash_after=-5"]].
 
 a_setting_that_is_no_number_or_out_of_range_is_named(_Config) ->
@@ -125,7 +125,7 @@ a_setting_that_is_no_number_or_out_of_range_is_named(_Config) ->
          {error, Message} = router_bench_settings:options(),
          {match, _} = re:run(Message, Name),
          true = os:unsetenv(Name)
-     end || {Name, Value} <- [{"PERF_ROUNDS", "0"}, {"PERF_ROUNDS", "ten"}, {"PERF_ROUNDS", "3.5"},
+     end || {Name, Value} <- [{"PERF_BLOCKS", "0"}, {"PERF_BLOCKS", "ten"}, {"PERF_BLOCKS", "3.5"},
                               {"PERF_RATE", "-1"}, {"PERF_RATE", "1e3"}, {"PERF_CONCURRENCY", "0"},
                               {"PERF_WARMUP_MS", "5"}, {"PERF_LATENCY_MS", "99999999"},
                               {"PERF_THROUGHPUT_MS", " 5"}, {"PERF_TIMEOUT_SECONDS", "9"},
@@ -136,7 +136,7 @@ a_setting_that_is_no_number_or_out_of_range_is_named(_Config) ->
                               {"PERF_ADAPTER", "Not an atom"}, {"PERF_ADAPTER", "../x"}]].
 
 settings_reach_the_options_and_an_empty_one_is_unset(_Config) ->
-    [os:putenv(Name, Value) || {Name, Value} <- [{"PERF_ROUNDS", "7"}, {"PERF_RATE", "123"},
+    [os:putenv(Name, Value) || {Name, Value} <- [{"PERF_BLOCKS", "7"}, {"PERF_RATE", "123"},
                                                  {"PERF_LATENCY_MS", ""}, {"PERF_MODE", "smoke"},
                                                  {"PERF_TIMEOUT_SECONDS", "100"},
                                                  {"PERF_ARRIVALS", "poisson"},
@@ -144,7 +144,7 @@ settings_reach_the_options_and_an_empty_one_is_unset(_Config) ->
                                                  {"PERF_KEY_COUNT", "77"}, {"PERF_SEED", "9"},
                                                  {"PERF_FAULT", "delay_us=3"}]],
     {ok, Options} = router_bench_settings:options(),
-    #{rounds := 7, rate_per_second := 123, timeout_ms := 95000, fault := {delay_us, 3},
+    #{blocks := 7, rate_per_second := 123, timeout_ms := 95000, fault := {delay_us, 3},
       arrivals := poisson, keys := {zipf, 1.1}, key_count := 77, seed := 9,
       adapter := ref_router_adapter} = Options,
     false = is_map_key(latency_ms, Options),
@@ -153,13 +153,13 @@ settings_reach_the_options_and_an_empty_one_is_unset(_Config) ->
 
 a_merge_request_is_a_smoke_run_unless_it_says_otherwise(_Config) ->
     {ok, Gate} = router_bench_settings:options(),
-    false = is_map_key(rounds, Gate),
+    false = is_map_key(blocks, Gate),
     [begin
          true = os:putenv(Name, Value),
-         {ok, #{rounds := 3}} = router_bench_settings:options(),
+         {ok, #{blocks := 6}} = router_bench_settings:options(),
          true = os:putenv("PERF_MODE", "gate"),
          {ok, Full} = router_bench_settings:options(),
-         false = is_map_key(rounds, Full),
+         false = is_map_key(blocks, Full),
          [true = os:unsetenv(N) || N <- [Name, "PERF_MODE"]]
      end || {Name, Value} <- [{"CI_PIPELINE_SOURCE", "merge_request_event"},
                               {"GITHUB_EVENT_NAME", "pull_request"}]].

@@ -21,8 +21,10 @@
          the_slope_and_its_interval_are_those_of_a_worked_example/1,
          no_slope_is_made_up_of_too_few_points/1,
          figures_are_those_worked_by_hand/1,
+         what_passes_in_a_pause_counts_for_nothing/1,
+         a_long_series_is_thinned_evenly/1,
          absent_stays_absent_in_figures_and_series/1,
-         the_report_has_the_figures_of_every_round/1,
+         the_report_has_the_figures_of_every_block/1,
          a_planted_leak_grows_and_its_interval_excludes_zero/1,
          time_in_backpressure_is_reported_only_by_an_adapter_that_tells/1]).
 
@@ -141,23 +143,37 @@ the_gated_probe_is_read_on_every_tick_and_at_both_ends(_Config) ->
     Adapter = compiled(signaling_adapter,
                        "counters(Pid) -> Pid ! sampled, #{errors_total => 1}."),
     Sampler = router_bench_sampler:start_link(Adapter, self(), 10),
-    [receive sampled -> ok end || _ <- lists:seq(1, 20)],
+    % Two stretches; between them nothing is read, and no time passes.
+    [begin
+         ok = router_bench_sampler:resume(Sampler),
+         [receive sampled -> ok end || _ <- lists:seq(1, 10)],
+         ok = router_bench_sampler:pause(Sampler),
+         flush(),
+         receive sampled -> ct:fail(sampled_in_a_pause) after 100 -> ok end
+     end || _ <- [1, 2]],
     #{series := Series, probes := Probes, lateness := #{ticks := Ticks}} =
         router_bench_sampler:stop(Sampler),
     [#{samples := Samples}] = [P || #{name := memory} = P <- Probes],
-    Samples = Ticks + 2,
+    Samples = Ticks + 4,
     [#{points := Points}] = [S || #{name := memory_total} = S <- Series],
     Samples = length(Points),
     Times = [T || {T, _} <- Points],
     true = Times =:= lists:sort(Times),
+    true = lists:last(Times) < 2 * 10 * 10 + 100,
+    true = length(lists:usort(Times)) < length(Times),
     [true = N =< Samples || #{samples := N} <- Probes],
     [#{samples := Rare}] = [P || #{name := rss} = P <- Probes],
     true = Rare < Samples,
     [#{points := Errors}] = [S || #{name := errors_total} = S <- Series],
     true = [1 || _ <- Points] =:= [Value || {_, Value} <- Errors].
 
+flush() ->
+    receive sampled -> flush() after 0 -> ok end.
+
 a_stopped_sampler_leaves_nothing_behind(_Config) ->
     Sampler = router_bench_sampler:start_link(plain_adapter, none, ?NO_TICK_MS),
+    ok = router_bench_sampler:resume(Sampler),
+    ok = router_bench_sampler:pause(Sampler),
     {Monitor, _} = erlang:system_monitor(),
     Monitors = [monitor(process, Pid) || Pid <- [Sampler, Monitor]],
     #{lateness := #{ticks := 0}, probes := Probes} = router_bench_sampler:stop(Sampler),
@@ -281,6 +297,26 @@ figures_are_those_worked_by_hand(_Config) ->
         [S || #{name := scheduler_utilization_normal} = S <- Series],
     [] = [S || #{unit := native} = S <- Series].
 
+what_passes_in_a_pause_counts_for_nothing(_Config) ->
+    Samples = samples(
+                [{reductions, count, [{0, 0}, {100, 1000}, {100, 901000}, {200, 902000}]},
+                 {schedulers_normal_active, native, [{0, 0}, {50, 50}, {50, 51}, {100, 101}]},
+                 {schedulers_normal_total, native, [{0, 0}, {50, 100}, {50, 9000}, {100, 9100}]}]),
+    #{reductions_per_request := 100.0, scheduler_utilization_pct := #{normal := 50.0}} =
+        router_bench_vm:figures(Samples, phases(20)),
+    [#{time_ms := [50, 100], values := [500, 500]}] =
+        [S || #{name := scheduler_utilization_normal} = S <- router_bench_vm:series(Samples)].
+
+a_long_series_is_thinned_evenly(_Config) ->
+    Max = router_bench_vm:points_max(),
+    [begin
+         [#{time_ms := Times}] =
+             router_bench_vm:series(samples([{rss, byte, [{T, T} || T <- lists:seq(1, Count)]}])),
+         true = length(Times) =< Max,
+         true = length(Times) > Max div 2 orelse length(Times) =:= Count,
+         [_] = lists:usort([B - A || {A, B} <- lists:zip(lists:droplast(Times), tl(Times))])
+     end || Count <- [2, Max, Max + 1, 5 * Max + 3]].
+
 absent_stays_absent_in_figures_and_series(_Config) ->
     Figures = router_bench_vm:figures(samples([{rss, byte, []}, {reductions, count, []}]),
                                       phases(20)),
@@ -292,37 +328,36 @@ absent_stays_absent_in_figures_and_series(_Config) ->
     Back = samples([{reductions, count, [{0, 9}, {1, 5}]}]),
     false = is_map_key(reductions_per_request, router_bench_vm:figures(Back, phases(1))).
 
-%% Whole rounds
+%% Whole blocks
 
 run(More) ->
     {ok, Report} = router_bench:run(
-                     maps:merge(#{adapter => toy_adapter, rounds => 1, warmup_ms => 20,
+                     maps:merge(#{adapter => toy_adapter, blocks => 1, warmup_ms => 20,
                                   throughput_ms => 100, latency_ms => 200, rate_per_second => 2000, concurrency => 16,
                                   drain_timeout_ms => 300, sample_interval_ms => 10,
                                   quiet => true}, More)),
     {ok, _Json} = router_bench_nif:report_encode(Report), % the strict reader takes it
     Report.
 
-the_report_has_the_figures_of_every_round(_Config) ->
-    #{rounds := Rounds, series := Series} = run(#{rounds => 2}),
-    [1, 2] = [N || #{round := N, vm := #{reductions_per_request := R, memory_growth := _,
+the_report_has_the_figures_of_every_block(_Config) ->
+    #{blocks := Blocks, series := Series} = run(#{blocks => 2}),
+    [1, 2] = [N || #{block := N, vm := #{reductions_per_request := R, memory_growth := _,
                                          run_queue := _, longest_mailbox := _,
                                          scheduler_utilization_pct := #{normal := _, dirty := _},
                                          long_gc := _, long_schedule := _,
                                          sampler := #{lateness := #{ticks := T}, probes := P}}}
-                       <- Rounds,
+                       <- Blocks,
                    R > 0, T > 0, length(P) =:= length(router_bench_probes:table())],
-    [true = lists:sort([N || #{name := Of, round := N} <- Series, Of =:= Name]) =:= [1, 2]
+    [true = lists:sort([N || #{name := Of, block := N} <- Series, Of =:= Name]) =:= [1, 2]
      || Name <- [memory_total, memory_ets, rss, run_queue, reductions, garbage_collections,
                  process_count, scheduler_utilization_normal, errors_total]],
-    % The gated figure is the peak of the series of the same cadence.
-    [true = Peak =:= lists:max(Values)
-     || #{round := N, memory := #{peak_bytes := Peak, samples := Count}} <- Rounds,
-        #{name := memory_total, round := Of, values := Values} <- Series, Of =:= N,
-        Count =:= length(Values)].
+    % The gated figure is the peak of all readings, of which the series keeps some.
+    [true = Peak >= lists:max(Values) andalso Count >= length(Values)
+     || #{block := N, memory := #{peak_bytes := Peak, samples := Count}} <- Blocks,
+        #{name := memory_total, block := Of, values := Values} <- Series, Of =:= N].
 
 a_planted_leak_grows_and_its_interval_excludes_zero(_Config) ->
-    #{rounds := [#{vm := #{memory_growth := Growth}}]} =
+    #{blocks := [#{vm := #{memory_growth := Growth}}]} =
         run(#{fault => "leak_bytes=10000", latency_ms => 500}),
     #{bytes_per_minute := Slope, low_bytes_per_minute := Low,
       high_bytes_per_minute := High} = Growth,
@@ -330,10 +365,10 @@ a_planted_leak_grows_and_its_interval_excludes_zero(_Config) ->
     true = Low =< Slope andalso Slope =< High.
 
 time_in_backpressure_is_reported_only_by_an_adapter_that_tells(_Config) ->
-    #{rounds := [#{vm := Silent}], series := Series} = run(#{}),
+    #{blocks := [#{vm := Silent}], series := Series} = run(#{}),
     false = is_map_key(backpressure_active_ms, Silent),
     [] = [S || #{name := backpressure_active} = S <- Series],
-    #{rounds := [#{vm := Telling}]} = run(#{adapter => ref_router_adapter}),
+    #{blocks := [#{vm := Telling}]} = run(#{adapter => ref_router_adapter}),
     #{backpressure_active_ms := 0} = Telling.
 
 wait_until(Condition) ->

@@ -5,12 +5,14 @@
          a_frozen_build_that_is_not_what_runs_fails_the_run/1,
          an_application_that_needs_the_bench_never_comes_from_the_frozen_build/1,
          a_planted_fault_is_the_candidates_alone/1,
-         the_order_is_balanced_and_decided_by_the_seed/1,
-         went_first_is_complementary_in_the_two_reports/1,
+         the_orders_are_drawn_and_decided_by_the_seed/1,
+         orders_are_complementary_in_the_two_reports/1,
+         both_sides_are_alive_together_and_nothing_of_the_idle_one_runs/1,
+         a_router_that_cannot_live_twice_is_measured_one_side_after_the_other/1,
          one_side_that_fails_ends_the_run_and_both_reports_say_so/1,
          both_reports_are_on_disk_unfinished_from_the_start/1,
          a_look_that_decides_ends_the_run_as_if_it_had_been_planned_so/1,
-         a_look_that_is_undecided_goes_on_to_the_last_round/1,
+         a_look_that_is_undecided_goes_on_to_the_last_block/1,
          a_look_command_is_given_complete_reports_that_are_gone_afterwards/1,
          a_look_command_that_cannot_start_or_hangs_fails_the_run/1,
          no_further_look_is_begun_when_the_time_does_not_suffice/1,
@@ -57,12 +59,12 @@ build(LibDir, Name, Answer, Needs) ->
                     io_lib:format("{application, ~s, [{vsn, \"1\"}, {modules, [~s]}, "
                                   "{applications, ~s}]}.~n", [Name, Name, Needs])).
 
-%% Two pairs of rounds of half a second.
+%% Two blocks of half a second.
 options(Config, More) ->
     Replay = #{lib_dir => proplists:get_value(frozen, Config), commit => ?COMMIT, tree => ?TREE,
                report_file => file(Config, "frozen.json")},
-    maps:merge(#{adapter => twin_adapter, rounds => 2, warmup_ms => 20, throughput_ms => 50,
-                 latency_ms => 100, rate_per_second => 1000, concurrency => 4, drain_timeout_ms => 300,
+    maps:merge(#{adapter => twin_adapter, blocks => 2, warmup_ms => 20, throughput_ms => 50,
+                 latency_ms => 100, slice_ms => 10, rate_per_second => 1000, concurrency => 4, drain_timeout_ms => 300,
                  control => false, quiet => true, report_file => file(Config, "candidate.json"),
                  replay => Replay}, More).
 
@@ -93,7 +95,7 @@ the_frozen_side_runs_the_frozen_code_and_the_candidate_its_own(Config) ->
         run(Config, #{}),
     false = maps:get(commit, Git, none) =:= ?COMMIT,
     Json = frozen_json(Config),
-    % Two rounds with 100 arrivals each, and the closed loops.
+    % Two blocks with 100 arrivals each, and the closed loops.
     {match, [Errors]} = re:run(Json, "\"errors_total\": ([0-9]+)", [{capture, [1], list}]),
     true = list_to_integer(Errors) > 200,
     [true = says(Json, Pattern) || Pattern <- [?COMMIT, ?TREE, "\"dirty\": false",
@@ -112,9 +114,9 @@ a_frozen_build_that_is_not_what_runs_fails_the_run(Config) ->
     ok = file:write_file(filename:join(Shadow, "a_shadow.app"), "{application, a_shadow, []}."),
     {ok, _} = file:copy(code:which(toy_twin), filename:join(Shadow, "toy_twin.beam")),
     #{replay := Replay} = options(Config, #{}),
-    {error, {failed, Reason, #{rounds := []}}} =
+    {error, {failed, Reason, #{blocks := []}}} =
         run(Config, #{replay => Replay#{lib_dir := LibDir}}),
-    true = says(Reason, "round 1, the frozen build: module toy_twin of the frozen build came from").
+    true = says(Reason, "block 1, the frozen build: module toy_twin of the frozen build came from").
 
 an_application_that_needs_the_bench_never_comes_from_the_frozen_build(Config) ->
     LibDir = file(Config, "with_bench"),
@@ -142,41 +144,86 @@ a_planted_fault_is_the_candidates_alone(Config) ->
     {ok, #{run := #{planted_fault := <<"delay_us=3">>}}} = run(Config, #{fault => "delay_us=3"}),
     false = says(frozen_json(Config), "planted_fault").
 
-the_order_is_balanced_and_decided_by_the_seed(_Config) ->
-    Orders = [router_bench_pairs:frozen_first(Seed, 20) || Seed <- lists:seq(1, 50)],
-    [[true = A =/= B || {A, B} <- blocks(Order)] || Order <- Orders],
-    true = length(lists:usort(Orders)) > 40,
-    [Order = router_bench_pairs:frozen_first(Seed, 20)
-     || {Seed, Order} <- lists:zip(lists:seq(1, 50), Orders)],
-    % More pairs do not change the order of those before them.
-    [true = lists:prefix(router_bench_pairs:frozen_first(7, N), lists:nth(7, Orders))
-     || N <- lists:seq(1, 20)].
+the_orders_are_drawn_and_decided_by_the_seed(_Config) ->
+    Blocks = lists:seq(1, 400),
+    Boots = [router_bench_orders:frozen_boots_first(7, N) || N <- Blocks],
+    Boots = [router_bench_orders:frozen_boots_first(7, N) || N <- Blocks],
+    % 400 tosses of a fair coin: within six standard deviations of a half.
+    true = abs(length([first || true <- Boots]) - 200) < 60,
+    [begin
+         Orders = [router_bench_orders:frozen_goes_first(7, N, Loop, 20) || N <- Blocks],
+         [[true = A =/= B || {A, B} <- twos(Order)] || Order <- Orders],
+         true = length(lists:usort(Orders)) > 300,
+         true = abs(length([first || [true | _] <- Orders]) - 200) < 60,
+         % More slices do not change the order of those before them.
+         [true = lists:prefix(router_bench_orders:frozen_goes_first(7, 3, Loop, Count),
+                              lists:nth(3, Orders)) || Count <- lists:seq(1, 20)]
+     end || Loop <- [closed, open]],
+    false = [router_bench_orders:frozen_boots_first(8, N) || N <- Blocks] =:= Boots.
 
-blocks([]) -> [];
-blocks([A, B | Rest]) -> [{A, B} | blocks(Rest)].
+twos([]) -> [];
+twos([A, B | Rest]) -> [{A, B} | twos(Rest)].
 
-went_first_is_complementary_in_the_two_reports(Config) ->
-    {ok, #{pairing := #{seed := 9, went_first := WentFirst}}} =
-        run(Config, #{rounds => 3, seed => 9}),
-    3 = length(WentFirst),
-    WentFirst = [Text =:= "false" || Text <- listed(frozen_json(Config), "went_first")],
-    WentFirst = [not First || First <- router_bench_pairs:frozen_first(9, 3)].
+orders_are_complementary_in_the_two_reports(Config) ->
+    {ok, #{pairing := #{seed := 9, booted_first := BootedFirst, alive_together := true},
+           blocks := Blocks}} = run(Config, #{blocks => 3, seed => 9}),
+    BootedFirst = [not router_bench_orders:frozen_boots_first(9, N) || N <- [1, 2, 3]],
+    BootedFirst = [Text =:= "false" || Text <- listed(frozen_json(Config), "booted_first")],
+    % The plan has slices of 10 ms: 5 of the closed loop; a thousand arrivals take longer than
+    % the open loop, so that is one slice.
+    Frozen = all_listed(frozen_json(Config), "went_first"),
+    Candidate = [Order || #{latency := #{slices := #{went_first := Open, p99_ns := [_]}},
+                            throughput := #{slices := #{went_first := Closed, ok := [_, _, _, _, _]}}}
+                              <- Blocks,
+                          Order <- [Closed, Open]],
+    6 = length(Candidate),
+    % The file has blocks in order, and in a block the keys in that of the format.
+    Frozen = [[atom_to_list(not First) || First <- Order] || Order <- Candidate].
+
+%% The same of every list of that name.
+all_listed(Json, Key) ->
+    {match, Lists} = re:run(Json, ["\"", Key, "\": \\[([^\\]]*)\\]"],
+                            [global, {capture, [1], list}]),
+    [string:lexemes(List, " ,\n") || [List] <- Lists].
+
+both_sides_are_alive_together_and_nothing_of_the_idle_one_runs(Config) ->
+    % The adapter of each side appends to one file: its instance at start, and at the end.
+    Log = file(Config, "instances.log"),
+    _ = file:delete(Log),
+    {ok, #{blocks := [#{idle_cpu_pct := Idle}]}} =
+        run(Config, #{blocks => 1, adapter_options => #{log => Log}, throughput_ms => 500,
+                      slice_ms => 50}),
+    {ok, <<"start 1\nstart 2\nend 2\nend 1\n">>} = sorted_ends(file:read_file(Log)),
+    % Both sides took equal turns; a side that worked all the time would be at 100 and more.
+    true = Idle < 50.
+
+%% Which of the two ends first does not matter.
+sorted_ends({ok, Text}) ->
+    {Starts, Ends} = lists:split(2, string:lexemes(binary_to_list(Text), "\n")),
+    {ok, iolist_to_binary([[Line, "\n"] || Line <- Starts ++ lists:reverse(lists:sort(Ends))])}.
+
+a_router_that_cannot_live_twice_is_measured_one_side_after_the_other(Config) ->
+    Log = file(Config, "one_by_one.log"),
+    _ = file:delete(Log),
+    {ok, #{pairing := #{alive_together := false}}} =
+        run(Config, #{blocks => 1, adapter => lonely_adapter, adapter_options => #{log => Log}}),
+    {ok, <<"start 1\nend 1\nstart 1\nend 1\n">>} = file:read_file(Log).
 
 one_side_that_fails_ends_the_run_and_both_reports_say_so(Config) ->
     [begin
          LibDir = file(Config, "fails"),
          ok = build(LibDir, "toy_twin", case Role of "frozen" -> "surprise"; _ -> "ok" end),
          #{replay := Replay} = options(Config, #{}),
-         {error, {failed, Reason, #{run := #{status := failed}, rounds := [],
-                                    pairing := #{went_first := []}}}} =
+         {error, {failed, Reason, #{run := #{status := failed}, blocks := [],
+                                    pairing := #{booted_first := []}}}} =
              run(Config, More#{replay => Replay#{lib_dir := LibDir}}),
          true = says(Reason, Side),
          Json = frozen_json(Config),
          true = says(Json, "\"status\": \"failed\""),
          true = says(Json, Side),
-         [] = listed(Json, "went_first")
-     end || {Role, Side, More} <- [{"frozen", "round 1, the frozen build: ", #{}},
-                                   {"candidate", "round 1, the candidate: ",
+         [] = listed(Json, "booted_first")
+     end || {Role, Side, More} <- [{"frozen", "block 1, the frozen build: ", #{}},
+                                   {"candidate", "block 1, the candidate: ",
                                     #{fault => "crash_after=10"}}]].
 
 both_reports_are_on_disk_unfinished_from_the_start(Config) ->
@@ -192,36 +239,38 @@ shell(Script) ->
 
 a_look_that_decides_ends_the_run_as_if_it_had_been_planned_so(Config) ->
     [begin
-         {ok, #{rounds := [_], load := #{rounds := 1}, pairing := #{went_first := [_]},
+         {ok, #{blocks := [_], load := #{blocks := 1}, pairing := #{booted_first := [_]},
                 run := #{status := insufficient_samples}}} =
-             run(Config, #{rounds => 9, looks => [1, 2, 9], look_command => shell(Exit)}),
+             run(Config, #{blocks => 9, looks => [1, 2, 9], look_command => shell(Exit)}),
          Json = frozen_json(Config),
-         [_] = listed(Json, "went_first"),
-         true = says(Json, "\"rounds\": 1,")
+         [_] = listed(Json, "booted_first"),
+         true = says(Json, "\"blocks\": 1,")
      end || Exit <- ["exit 0", "exit 1", "kill -KILL $$"]].
 
-a_look_that_is_undecided_goes_on_to_the_last_round(Config) ->
+a_look_that_is_undecided_goes_on_to_the_last_block(Config) ->
     Log = file(Config, "looks.log"),
-    {ok, #{rounds := [_, _, _]}} =
-        run(Config, #{rounds => 3, looks => [1, 2, 3],
-                      look_command => shell(["echo look >> '", Log, "'; exit 75"])}),
-    % The last round is judged by whoever started the run.
-    {ok, <<"look\nlook\n">>} = file:read_file(Log).
+    {ok, #{blocks := [_, _, _]}} =
+        run(Config, #{blocks => 3, looks => [2, 3],
+                      look_command => shell(["echo $1 >> '", Log, "'; [ $1 = --so-far ] && exit 0; "
+                                             "exit 75"])}),
+    % The last block is judged by whoever started the run.
+    % Between two looks the command only shows where the run stands, whatever its status.
+    {ok, <<"--so-far\n--replay\n">>} = file:read_file(Log).
 
 a_look_command_is_given_complete_reports_that_are_gone_afterwards(Config) ->
     Copy = file(Config, "look.log"),
     Script = ["echo \"$1 $3\" > '", Copy, "'; ",
-              "grep -h -e '\"status\"' -e '\"rounds\": 1' \"$2\" \"$4\" >> '", Copy, "'"],
+              "grep -h -e '\"status\"' -e '\"blocks\": 1' \"$2\" \"$4\" >> '", Copy, "'"],
     {ok, _} = run(Config, #{looks => [1], look_command => shell(Script)}),
     {ok, Log} = file:read_file(Copy),
     true = says(Log, "^--replay --candidate\n"),
     {match, [_, _]} = re:run(Log, "insufficient_samples", [global]),
-    {match, [_, _]} = re:run(Log, "\"rounds\": 1", [global]).
+    {match, [_, _]} = re:run(Log, "\"blocks\": 1", [global]).
 
 a_look_command_that_cannot_start_or_hangs_fails_the_run(Config) ->
-    {error, {failed, Reason, #{rounds := [_]}}} =
+    {error, {failed, Reason, #{blocks := [_]}}} =
         run(Config, #{looks => [1], look_command => ["/no/such/program"]}),
-    true = says(Reason, "the look after 1 rounds: /no/such/program could not be started: enoent"),
+    true = says(Reason, "the look after 1 blocks: /no/such/program could not be started: enoent"),
     true = says(frozen_json(Config), "could not be started"),
     PidFile = file(Config, "sleeper.pid"),
     Hangs = ["sleep 600 & echo $! > '", PidFile, "'; wait"],
@@ -241,14 +290,14 @@ gone(Process, Tries) ->
     end.
 
 no_further_look_is_begun_when_the_time_does_not_suffice(Config) ->
-    {ok, #{rounds := [_, _], load := #{rounds := 2}}} =
-        run(Config, #{rounds => 900, looks => [2, 900], timeout_ms => 60000,
+    {ok, #{blocks := [_, _], load := #{blocks := 2}}} =
+        run(Config, #{blocks => 900, looks => [2, 900], timeout_ms => 60000,
                       look_command => shell("exit 75")}).
 
 a_run_of_one_side_has_looks_too(Config) ->
-    {ok, Report} = run(Config, #{replay => none, rounds => 9, looks => [1, 2],
+    {ok, Report} = run(Config, #{replay => none, blocks => 9, looks => [1, 2],
                                  look_command => shell("[ $# -eq 2 ] && exit 0; exit 75")}),
-    #{rounds := [_], load := #{rounds := 1}} = Report,
+    #{blocks := [_], load := #{blocks := 1}} = Report,
     false = is_map_key(pairing, Report).
 
 options_that_make_no_replay_are_refused(Config) ->

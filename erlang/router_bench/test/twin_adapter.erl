@@ -4,21 +4,30 @@
 
 -export([init/1, request/2, route/2, counters/1, terminate/1, faults/0]).
 
-init(Options) ->
-    {ok, router_bench_fault:plant(maps:get(fault, Options, none),
-                                  #{crash => fun() -> exit(self(), kill) end})}.
+init(#{instance := Instance} = Options) ->
+    Log = maps:get(log, Options, none),
+    ok = log(Log, "start", Instance),
+    Planted = router_bench_fault:plant(maps:get(fault, Options, none),
+                                       #{crash => fun() -> exit(self(), kill) end}),
+    {ok, #{planted => Planted, log => Log, instance => Instance}}.
 
-request(N, _Planted) ->
+%% Two BEAMs append to one file.
+log(none, _What, _Instance) ->
+    ok;
+log(File, What, Instance) ->
+    file:write_file(File, io_lib:format("~s ~b~n", [What, Instance]), [append]).
+
+request(N, _State) ->
     N.
 
-route(N, Planted) ->
+route(N, #{planted := Planted}) ->
     router_bench_fault:route(Planted, fun() -> toy_twin:route(N) end).
 
-counters(_Planted) ->
+counters(_State) ->
     #{errors_total => 0, backpressure_active_total => 0}.
 
-terminate(_Planted) ->
-    ok.
+terminate(#{log := Log, instance := Instance}) ->
+    log(Log, "end", Instance).
 
 faults() ->
     [delay_us, crash_after].

@@ -163,11 +163,14 @@ impl Resource for Hiccup {
     }
 }
 
-/// `hiccup_start() -> Hiccup`. Dirty because it starts a thread.
+/// `hiccup_start(Recorder) -> Hiccup`. Dirty because it starts a thread.
 #[rustler::nif(schedule = "DirtyIo")]
-fn hiccup_start(env: Env<'_>) -> NifResult<ResourceArc<Hiccup>> {
-    let handle =
-        HiccupHandle::start().map_err(|error| Error::RaiseTerm(Box::new(error.to_string())))?;
+fn hiccup_start<'a>(
+    env: Env<'a>,
+    recorder: Handle<'a, Recorder>,
+) -> NifResult<ResourceArc<Hiccup>> {
+    let handle = HiccupHandle::start(recorder.share())
+        .map_err(|error| Error::RaiseTerm(Box::new(error.to_string())))?;
     let hiccup = ResourceArc::new(Hiccup(handle));
     if hiccup.monitor(Some(env), &env.pid()).is_none() {
         return Err(Error::BadArg);
@@ -175,10 +178,11 @@ fn hiccup_start(env: Env<'_>) -> NifResult<ResourceArc<Hiccup>> {
     Ok(hiccup)
 }
 
-/// `hiccup_stop(Hiccup) -> map()`. Dirty because it waits for the thread's end, some 1 ms.
+/// `hiccup_stop(Hiccup) -> ok`. Dirty because it waits for the thread's end, some 1 ms.
 #[rustler::nif(schedule = "DirtyIo")]
-fn hiccup_stop<'a>(env: Env<'a>, hiccup: ResourceArc<Hiccup>) -> NifResult<Term<'a>> {
-    snapshot_term(env, &hiccup.0.finish())
+fn hiccup_stop(hiccup: ResourceArc<Hiccup>) -> Atom {
+    hiccup.0.finish();
+    atoms::ok()
 }
 
 /// `kernels() -> #{cpu_ns, memory_ns}`. Dirty because it computes for some 0.1 s.

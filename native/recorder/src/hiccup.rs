@@ -14,7 +14,6 @@ use std::thread::JoinHandle;
 
 use crate::clock::os_now_ns;
 use crate::recorder::Recorder;
-use crate::snapshot::Snapshot;
 use crate::threads::{self, sleep_to};
 
 /// Time between two intended wake-ups.
@@ -23,26 +22,23 @@ const STEP_NS: u64 = 1_000_000;
 /// A running or finished meter. Dropping it ends its thread within some 1 ms.
 pub struct HiccupHandle {
     stop: Arc<AtomicBool>,
-    recorder: Arc<Recorder>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl HiccupHandle {
-    /// Starts the thread.
+    /// Starts the thread; what it sees is added to a recorder.
     ///
     /// # Errors
     /// The operating system's, where it gives no thread.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(recorder: Arc<Recorder>) -> io::Result<Self> {
         let start_ns = os_now_ns();
         let stop = Arc::new(AtomicBool::new(false));
-        // One writer and no other: the shard that threads share is enough.
-        let recorder = Arc::new(Recorder::new(0));
-        let (thread_stop, thread_recorder) = (Arc::clone(&stop), Arc::clone(&recorder));
+        let thread_stop = Arc::clone(&stop);
         let thread = threads::spawn("router_hiccup", move || {
             threads::wake_promptly();
-            run(start_ns, &thread_stop, &thread_recorder);
+            run(start_ns, &thread_stop, &recorder);
         })?;
-        Ok(Self { stop, recorder, thread: Mutex::new(Some(thread)) })
+        Ok(Self { stop, thread: Mutex::new(Some(thread)) })
     }
 
     /// Asks the thread to end, which it does within some 1 ms. Never waits.
@@ -51,9 +47,8 @@ impl HiccupHandle {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Ends the thread, waits for its end and gives what it recorded. May be called again.
-    #[must_use]
-    pub fn finish(&self) -> Snapshot {
+    /// Ends the thread and waits for its end: nothing more is recorded. May be called again.
+    pub fn finish(&self) {
         self.stop();
         // Held while waiting, so that nobody reads before the end.
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +56,6 @@ impl HiccupHandle {
             // `run` cannot panic; what was recorded stands in any case.
             let _ = thread.join();
         }
-        self.recorder.snapshot()
     }
 }
 

@@ -5,10 +5,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::block::Percentiles;
 use crate::decimal::Amount;
-use crate::round::Percentiles;
 
-/// What was seen of the machine over the measured phases of a round.
+/// What was seen of the machine over the measured slices of a block.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
@@ -38,7 +38,7 @@ pub struct Hiccups {
     pub beam: Percentiles,
 }
 
-/// Counters of the kernel: what they grew by over the measured phases.
+/// Counters of the kernel: what they grew by over the measured slices.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
@@ -71,11 +71,11 @@ pub struct Machine {
     pub frequency_after_khz: Option<u64>,
 }
 
-/// Fixed work before and after the measured phases. Evidence, never a divisor.
+/// Fixed work before and after the measured slices. Evidence, never a divisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Kernels {
-    /// Before the first measured phase.
+    /// Before the first slice.
     pub before: KernelTimes,
     /// After the last.
     pub after: KernelTimes,
@@ -91,7 +91,7 @@ pub struct KernelTimes {
     pub memory_ns: u64,
 }
 
-/// Why a round counts as disturbed; the bench derives it, `router_bench_disturbed` has the limits.
+/// Why a block counts as disturbed; the bench derives it, `router_bench_disturbed` has the limits.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]

@@ -22,6 +22,7 @@
 //!
 //! Nothing in this crate panics, whatever the input.
 
+mod block;
 mod date;
 mod decimal;
 mod environment;
@@ -31,13 +32,17 @@ mod policy;
 mod read;
 mod record;
 mod report;
-mod round;
 mod timestamp;
 mod verdict;
 mod vm;
 mod waivers;
 mod write;
 
+pub use block::{
+    Accounting, Block, ClosedLoopSlices, Counted, EncodedHistogram, FailedOutcome, FailureReason,
+    HISTOGRAM_ENCODING, LatencyPhase, MemoryFigures, Metrics, OpenLoopSlices, Outcomes,
+    Percentiles, Phase, Quantity, Series, ThroughputPhase, Warmup,
+};
 pub use date::Date;
 pub use decimal::{Amount, Decimal, NumberError};
 pub use environment::{ContainerLimits, Environment, EnvironmentField, kernel_major_minor};
@@ -45,7 +50,7 @@ pub use evidence::{Disturbance, Evidence, Hiccups, KernelTimes, Kernels, Machine
 pub use metric::{Direction, Metric};
 pub use policy::{
     Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,
-    Relative, Rule,
+    Relative, Rule, SmokePolicy,
 };
 pub use read::{Document, Place, ReadError, Segment, Violation, parse, read_file};
 pub use record::{Change, Digest, Record, RecordKind};
@@ -53,15 +58,10 @@ pub use report::{
     Arrivals, Clock, Control, Diagnostics, Git, KeyDistribution, Keys, Load, Pairing, Report, Role,
     Run, RunStatus, SchemaName, SchemaTag, Session,
 };
-pub use round::{
-    Accounting, Counted, EncodedHistogram, FailedOutcome, FailureReason, HISTOGRAM_ENCODING,
-    LatencyPhase, MemoryFigures, Metrics, Outcomes, Percentiles, Phase, Quantity, Round, Series,
-    ThroughputPhase, Warmup,
-};
 pub use timestamp::Timestamp;
 pub use verdict::{
-    Comparison, Decision, FieldDifference, Input, Inputs, Judgement, Notice, Outcome, Problem,
-    RoundsResult, RuleResult, SupportingFigure, Verdict,
+    BlocksResult, Comparison, Decision, FieldDifference, Input, Inputs, Judgement, Notice, Outcome,
+    Problem, RuleResult, SupportingFigure, Verdict,
 };
 pub use vm::{
     Lateness, MemoryGrowth, ProbeCost, RunQueue, SamplerFigures, SchedulerUtilization, VmFigures,

@@ -10,17 +10,19 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// 95th percentile of the response time in the latency phase, from the intended start.
+    /// The median over blocks of the median over slices of 250 ms of the 95th percentile of the time
+    /// from the intended start of a request to its answer, in the open loop.
     LatencyP95Ms,
-    /// 99th percentile of the response time in the latency phase, from the intended start.
+    /// The same of the 99th percentile.
     LatencyP99Ms,
-    /// Successful requests a second in the throughput phase.
+    /// The median over blocks of the median over slices of the successful requests a second, in the
+    /// closed loop.
     Rps,
-    /// Peak of `erlang:memory(total)` in the measured phases; 1 MB = 1024 × 1024 bytes.
+    /// Peak of `erlang:memory(total)` in the measured slices; 1 MB = 1024 × 1024 bytes.
     MemMbTotalErlang,
-    /// Errors that driver or router saw in the measured phases.
+    /// Errors that driver or router saw in the measured slices.
     ErrorsTotal,
-    /// Times that backpressure went from inactive to active in the measured phases.
+    /// Times that backpressure went from inactive to active in the measured slices.
     BackpressureActiveTotal,
 }
 
@@ -54,6 +56,19 @@ impl Metric {
             Self::MemMbTotalErlang => "mem_mb_total_erlang",
             Self::ErrorsTotal => "errors_total",
             Self::BackpressureActiveTotal => "backpressure_active_total",
+        }
+    }
+
+    /// The name where a line has to hold several.
+    #[must_use]
+    pub fn short_name(self) -> &'static str {
+        match self {
+            Self::LatencyP95Ms => "p95",
+            Self::LatencyP99Ms => "p99",
+            Self::Rps => "rps",
+            Self::MemMbTotalErlang => "memory",
+            Self::ErrorsTotal => "errors",
+            Self::BackpressureActiveTotal => "backpressure",
         }
     }
 

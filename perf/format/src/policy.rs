@@ -24,7 +24,7 @@ pub struct Policy {
     /// Which environments may be compared directly.
     #[serde(default)]
     pub environment: EnvironmentPolicy,
-    /// How rounds are judged.
+    /// How blocks are judged.
     #[serde(default)]
     pub decision: DecisionPolicy,
     /// How far all moves of the baseline together may go.
@@ -41,12 +41,11 @@ pub struct BudgetPolicy {
     pub max_pct: BTreeMap<Metric, Amount>,
 }
 
-/// How rounds are judged.
+/// How blocks are judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecisionPolicy {
-    /// Rounds of the candidate, pairs in a replay, after which they are judged; ascending. At the last
-    /// look nothing more follows.
+    /// Blocks after which they are judged; ascending. After the last look nothing more is measured.
     pub looks: Vec<u32>,
     /// How often, at most, the whole gate may fail without any change, in percent.
     pub false_alarm_pct: Amount,
@@ -55,21 +54,44 @@ pub struct DecisionPolicy {
     /// What must be caught, in percent of the frozen figure; of a metric that is not named here,
     /// twice its limit.
     pub must_catch_pct: BTreeMap<Metric, Amount>,
+    /// What takes the place of looks and error rates in a smoke run.
+    pub smoke: SmokePolicy,
 }
 
 impl Default for DecisionPolicy {
     fn default() -> Self {
         Self {
-            looks: vec![8, 12, 20, 30],
+            // The fewest blocks of a replay that can pass, and the first number that can fail.
+            looks: vec![9, 12, 20],
             false_alarm_pct: Amount::from(1),
             miss_pct: Amount::from(1),
             must_catch_pct: BTreeMap::new(),
+            smoke: SmokePolicy::default(),
         }
     }
 }
 
-/// Most rounds of a look: far beyond what any time limit allows.
-const LOOK_MAX: u32 = 100;
+/// How the blocks of a smoke run are judged: once, after few of them, with error rates of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SmokePolicy {
+    /// Blocks after which they are judged.
+    pub blocks: u32,
+    /// How often, at most, the whole gate may fail without any change, in percent.
+    pub false_alarm_pct: Amount,
+    /// How often, at most, a metric that changed by what must be caught may pass, in percent.
+    pub miss_pct: Amount,
+}
+
+impl Default for SmokePolicy {
+    fn default() -> Self {
+        // The fewest blocks of a replay of which both answers can come.
+        Self { blocks: 6, false_alarm_pct: Amount::from(10), miss_pct: Amount::from(10) }
+    }
+}
+
+/// How many blocks a look may come after: one has no spread, and a hundred no time limit allows.
+const LOOKS: std::ops::RangeInclusive<u32> = 2..=100;
 
 /// The freezes that this gate knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -170,6 +192,17 @@ impl Document for Policy {
     }
 }
 
+impl Policy {
+    /// The same policy as a smoke run is judged by.
+    #[must_use]
+    pub fn for_smoke(self) -> Self {
+        let SmokePolicy { blocks, false_alarm_pct, miss_pct } = self.decision.smoke.clone();
+        let decision =
+            DecisionPolicy { looks: vec![blocks], false_alarm_pct, miss_pct, ..self.decision };
+        Self { decision, ..self }
+    }
+}
+
 impl BudgetPolicy {
     fn check(&self) -> Result<(), Violation> {
         let count = self.max_pct.keys().find(|metric| metric.is_count());
@@ -188,17 +221,24 @@ impl DecisionPolicy {
             Err(Violation::new(path.map(Segment::from), problem, cure))
         };
         let ascends = self.looks.is_sorted_by(|earlier, later| earlier < later);
-        let in_range = self.looks.iter().all(|look| (2..=LOOK_MAX).contains(look));
+        let in_range = self.looks.iter().all(|look| LOOKS.contains(look));
         if self.looks.is_empty() || !ascends || !in_range {
             let problem = format!("{:?} are no looks", self.looks);
-            return at(&["looks"], problem, "give ascending numbers of pairs from 2 to 100");
+            return at(&["looks"], problem, "give ascending numbers of blocks from 2 to 100");
         }
-        for (key, percent) in
-            [("false_alarm_pct", &self.false_alarm_pct), ("miss_pct", &self.miss_pct)]
-        {
+        if !LOOKS.contains(&self.smoke.blocks) {
+            let problem = format!("{} blocks are no look", self.smoke.blocks);
+            return at(&["smoke", "blocks"], problem, "give a number of blocks from 2 to 100");
+        }
+        for (place, percent) in [
+            (&["false_alarm_pct"][..], &self.false_alarm_pct),
+            (&["miss_pct"], &self.miss_pct),
+            (&["smoke", "false_alarm_pct"], &self.smoke.false_alarm_pct),
+            (&["smoke", "miss_pct"], &self.smoke.miss_pct),
+        ] {
             if percent.is_zero() || **percent >= Decimal::from(50) {
                 let problem = format!("an error rate of {percent} % can never or always be met");
-                return at(&[key], problem, "give a percentage above 0 and below 50");
+                return at(place, problem, "give a percentage above 0 and below 50");
             }
         }
         for (metric, percent) in &self.must_catch_pct {

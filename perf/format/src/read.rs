@@ -68,7 +68,7 @@ impl From<usize> for Segment {
 /// Where in a file: JSON path, line and column (both from 1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// For example `rounds[2].metrics.rps`; empty at the top.
+    /// For example `blocks[2].metrics.rps`; empty at the top.
     pub json_path: String,
     /// Line, from 1.
     pub line: usize,

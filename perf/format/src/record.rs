@@ -6,10 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::block::Metrics;
 use crate::date::Date;
 use crate::read::{Document, Segment, Violation};
 use crate::report::{SchemaName, SchemaTag};
-use crate::round::Metrics;
 
 /// The head of `perf/bumps/NNNN-<date>-<slug>.md`: a fenced block of JSON, with which the file
 /// begins. What follows it is rendered from it.

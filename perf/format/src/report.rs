@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::block::{Accounting, Block, EncodedHistogram, Metrics, Series};
 use crate::decimal::Amount;
 use crate::environment::Environment;
 use crate::metric::Metric;
 use crate::read::{Document, Segment, Violation};
-use crate::round::{Accounting, EncodedHistogram, Metrics, Round, Series};
 use crate::timestamp::Timestamp;
 
 /// `perf_baseline_<time>.json` and `baseline_cp1.json`.
@@ -28,17 +28,17 @@ pub struct Report {
     pub git: Git,
     /// Where it was measured.
     pub env: Environment,
-    /// The headline figures; for a time metric the median over rounds, for a count the sum.
+    /// The headline figures: of a time, a rate or memory the median over blocks, of a count the sum.
     pub metrics: Metrics,
     /// How the run went.
     pub run: Run,
     /// The plan as run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
-    /// What each finished round measured.
+    /// What each finished block measured.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rounds: Option<Vec<Round>>,
-    /// Every request of every round, by what became of it.
+    pub blocks: Option<Vec<Block>>,
+    /// Every request of every block, by what became of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accounting: Option<Accounting>,
     /// Figures about the measurement itself.
@@ -53,36 +53,39 @@ pub struct Report {
     /// Whether the router's counters were seen to move when they should.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub controls: Option<BTreeMap<Metric, Control>>,
-    /// The sessions that the rounds come from, in order; absent means one.
+    /// The sessions that the blocks come from, in order; absent means one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<Vec<Session>>,
-    /// How the rounds were measured in turn with those of another commit, as pairs.
+    /// How the blocks were measured in turn with those of another commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pairing: Option<Pairing>,
 }
 
-/// Rounds that were measured in one go.
+/// Blocks that were measured in one go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
     /// When it began.
     pub timestamp: Timestamp,
-    /// How many rounds it measured.
+    /// How many blocks it measured.
     #[schemars(range(min = 1))]
-    pub rounds: u32,
+    pub blocks: u32,
 }
 
-/// One side of a replay: round k of the frozen commit and round k of the candidate are a pair,
-/// measured one after the other on one machine.
+/// One side of a replay: block k of the frozen commit and block k of the candidate were measured in
+/// turn on one machine, slice by slice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pairing {
     /// Which side this report is.
     pub role: Role,
-    /// Seed of the order within the pairs.
+    /// Seed of the orders: who boots first, and whose slice comes first.
     pub seed: u64,
-    /// For each round, whether it was measured before its partner.
-    pub went_first: Vec<bool>,
+    /// For each block, whether this side's BEAM was started before the other's.
+    pub booted_first: Vec<bool>,
+    /// Whether both sides lived at the same time; a router that cannot live twice on one machine is
+    /// measured one side after the other.
+    pub alive_together: bool,
 }
 
 /// A side of a replay.
@@ -111,8 +114,8 @@ pub enum Control {
 pub struct SchemaTag {
     /// The format's name.
     pub name: SchemaName,
-    /// The format's version; this crate reads version 2 of reports, and version 1 of everything else.
-    #[schemars(range(min = 1, max = 2))]
+    /// The format's version; this crate reads version 3 of reports, 2 of verdicts, and 1 of records.
+    #[schemars(range(min = 1, max = 3))]
     pub version: u32,
 }
 
@@ -161,7 +164,7 @@ pub struct Run {
     /// A fault that was planted on purpose, for example `delay_us=200`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub planted_fault: Option<String>,
-    /// Wall time of all rounds.
+    /// Wall time of all blocks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
 }
@@ -170,14 +173,14 @@ pub struct Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Every round was measured.
+    /// Every block was measured.
     Complete,
-    /// Every round was measured, but one has too few samples above a gated percentile.
+    /// Every block was measured, but one has too few samples above a gated percentile.
     InsufficientSamples,
-    /// Every round was measured, but in most of them a gated percentile is for the most part the load
+    /// Every block was measured, but in most of them a gated percentile is for the most part the load
     /// generator's own lateness, not the router's.
     GeneratorLimited,
-    /// A round ended early; `reason` says why.
+    /// A block ended early; `reason` says why.
     Failed,
     /// The run was still going on when this was written: what is read later was killed.
     Unfinished,
@@ -189,15 +192,17 @@ pub enum RunStatus {
 pub struct Load {
     /// The adapter module.
     pub adapter: String,
-    /// Rounds planned, each in a fresh BEAM.
-    pub rounds: u32,
-    /// Discarded load before the measured phases of a round.
+    /// Blocks planned, each in a fresh BEAM.
+    pub blocks: u32,
+    /// Discarded load before the measured slices of a block.
     pub warmup_ms: u64,
-    /// Length of the closed-loop phase.
+    /// Closed loop of a block, all slices together.
     pub throughput_ms: u64,
-    /// Length of the open-loop phase.
+    /// Open loop of a block, all slices together.
     pub latency_ms: u64,
-    /// Arrival rate of the open-loop phase.
+    /// Length of a slice of the open loop, and of the closed loop.
+    pub slice_ms: u64,
+    /// Arrival rate of the open loop.
     pub rate_per_second: u64,
     /// The closed-loop throughput that the rate was derived from; absent where it was given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -209,7 +214,7 @@ pub struct Load {
     /// Most open-loop requests in flight, each with a worker of its own; an arrival beyond is skipped
     /// and counted.
     pub max_in_flight: u32,
-    /// Patience for requests in flight at the end of a phase.
+    /// Patience for requests in flight at the end of a slice.
     pub drain_timeout_ms: u64,
     /// Cadence of the sampler.
     pub sample_interval_ms: u64,
@@ -249,7 +254,7 @@ impl Load {
     /// What shapes the load, as name and text: two reports with different shapes measured different
     /// things.
     #[must_use]
-    pub fn shape(&self) -> [(&'static str, String); 6] {
+    pub fn shape(&self) -> [(&'static str, String); 7] {
         let arrivals = match self.arrivals {
             Arrivals::Constant => "constant".to_owned(),
             Arrivals::Poisson => format!("poisson, seed {}", self.seed),
@@ -269,6 +274,7 @@ impl Load {
             ("load.rate_per_second", self.rate_per_second.to_string()),
             ("load.arrivals", arrivals),
             ("load.concurrency", self.concurrency.to_string()),
+            ("load.slice_ms", self.slice_ms.to_string()),
             ("load.max_in_flight", self.max_in_flight.to_string()),
             ("load.keys", keys),
         ]
@@ -291,7 +297,7 @@ pub enum Arrivals {
 pub struct Diagnostics {
     /// The clock that timed the requests.
     pub clock: Clock,
-    /// Standard deviation over rounds in percent of the mean, from 2 rounds on.
+    /// Standard deviation over blocks in percent of the mean, from 2 blocks on.
     pub spread_pct: BTreeMap<Metric, Amount>,
 }
 
@@ -318,14 +324,15 @@ impl Document for Report {
         if let Some(accounting) = &self.accounting {
             accounting.check(&["accounting".into()])?;
         }
-        for (index, round) in self.rounds.iter().flatten().enumerate() {
-            let at = [Segment::from("rounds"), index.into()];
+        for (index, block) in self.blocks.iter().flatten().enumerate() {
+            let at = [Segment::from("blocks"), index.into()];
             let within = |key| [at.as_slice(), &[Segment::from(key)]].concat();
-            round.metrics.check(&within("metrics"))?;
-            round.accounting.check(&within("accounting"))?;
-            if round.round as usize != index + 1 {
-                let problem = format!("this is round {} by its place", index + 1);
-                return Err(Violation::new(within("round"), problem, "measure again"));
+            block.metrics.check(&within("metrics"))?;
+            block.accounting.check(&within("accounting"))?;
+            block.check_slices(&at)?;
+            if block.block as usize != index + 1 {
+                let problem = format!("this is block {} by its place", index + 1);
+                return Err(Violation::new(within("block"), problem, "measure again"));
             }
         }
         for (index, series) in self.series.iter().flatten().enumerate() {
@@ -343,27 +350,27 @@ impl Document for Report {
 impl Report {
     fn check_schema(&self) -> Result<(), Violation> {
         match self.schema {
-            None | Some(SchemaTag { name: SchemaName::Cp1Report, version: 2 }) => Ok(()),
+            None | Some(SchemaTag { name: SchemaName::Cp1Report, version: 3 }) => Ok(()),
             Some(_) => Err(Violation::new(
                 ["schema".into()],
-                "this is not a cp1_report of version 2",
+                "this is not a cp1_report of version 3",
                 "use the gate of the version that wrote the file",
             )),
         }
     }
 
-    /// Rounds in the report; a report without any has none in sessions or pairs either.
-    fn round_count(&self) -> usize {
-        self.rounds.as_ref().map_or(0, Vec::len)
+    /// Blocks in the report; a report without any has none in sessions either.
+    fn block_count(&self) -> usize {
+        self.blocks.as_ref().map_or(0, Vec::len)
     }
 
     fn check_sessions(&self) -> Result<(), Violation> {
         let Some(sessions) = &self.sessions else { return Ok(()) };
-        let rounds: u64 = sessions.iter().map(|session| u64::from(session.rounds)).sum();
-        if sessions.iter().any(|session| session.rounds == 0) || rounds != self.round_count() as u64
+        let blocks: u64 = sessions.iter().map(|session| u64::from(session.blocks)).sum();
+        if sessions.iter().any(|session| session.blocks == 0) || blocks != self.block_count() as u64
         {
             let problem =
-                format!("the sessions have {rounds} rounds, the report {}", self.round_count());
+                format!("the sessions have {blocks} blocks, the report {}", self.block_count());
             return Err(Violation::new(["sessions".into()], problem, "measure again"));
         }
         Ok(())
@@ -371,10 +378,10 @@ impl Report {
 
     fn check_pairing(&self) -> Result<(), Violation> {
         let Some(pairing) = &self.pairing else { return Ok(()) };
-        let pairs = pairing.went_first.len();
-        if pairs != self.round_count() {
-            let at = ["pairing".into(), "went_first".into()];
-            let problem = format!("{pairs} places for {} rounds", self.round_count());
+        let places = pairing.booted_first.len();
+        if places != self.block_count() {
+            let at = ["pairing".into(), "booted_first".into()];
+            let problem = format!("{places} places for {} blocks", self.block_count());
             return Err(Violation::new(at, problem, "measure again"));
         }
         Ok(())

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::decimal::{Amount, Decimal};
 use crate::metric::Metric;
 use crate::read::{Document, Violation};
-use crate::report::SchemaTag;
+use crate::report::{SchemaName, SchemaTag};
 use crate::waivers::Waiver;
 
 /// `perf_verdict_<time>.json`. Texts may quote the judged files: a renderer escapes them.
@@ -25,7 +25,7 @@ pub struct Verdict {
     pub inputs: Inputs,
     /// Whether the two reports may be compared.
     pub comparison: Comparison,
-    /// How the rounds were judged; absent where the figures were compared alone.
+    /// How the blocks were judged; absent where the figures were compared alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
     /// Every rule of the policy, in table order; empty where nothing could be judged.
@@ -39,19 +39,20 @@ pub struct Verdict {
     pub notices: Vec<Notice>,
 }
 
-/// How the rounds of both sides were judged.
+/// How the blocks of both sides were judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
-    /// Rounds of the candidate.
-    pub rounds: u64,
-    /// Rounds of the other side: the frozen ones, or the replayed ones.
-    pub baseline_rounds: u64,
-    /// Whether the rounds of both sides were measured in turn, as pairs.
+    /// Blocks of the candidate.
+    pub blocks: u64,
+    /// Blocks of the other side: the frozen ones, or the replayed ones.
+    pub baseline_blocks: u64,
+    /// Whether both sides of each block were measured in turn, slice by slice.
     pub paired: bool,
-    /// The planned looks, in rounds of the candidate.
+    /// The looks of the plan that counts, in blocks of the candidate: the policy's, or the only one of
+    /// its smoke plan.
     pub looks: Vec<u32>,
-    /// The next look, where the answer is open and more rounds are planned.
+    /// The next look, where the answer is open and more blocks are planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_look: Option<u32>,
     /// How often, at most, the gate fails without any change, in percent.
@@ -60,21 +61,21 @@ pub struct Decision {
     pub miss_pct: Amount,
 }
 
-/// What the rounds of both sides say about one metric. Percentages are changes of the figure from
+/// What the blocks of both sides say about one metric. Percentages are changes of the figure from
 /// the frozen commit's to the candidate's, rounded to 2 places.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RoundsResult {
-    /// Rounds of the candidate.
-    pub rounds: u64,
-    /// Rounds of the other side.
-    pub baseline_rounds: u64,
+pub struct BlocksResult {
+    /// Blocks of the candidate.
+    pub blocks: u64,
+    /// Blocks of the other side.
+    pub baseline_blocks: u64,
     /// Hodges-Lehmann estimate of the change.
     pub estimate_pct: Decimal,
-    /// Lower bound; absent where the rounds are too few for one.
+    /// Lower bound; absent where the blocks are too few for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low_pct: Option<Decimal>,
-    /// Upper bound; absent where the rounds are too few for one.
+    /// Upper bound; absent where the blocks are too few for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub high_pct: Option<Decimal>,
     /// What must be caught.
@@ -153,9 +154,9 @@ pub struct Input {
     /// The commit that was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// Rounds measured.
+    /// Blocks measured.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rounds: Option<u64>,
+    pub blocks: Option<u64>,
 }
 
 /// Whether the two reports may be compared.
@@ -204,12 +205,16 @@ pub struct RuleResult {
     /// Why, where it is not simply that the rule holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<String>,
-    /// What the rounds say; absent where the figures were compared alone.
+    /// What the blocks say; absent where the figures were compared alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub on_rounds: Option<RoundsResult>,
-    /// The same without the disturbed rounds; absent where none was.
+    pub on_blocks: Option<BlocksResult>,
+    /// The same without the disturbed blocks; absent where none was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub on_undisturbed_rounds: Option<RoundsResult>,
+    pub on_undisturbed_blocks: Option<BlocksResult>,
+    /// Of a percentile: what those of whole blocks say, all slices together, in which stalls stay
+    /// visible that few slices have; judged towards red only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_whole_blocks: Option<BlocksResult>,
     /// The waiver that is in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiver: Option<Waiver>,
@@ -223,10 +228,10 @@ pub struct SupportingFigure {
     pub name: String,
     /// Its unit, for example `ms`.
     pub unit: String,
-    /// The baseline's, or the replay's; absent where no round has it.
+    /// The baseline's, or the replay's; absent where no block has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Amount>,
-    /// The candidate's; absent where no round has it.
+    /// The candidate's; absent where no block has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidate: Option<Amount>,
 }
@@ -241,7 +246,7 @@ pub enum Judgement {
     Waived,
     /// A limit is violated.
     Violated,
-    /// The rounds are too few or too far apart to say.
+    /// The blocks are too few or too far apart to say.
     Undecided,
     /// The figures do not say.
     NotJudged,
@@ -286,6 +291,13 @@ impl Document for Verdict {
     const MAX_BYTES: u64 = 1024 * 1024;
 
     fn check(&self) -> Result<(), Violation> {
+        if self.schema != (SchemaTag { name: SchemaName::Cp1Verdict, version: 2 }) {
+            return Err(Violation::new(
+                ["schema".into()],
+                "this is not a cp1_verdict of version 2",
+                "use the gate of the version that wrote the file",
+            ));
+        }
         if self.exit_code == self.outcome.exit_code() {
             return Ok(());
         }

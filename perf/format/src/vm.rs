@@ -1,4 +1,4 @@
-//! What the sampler saw inside the VM of a round. None of it is gated; a figure whose probe could
+//! What the sampler saw inside the VM of a block. None of it is gated; a figure whose probe could
 //! not be read is absent.
 
 use schemars::JsonSchema;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decimal::{Amount, Decimal};
 
-/// The VM in the measured phases of a round: router, load generator and sampler together.
+/// The VM in the measured slices of a block: router, load generator and sampler together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VmFigures {
@@ -16,7 +16,7 @@ pub struct VmFigures {
     /// Garbage collections per request sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub garbage_collections_per_request: Option<Amount>,
-    /// The trend of `erlang:memory(total)` from the middle to nine tenths of the open-loop phase,
+    /// The trend of `erlang:memory(total)` from the middle to nine tenths of the open loop,
     /// where the load is constant and no worker starts or ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_growth: Option<MemoryGrowth>,
@@ -29,7 +29,7 @@ pub struct VmFigures {
     /// Messages in the longest mailbox of the router's named processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub longest_mailbox: Option<u64>,
-    /// Garbage collections of one process that took 20 ms or more, in the open-loop phase: watching
+    /// Garbage collections of one process that took 20 ms or more, in the open loop: watching
     /// for them costs throughput.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub long_gc: Option<u64>,

@@ -44,11 +44,14 @@ pub fn to_json<T: Serialize>(value: &T) -> Result<String, WriteError> {
     Ok(json)
 }
 
-/// Joins the lines of each list that holds only numbers. A line break inside a string is escaped,
-/// so lines are JSON's own.
+/// Joins the lines of each list that holds only numbers, or only truth values. A line break inside a
+/// string is escaped, so lines are JSON's own.
 fn numbers_on_one_line(pretty: &str) -> String {
-    let is_number =
-        |line: &str| line.trim_start().starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    let is_number = |line: &str| {
+        let item = line.trim_start();
+        item.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+            || matches!(item.trim_end_matches(','), "true" | "false")
+    };
     let mut joined = String::with_capacity(pretty.len());
     let mut lines = pretty.lines().peekable();
     while let Some(line) = lines.next() {

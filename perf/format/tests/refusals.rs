@@ -25,7 +25,7 @@ const REPORT: &str = r#"{
     "throughput": {"offered": 3, "ok": 3, "error": 0, "timeout": 0, "rejected": 0, "skipped": 0},
     "latency": {"offered": 3, "ok": 1, "error": 1, "timeout": 1, "rejected": 0, "skipped": 0}
   },
-  "series": [{"round": 1, "name": "memory_total", "unit": "byte", "time_ms": [1], "values": [2]}],
+  "series": [{"block": 1, "name": "memory_total", "unit": "byte", "time_ms": [1], "values": [2]}],
   "run": {"ct_exit_code": 0}
 }"#;
 
@@ -125,10 +125,12 @@ fn a_refused_value_of_a_report_is_located() {
     refused(REPORT, ",\n  \"run\": {\"ct_exit_code\": 0}\n", "\n", "", 15, "missing field `run`");
     let before_run = "  \"run\": {\"ct_exit_code\": 0}\n";
     let with = |more: &str| format!("  {more},\n{before_run}");
-    let session = with(r#""sessions": [{"timestamp": "2026-01-31T12:00:00Z", "rounds": 3}]"#);
-    refused(REPORT, before_run, &session, "sessions", 15, "the sessions have 3 rounds");
-    let pairing = with(r#""pairing": {"role": "frozen", "seed": 1, "went_first": [true]}"#);
-    refused(REPORT, before_run, &pairing, "pairing.went_first", 15, "1 places for 0 rounds");
+    let session = with(r#""sessions": [{"timestamp": "2026-01-31T12:00:00Z", "blocks": 3}]"#);
+    refused(REPORT, before_run, &session, "sessions", 15, "the sessions have 3 blocks");
+    let pairing = with(
+        r#""pairing": {"role": "frozen", "seed": 1, "booted_first": [true], "alive_together": true}"#,
+    );
+    refused(REPORT, before_run, &pairing, "pairing.booted_first", 15, "1 places for 0 blocks");
 }
 
 #[test]
@@ -146,12 +148,14 @@ fn a_refused_value_of_a_policy_is_located() {
         6,
         "unknown field",
     );
+    let smoke = "\"decision\": {\"smoke\": {\"blocks\": 1}}, \"version\": \"cp1\"";
+    refused(POLICY, "\"version\": \"cp1\"", smoke, "decision.smoke.blocks", 2, "no look");
     refused(POLICY, "\"cp1\"", "\"cp2\"", "version", 2, "unknown variant `cp2`");
 }
 
 #[test]
 fn a_verdict_whose_exit_code_says_something_else_is_refused() {
-    let verdict = r#"{"schema": {"name": "cp1_verdict", "version": 1}, "outcome": "REGRESSION",
+    let verdict = r#"{"schema": {"name": "cp1_verdict", "version": 2}, "outcome": "REGRESSION",
       "exit_code": 0, "summary": "", "inputs": {"baseline": {"path": ""}, "candidate": {"path": ""},
       "policy": {"path": ""}}, "comparison": {"differences": [], "unverified": []}, "rules": [],
       "problems": [], "notices": []}"#;

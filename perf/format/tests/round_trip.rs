@@ -11,13 +11,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use cp1_format::{
-    Absolute, Accounting, Amount, BudgetPolicy, Counted, Decimal, DecisionPolicy, Disturbance,
-    EncodedHistogram, Environment, EnvironmentField, EnvironmentPolicy, Evidence, FailedOutcome,
-    FailureReason, GatePolicy, Git, HISTOGRAM_ENCODING, Hiccups, KernelTimes, Kernels,
-    LatencyPhase, Lateness, Machine, MemoryFigures, MemoryGrowth, Metric, Metrics, Outcomes,
-    Percentiles, Phase, Policy, PolicyVersion, ProbeCost, Quantity, Relative, Report, Round, Rule,
-    Run, RunQueue, RunStatus, SamplerFigures, SchedulerUtilization, SchemaName, SchemaTag, Series,
-    ThroughputPhase, Timestamp, VmFigures, Warmup, parse, read_file, to_json, write_atomically,
+    Absolute, Accounting, Amount, Block, BudgetPolicy, ClosedLoopSlices, Counted, Decimal,
+    DecisionPolicy, Disturbance, EncodedHistogram, Environment, EnvironmentField,
+    EnvironmentPolicy, Evidence, FailedOutcome, FailureReason, GatePolicy, Git, HISTOGRAM_ENCODING,
+    Hiccups, KernelTimes, Kernels, LatencyPhase, Lateness, Machine, MemoryFigures, MemoryGrowth,
+    Metric, Metrics, OpenLoopSlices, Outcomes, Percentiles, Phase, Policy, PolicyVersion,
+    ProbeCost, Quantity, Relative, Report, Rule, Run, RunQueue, RunStatus, SamplerFigures,
+    SchedulerUtilization, SchemaName, SchemaTag, Series, ThroughputPhase, Timestamp, VmFigures,
+    Warmup, parse, read_file, to_json, write_atomically,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
@@ -102,20 +103,35 @@ fn reasons() -> impl Strategy<Value = Vec<FailureReason>> {
     vec(reason, 0..3)
 }
 
-fn round() -> impl Strategy<Value = Round> {
+fn block() -> impl Strategy<Value = Block> {
     let counted = (of(any::<u64>()), of(any::<u64>()))
         .prop_map(|(driver, router)| Counted { driver, router });
     let seen = (of(evidence()), of(disturbed()));
     let parts = (metrics(), accounting(), percentiles(), percentiles(), any::<u64>());
     (parts, counted, of(reasons()), of(vm()), seen).prop_map(
         |((metrics, accounting, one, other, n), counted, reasons, vm, (evidence, disturbed))| {
-            Round {
-                round: 0,
+            Block {
+                block: 0,
                 metrics,
                 accounting,
-                throughput: ThroughputPhase { duration_ns: n, service_time: one.clone() },
+                throughput: ThroughputPhase {
+                    duration_ns: n,
+                    slices: ClosedLoopSlices {
+                        went_first: counted.driver.map(|n| vec![n % 2 == 0, n % 3 == 0]),
+                        ok: vec![n, 1],
+                        duration_ns: vec![2, n],
+                    },
+                    service_time: one.clone(),
+                },
                 latency: LatencyPhase {
                     duration_ns: n,
+                    slices: OpenLoopSlices {
+                        went_first: counted.router.map(|n| vec![n % 2 == 0]),
+                        ok: vec![n],
+                        p50_ns: None,
+                        p95_ns: counted.driver.map(|n| vec![n]),
+                        p99_ns: Some(vec![n]),
+                    },
                     response_time: one.clone(),
                     service_time: other,
                     dispatch_lag: one,
@@ -125,6 +141,7 @@ fn round() -> impl Strategy<Value = Round> {
                 backpressure: Counted { driver: None, router: counted.router },
                 reasons,
                 strays: counted.driver,
+                idle_cpu_pct: counted.driver.map(Amount::from),
                 warmup: counted.router.map(|n| Warmup {
                     steady: n % 2 == 0,
                     duration_ms: n,
@@ -166,12 +183,12 @@ fn vm() -> impl Strategy<Value = VmFigures> {
     )
 }
 
-fn rounds() -> impl Strategy<Value = Vec<Round>> {
-    vec(round(), 0..4).prop_map(|mut rounds| {
-        for (number, round) in (1..).zip(&mut rounds) {
-            round.round = number;
+fn blocks() -> impl Strategy<Value = Vec<Block>> {
+    vec(block(), 0..4).prop_map(|mut blocks| {
+        for (number, block) in (1..).zip(&mut blocks) {
+            block.block = number;
         }
-        rounds
+        blocks
     })
 }
 
@@ -215,22 +232,22 @@ fn run() -> impl Strategy<Value = Run> {
 }
 
 fn report() -> impl Strategy<Value = Report> {
-    let parts = (metrics(), environment(), run(), of(rounds()), of(accounting()), text());
+    let parts = (metrics(), environment(), run(), of(blocks()), of(accounting()), text());
     (parts, of("[0-9a-f]{40}"), of(any::<bool>())).prop_map(|(parts, commit, dirty)| {
-        let (metrics, env, run, rounds, accounting, text) = parts;
+        let (metrics, env, run, blocks, accounting, text) = parts;
         Report {
-            schema: dirty.map(|_| SchemaTag { name: SchemaName::Cp1Report, version: 2 }),
+            schema: dirty.map(|_| SchemaTag { name: SchemaName::Cp1Report, version: 3 }),
             timestamp: Timestamp::parse("2026-01-31T12:00:00.25Z").unwrap(),
             git: Git { tree: commit.clone(), commit, dirty },
             env,
             metrics,
             run,
             load: None,
-            rounds,
+            blocks,
             accounting,
             diagnostics: None,
             histograms: Some(vec![EncodedHistogram {
-                round: 1,
+                block: 1,
                 phase: Phase::Latency,
                 quantity: Quantity::DispatchLag,
                 unit: "ns".to_owned(),
@@ -241,7 +258,7 @@ fn report() -> impl Strategy<Value = Report> {
             sessions: None,
             pairing: None,
             series: Some(vec![Series {
-                round: 1,
+                block: 1,
                 name: text.clone(),
                 unit: text,
                 time_ms: vec![1, 2],

@@ -13,7 +13,7 @@ use crate::sessions::{mean, standard_deviation};
 const MEASURE: &str =
     "measure every session on one machine, of one commit, with one set of settings";
 
-/// One report whose rounds are those of all sessions, in the order of time.
+/// One report whose blocks are those of all sessions, in the order of time.
 ///
 /// # Errors
 /// Why the reports are no sessions of one measurement.
@@ -25,8 +25,8 @@ pub fn assemble(sessions: &[Named<'_>]) -> Result<Report, Vec<Problem>> {
     };
     let mut problems = Vec::new();
     for session in &sessions {
-        if session.document.rounds.as_ref().is_none_or(Vec::is_empty) {
-            problems.push(problem(session.path, "the report has no rounds", MEASURE));
+        if session.document.blocks.as_ref().is_none_or(Vec::is_empty) {
+            problems.push(problem(session.path, "the report has no blocks", MEASURE));
         }
         if session.document.sessions.is_some() {
             let message = "the report is made of sessions already";
@@ -72,57 +72,57 @@ fn differences(one: &Report, other: &Report) -> Vec<&'static str> {
 
 fn joined(first: &Report, sessions: &[&Report]) -> Report {
     let mut report = first.clone();
-    let mut rounds = Vec::new();
+    let mut blocks = Vec::new();
     let mut histograms = Vec::new();
     let mut series = Vec::new();
     let mut numbered = Vec::new();
     for session in sessions {
-        let before = rounds.len() as u32;
-        let own = session.rounds.iter().flatten();
-        rounds.extend(own.cloned().map(|mut round| {
-            round.round += before;
-            round
+        let before = blocks.len() as u32;
+        let own = session.blocks.iter().flatten();
+        blocks.extend(own.cloned().map(|mut block| {
+            block.block += before;
+            block
         }));
         let own = session.histograms.iter().flatten();
         histograms.extend(own.cloned().map(|mut histogram| {
-            histogram.round += before;
+            histogram.block += before;
             histogram
         }));
         series.extend(session.series.iter().flatten().cloned().map(|mut series| {
-            series.round += before;
+            series.block += before;
             series
         }));
-        let measured = rounds.len() as u32 - before;
-        numbered.push(Session { timestamp: session.timestamp.clone(), rounds: measured });
+        let measured = blocks.len() as u32 - before;
+        numbered.push(Session { timestamp: session.timestamp.clone(), blocks: measured });
     }
-    report.metrics = headline(rounds.iter().map(|round| &round.metrics));
-    report.accounting = accounting_of(&rounds);
+    report.metrics = headline(blocks.iter().map(|block| &block.metrics));
+    report.accounting = accounting_of(&blocks);
     report.run.duration_ms = sessions.iter().map(|session| session.run.duration_ms).sum();
     if let Some(load) = &mut report.load {
-        load.rounds = rounds.len() as u32;
+        load.blocks = blocks.len() as u32;
     }
     if let Some(diagnostics) = &mut report.diagnostics {
-        diagnostics.spread_pct = spread(rounds.iter().map(|round| &round.metrics));
+        diagnostics.spread_pct = spread(blocks.iter().map(|block| &block.metrics));
     }
-    report.rounds = Some(rounds);
+    report.blocks = Some(blocks);
     report.histograms = first.histograms.is_some().then_some(histograms);
     report.series = first.series.is_some().then_some(series);
     report.sessions = Some(numbered);
     report
 }
 
-/// The figures of all rounds, for each metric that every round measured.
+/// The figures of all blocks, for each metric that every block measured.
 fn figures<'a>(
-    rounds: impl Iterator<Item = &'a Metrics> + Clone,
+    blocks: impl Iterator<Item = &'a Metrics> + Clone,
 ) -> BTreeMap<Metric, Vec<&'a Amount>> {
     let of_metric = |metric| {
-        let figures: Option<Vec<_>> = rounds.clone().map(|round| round.get(metric)).collect();
+        let figures: Option<Vec<_>> = blocks.clone().map(|block| block.get(metric)).collect();
         Some((metric, figures?))
     };
     Metric::ALL.into_iter().filter_map(of_metric).collect()
 }
 
-fn headline<'a>(rounds: impl Iterator<Item = &'a Metrics> + Clone) -> Metrics {
+fn headline<'a>(blocks: impl Iterator<Item = &'a Metrics> + Clone) -> Metrics {
     let of_metric = |(metric, mut figures): (Metric, Vec<&Amount>)| {
         figures.sort();
         let exact = if metric.is_count() {
@@ -133,16 +133,16 @@ fn headline<'a>(rounds: impl Iterator<Item = &'a Metrics> + Clone) -> Metrics {
         };
         Some((metric, Amount::new(Decimal::shortest(&exact, 12)).ok()?))
     };
-    Metrics(figures(rounds).into_iter().filter_map(of_metric).collect())
+    Metrics(figures(blocks).into_iter().filter_map(of_metric).collect())
 }
 
 /// Standard deviation in percent of the mean, as the bench says it; a mean of 0 has none.
-fn spread<'a>(rounds: impl Iterator<Item = &'a Metrics> + Clone) -> BTreeMap<Metric, Amount> {
+fn spread<'a>(blocks: impl Iterator<Item = &'a Metrics> + Clone) -> BTreeMap<Metric, Amount> {
     let of_metric = |(metric, figures): (Metric, Vec<&Amount>)| {
         let figures: Vec<f64> = figures.into_iter().map(|figure| figure.approximate()).collect();
         let percent = standard_deviation(&figures)? / mean(&figures) * 100.0;
         let exact = BigDecimal::from_f64(percent)?;
         Some((metric, Amount::new(Decimal::shortest(&exact, 9)).ok()?))
     };
-    figures(rounds).into_iter().filter_map(of_metric).collect()
+    figures(blocks).into_iter().filter_map(of_metric).collect()
 }

@@ -61,6 +61,7 @@ pub fn budget(arguments: &Budget) -> Result<String, ContractError> {
                 waivers: None,
                 candidates: std::slice::from_ref(candidate),
                 replay: arguments.replay.as_deref(),
+                smoke: false,
             }));
             if verdict.rules.is_empty() {
                 return Err(ContractError::Refused(verdict.problems));
@@ -101,12 +102,12 @@ fn turned(log: f64, less_is_worse: bool) -> f64 {
     if less_is_worse { -log } else { log }
 }
 
-/// How much of a limit is used: by the estimate over rounds where there is one.
+/// How much of a limit is used: by the estimate over blocks where there is one.
 fn share(rule: &RuleResult, limit_pct: f64, less_is_worse: bool) -> String {
     if rule.judgement == Judgement::NotJudged {
         return "not judged".to_owned();
     }
-    let change = rule.on_rounds.as_ref().map(|rounds| &rounds.estimate_pct);
+    let change = rule.on_blocks.as_ref().map(|blocks| &blocks.estimate_pct);
     match change.or(rule.change_pct.as_ref()) {
         None => "-".to_owned(),
         Some(percent) => {

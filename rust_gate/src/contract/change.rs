@@ -18,10 +18,10 @@ use super::{
     problem, sound, verify,
 };
 use crate::arguments::{Amend, Answers, Bump, Freeze, Reason, Rollback};
+use crate::blocks::{BLOCKS_MIN, Sides};
 use crate::compare::{Named, comparison};
 use crate::decision::held;
 use crate::git::Git;
-use crate::rounds::{ROUNDS_MIN, Sides};
 use crate::statistics::Shift;
 
 /// What a command is about to write.
@@ -281,12 +281,12 @@ fn unjustified(kind: RecordKind, old: &Report, new: &Report, policy: &Policy) ->
     }
 }
 
-/// How far each metric with a relative limit moved; without rounds the figures themselves.
+/// How far each metric with a relative limit moved; without blocks the figures themselves.
 fn shifts(old: &Report, new: &Report, policy: &Policy) -> Vec<(crate::decision::Held, Shift)> {
-    let rounds = |report: &Report| report.rounds.as_ref().map_or(0, Vec::len);
-    let has_rounds = rounds(old).min(rounds(new)) >= ROUNDS_MIN;
+    let blocks = |report: &Report| report.blocks.as_ref().map_or(0, Vec::len);
+    let has_blocks = blocks(old).min(blocks(new)) >= BLOCKS_MIN;
     let of_metric = |held: crate::decision::Held| {
-        if has_rounds {
+        if has_blocks {
             return Some((held, Sides::apart(old, new).shift(&held)));
         }
         let log = |report: &Report| Some(report.metrics.get(held.metric)?.approximate().ln());

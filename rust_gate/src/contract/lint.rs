@@ -36,7 +36,7 @@ pub fn lint(arguments: &Lint) -> Result<Vec<Problem>, ContractError> {
                 problems.push(problem(POLICY, message, "give it a rule"));
             }
         }
-        // Of too few rounds no plan can be made; then the gate compares figures alone and says so.
+        // Of too few blocks no plan can be made; then the gate compares figures alone and says so.
         for (held, needed) in simulate::needed(policy, baseline).unwrap_or_default() {
             let last = policy.decision.looks.last().map_or(0, |look| *look as usize);
             if needed.to_catch.is_none_or(|needed| needed > last) {
@@ -44,10 +44,10 @@ pub fn lint(arguments: &Lint) -> Result<Vec<Problem>, ContractError> {
                     needed.to_catch.map_or_else(|| "more than 100".into(), |n| n.to_string());
                 let message = format!(
                     "rules.{}: the limit of {} % is under what the baseline's machine can see: it \
-                     needs {needed} pairs of rounds to find what must be caught, and the last look is after {last}",
+                     needs {needed} blocks to find what must be caught, and the last look is after {last}",
                     held.metric, held.limit_pct
                 );
-                let cure = "measure longer rounds, widen the limit, or plan a later look";
+                let cure = "measure longer blocks, widen the limit, or plan a later look";
                 problems.push(problem(POLICY, message, cure));
             }
         }

@@ -16,6 +16,7 @@ pub mod page;
 pub mod records;
 pub mod sound;
 pub mod standing;
+pub mod usable;
 pub mod verify;
 pub mod waivers;
 

@@ -1,25 +1,52 @@
-//! Whether a report may become the baseline. Pure.
+//! Whether a report may become the baseline, or a session's be part of it. Pure.
 
 use cp1_format::{Metric, Policy, Problem};
 
 use super::problem;
+use crate::blocks::Sides;
 use crate::compare::Named;
 use crate::decision::{self, decide, held};
-use crate::rounds::Sides;
 use crate::sessions::SESSIONS_MIN;
-use crate::{consistency, samples, validity};
+use crate::{consistency, samples, simulate, validity};
 
-/// Fewest rounds of a baseline.
-pub const ROUNDS_MIN: usize = 20;
+/// Fewest blocks of a baseline.
+pub const BLOCKS_MIN: usize = 20;
 
-/// Most of its rounds that may be disturbed.
+/// Most of its blocks that may be disturbed.
 pub const DISTURBED_SHARE_MAX: f64 = 0.2;
 
-const AGAIN: &str = "measure again";
+/// Most blocks of a session that may be disturbed: of more, other sessions cannot make up for it.
+const DISTURBED_SHARE_OF_SESSION: f64 = 0.5;
 
 /// Every reason against the report.
 #[must_use]
 pub fn problems(report: Named<'_>, policy: &Policy) -> Vec<Problem> {
+    let mut problems = of_any(report, policy, DISTURBED_SHARE_MAX);
+    let Named { path, document } = report;
+    let mut add = |place: &str, message: String| {
+        let cure = "measure more sessions: scripts/measure_sessions.sh".to_owned();
+        let place = Some(place.to_owned());
+        problems.push(Problem { file: path.to_owned(), place, message, cure });
+    };
+    let sessions = document.sessions.as_ref().map_or(1, Vec::len);
+    if sessions < SESSIONS_MIN {
+        add("sessions", format!("{sessions} sessions, and {SESSIONS_MIN} are needed"));
+    }
+    let blocks = document.blocks.as_ref().map_or(0, Vec::len);
+    if blocks < BLOCKS_MIN {
+        add("blocks", format!("{blocks} blocks, and {BLOCKS_MIN} are needed"));
+    }
+    problems.extend(halves(report, policy));
+    problems
+}
+
+/// Every reason against making this session part of a baseline.
+#[must_use]
+pub fn of_session(report: Named<'_>, policy: &Policy) -> Vec<Problem> {
+    of_any(report, policy, DISTURBED_SHARE_OF_SESSION)
+}
+
+fn of_any(report: Named<'_>, policy: &Policy, disturbed_share_max: f64) -> Vec<Problem> {
     let Named { path, document } = report;
     let mut problems = validity::of_candidate(path, document, policy);
     problems.extend(validity::of_baseline(path, document, policy));
@@ -51,34 +78,25 @@ pub fn problems(report: Named<'_>, policy: &Policy) -> Vec<Problem> {
             Some(_) => {}
         }
     }
-    let sessions = document.sessions.as_ref().map_or(1, Vec::len);
-    if sessions < SESSIONS_MIN {
-        let message = format!("{sessions} sessions, and {SESSIONS_MIN} are needed");
-        add("sessions", message, "measure more sessions: scripts/measure_sessions.sh");
-    }
-    let rounds = document.rounds.as_deref().unwrap_or_default();
-    if rounds.len() < ROUNDS_MIN {
-        let message = format!("{} rounds, and {ROUNDS_MIN} are needed", rounds.len());
-        add("rounds", message, "measure more sessions: scripts/measure_sessions.sh");
-    }
-    let unseen = rounds.iter().filter(|round| round.disturbed.is_none()).count();
-    let disturbed = rounds
+    let blocks = document.blocks.as_deref().unwrap_or_default();
+    let unseen = blocks.iter().filter(|block| block.disturbed.is_none()).count();
+    let disturbed = blocks
         .iter()
-        .filter(|round| round.disturbed.as_ref().is_some_and(|reasons| !reasons.is_empty()))
+        .filter(|block| block.disturbed.as_ref().is_some_and(|reasons| !reasons.is_empty()))
         .count();
     if unseen > 0 {
-        let message = format!("in {unseen} rounds nobody looked at the machine");
-        add("rounds", message, "measure with scripts/bench_router.sh");
+        let message = format!("in {unseen} blocks nobody looked at the machine");
+        add("blocks", message, "measure with scripts/bench_router.sh");
     }
-    if disturbed as f64 > DISTURBED_SHARE_MAX * rounds.len() as f64 {
+    if disturbed as f64 > disturbed_share_max * blocks.len() as f64 {
         let message = format!(
-            "{disturbed} of {} rounds were disturbed, and at most {:.0} % may be",
-            rounds.len(),
-            DISTURBED_SHARE_MAX * 100.0
+            "{disturbed} of {} blocks were disturbed, and at most {:.0} % may be",
+            blocks.len(),
+            disturbed_share_max * 100.0
         );
-        add("rounds", message, "measure on a quieter machine: scripts/runner_check.sh");
+        add("blocks", message, "measure on a quieter machine: scripts/runner_check.sh");
     }
-    let skipped: u64 = rounds.iter().map(|round| round.accounting.latency.skipped).sum();
+    let skipped: u64 = blocks.iter().map(|block| block.accounting.latency.skipped).sum();
     if skipped > 0 {
         let message = format!("{skipped} arrivals were skipped, so the percentiles are too low");
         add("accounting.latency.skipped", message, "measure at a lower PERF_RATE");
@@ -86,17 +104,16 @@ pub fn problems(report: Named<'_>, policy: &Policy) -> Vec<Problem> {
     let short =
         Metric::ALL.into_iter().filter_map(|metric| samples::shortage(path, document, metric));
     problems.extend(short);
-    problems.extend(halves(report, policy));
     problems
 }
 
 /// The first half of each session against the second half: nothing changed between them, so a gate
 /// that does not pass here would not have passed an unchanged router either.
 fn halves(report: Named<'_>, policy: &Policy) -> Vec<Problem> {
-    let mut rounds = report.document.rounds.iter().flatten();
+    let mut blocks = report.document.blocks.iter().flatten();
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for session in report.document.sessions.iter().flatten() {
-        let of_session: Vec<_> = rounds.by_ref().take(session.rounds as usize).collect();
+        let of_session: Vec<_> = blocks.by_ref().take(session.blocks as usize).collect();
         let (one, other) = of_session.split_at(of_session.len() / 2);
         first.extend_from_slice(one);
         second.extend_from_slice(other);
@@ -112,7 +129,16 @@ fn halves(report: Named<'_>, policy: &Policy) -> Vec<Problem> {
             held.metric,
             sides.words(&shift, held)
         );
-        Some(problem(report.path, message, AGAIN.to_owned() + ", on a quieter machine or longer"))
+        let cure = match simulate::blocks_to_freeze(held, report.document) {
+            Some(blocks) => format!(
+                "{blocks} blocks as noisy as these would do: measure that many, in more or longer \
+                 sessions; or measure on a quieter machine"
+            ),
+            None => "no hundred blocks as noisy as these would do: measure longer blocks \
+                     (PERF_LATENCY_MS, PERF_THROUGHPUT_MS), or on a quieter machine"
+                .to_owned(),
+        };
+        Some(problem(report.path, message, cure))
     };
     if report.document.sessions.is_none() {
         return Vec::new();

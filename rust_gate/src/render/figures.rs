@@ -82,7 +82,9 @@ fn grouped(number: &str) -> String {
     text
 }
 
-fn change(percent: &Decimal) -> String {
+/// A change in percent with its sign.
+#[must_use]
+pub fn change(percent: &Decimal) -> String {
     let text = percent.to_string();
     let sign = if text.starts_with('-') || percent.is_zero() { "" } else { "+" };
     format!("{sign}{text} %")
@@ -94,26 +96,26 @@ pub fn short_commit(commit: &str) -> String {
     commit.chars().take(12).collect()
 }
 
-/// Rounds, where the report says how many.
+/// Blocks, where the report says how many.
 #[must_use]
-pub fn rounds(count: Option<u64>) -> String {
+pub fn blocks(count: Option<u64>) -> String {
     match count {
-        Some(1) => "1 round".to_owned(),
-        Some(count) => format!("{count} rounds"),
-        None => "no rounds".to_owned(),
+        Some(1) => "1 block".to_owned(),
+        Some(count) => format!("{count} blocks"),
+        None => "no blocks".to_owned(),
     }
 }
 
-/// How the rounds were judged, in lines; none where figures were compared alone. Numbers only:
+/// How the blocks were judged, in lines; none where figures were compared alone. Numbers only:
 /// nothing of it comes from a judged file's text.
 #[must_use]
 pub fn decision(verdict: &Verdict) -> Vec<String> {
     let Some(decision) = &verdict.decision else { return Vec::new() };
-    let Decision { rounds, baseline_rounds, paired, looks, next_look, false_alarm_pct, miss_pct } =
+    let Decision { blocks, baseline_blocks, paired, looks, next_look, false_alarm_pct, miss_pct } =
         decision;
     let judged = match paired {
-        true => format!("{rounds} pairs of rounds"),
-        false => format!("{rounds} rounds against {baseline_rounds} frozen ones"),
+        true => format!("{blocks} blocks"),
+        false => format!("{blocks} blocks against {baseline_blocks} frozen ones"),
     };
     let looks: Vec<_> = looks.iter().map(ToString::to_string).collect();
     let next = match next_look {
@@ -126,12 +128,12 @@ pub fn decision(verdict: &Verdict) -> Vec<String> {
         looks.join(", ")
     )];
     lines.extend(verdict.rules.iter().filter_map(|rule| {
-        let without = rule.on_undisturbed_rounds.as_ref()?;
+        let without = rule.on_undisturbed_blocks.as_ref()?;
         let bound = |bound: &Option<Decimal>| bound.as_ref().map_or("open".to_owned(), change);
         Some(format!(
-            "without what was disturbed, {} and {} rounds left: {} estimate {}, bounds {} to {}",
-            without.baseline_rounds,
-            without.rounds,
+            "without what was disturbed, {} and {} blocks left: {} estimate {}, bounds {} to {}",
+            without.baseline_blocks,
+            without.blocks,
             rule.metric,
             change(&without.estimate_pct),
             bound(&without.low_pct),

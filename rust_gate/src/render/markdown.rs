@@ -172,7 +172,7 @@ fn inputs(page: &mut Page, verdict: &Verdict) {
             code(&input.path),
             optional(input.commit.as_deref().map(figures::short_commit)),
             optional(input.timestamp.clone()),
-            optional(input.timestamp.as_ref().map(|_| figures::rounds(input.rounds))),
+            optional(input.timestamp.as_ref().map(|_| figures::blocks(input.blocks))),
         ]
     };
     let inputs = &verdict.inputs;
@@ -180,5 +180,5 @@ fn inputs(page: &mut Page, verdict: &Verdict) {
     rows.extend(inputs.replay.iter().map(|replay| row("replay", replay)));
     rows.extend([row("candidate", &inputs.candidate), row("policy", &inputs.policy)]);
     rows.extend(inputs.waivers.iter().map(|waivers| row("waivers", waivers)));
-    page.table(&["", "path", "commit", "measured", "rounds"], &rows);
+    page.table(&["", "path", "commit", "measured", "blocks"], &rows);
 }

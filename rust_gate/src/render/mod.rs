@@ -2,4 +2,5 @@
 
 pub mod figures;
 pub mod markdown;
+pub mod so_far;
 pub mod terminal;

@@ -49,7 +49,7 @@ fn inputs(verdict: &Verdict) -> Vec<String> {
             plain(&input.path),
             plain(&commit.unwrap_or_default()),
             plain(input.timestamp.as_deref().unwrap_or_default()),
-            input.timestamp.as_ref().map(|_| figures::rounds(input.rounds)).unwrap_or_default(),
+            input.timestamp.as_ref().map(|_| figures::blocks(input.blocks)).unwrap_or_default(),
         ]
     };
     let inputs = &verdict.inputs;

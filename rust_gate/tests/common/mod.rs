@@ -26,18 +26,18 @@ pub(crate) fn minimal() -> Value {
     })
 }
 
-/// A report as the benchmark writes it: 3 rounds with their histograms.
+/// A report as the benchmark writes it: 3 blocks with their histograms.
 pub(crate) fn full() -> Value {
     full_of(3, 25_000)
 }
 
-/// A full report whose rounds have `samples` response times each.
-pub(crate) fn full_of(rounds: u64, samples: u64) -> Value {
+/// A full report whose blocks have `samples` response times each.
+pub(crate) fn full_of(blocks: u64, samples: u64) -> Value {
     let mut report = minimal();
-    let measured: Vec<_> = (1..=rounds).map(|number| round(number, samples)).collect();
+    let measured: Vec<_> = (1..=blocks).map(|number| block(number, samples)).collect();
     let median = |metric: &str| {
         let mut figures: Vec<_> =
-            measured.iter().map(|(round, _)| round["metrics"][metric].as_f64().unwrap()).collect();
+            measured.iter().map(|(block, _)| block["metrics"][metric].as_f64().unwrap()).collect();
         figures.sort_by(f64::total_cmp);
         let middle = figures.len() / 2;
         if figures.len() % 2 == 1 {
@@ -49,31 +49,46 @@ pub(crate) fn full_of(rounds: u64, samples: u64) -> Value {
     for metric in ["latency_p95_ms", "latency_p99_ms", "rps", "mem_mb_total_erlang"] {
         report["metrics"][metric] = json!(median(metric));
     }
-    report["schema"] = json!({"name": "cp1_report", "version": 2});
+    report["schema"] = json!({"name": "cp1_report", "version": 3});
     report["run"] = json!({"ct_exit_code": 0, "status": "complete", "duration_ms": 90_000});
     report["load"] = json!({
-        "adapter": "ref_router_adapter", "rounds": rounds, "warmup_ms": 2000,
-        "throughput_ms": 1000, "latency_ms": 5000, "rate_per_second": 5000,
+        "adapter": "ref_router_adapter", "blocks": blocks, "warmup_ms": 2000,
+        "throughput_ms": 1000, "latency_ms": 5000, "slice_ms": 250, "rate_per_second": 5000,
         "arrivals": "constant", "concurrency": 8, "max_in_flight": 1024,
         "drain_timeout_ms": 1000, "sample_interval_ms": 100, "timeout_ms": 900_000, "seed": 1
     });
     report["accounting"] = json!({
-        "throughput": outcomes(rounds * 50_000), "latency": outcomes(rounds * samples)
+        "throughput": outcomes(blocks * 50_000), "latency": outcomes(blocks * samples)
     });
-    let (rounds, histograms): (Vec<_>, Vec<_>) = measured.into_iter().unzip();
-    report["rounds"] = Value::from(rounds);
+    let (blocks, histograms): (Vec<_>, Vec<_>) = measured.into_iter().unzip();
+    report["blocks"] = Value::from(blocks);
     report["histograms"] = Value::from(histograms);
     report
 }
 
-/// Gives each round 31.5 MB of memory times a factor, and the headline what follows. Memory, because
+/// Makes a full report one side of a replay; the other role is the other side of the same.
+pub(crate) fn pair(report: &mut Value, role: &str) {
+    let blocks = report["blocks"].as_array_mut().unwrap();
+    let first = |index: usize| index.is_multiple_of(2) == (role == "frozen");
+    for block in blocks.iter_mut() {
+        for phase in ["throughput", "latency"] {
+            block[phase]["slices"]["went_first"] = json!([first(0), first(1)]);
+        }
+    }
+    let booted_first: Vec<_> = (0..blocks.len()).map(first).collect();
+    report["pairing"] = json!({
+        "role": role, "seed": 1, "booted_first": booted_first, "alive_together": true
+    });
+}
+
+/// Gives each block 31.5 MB of memory times a factor, and the headline what follows. Memory, because
 /// it needs no histogram.
 pub(crate) fn set_memory(report: &mut Value, factor: impl Fn(usize) -> f64) {
     let mut peaks = Vec::new();
-    for (index, round) in report["rounds"].as_array_mut().unwrap().iter_mut().enumerate() {
+    for (index, block) in report["blocks"].as_array_mut().unwrap().iter_mut().enumerate() {
         let bytes = (33_030_144.0 * factor(index)).round();
-        round["memory"]["peak_bytes"] = json!(bytes as u64);
-        round["metrics"]["mem_mb_total_erlang"] = json!(bytes / 1_048_576.0);
+        block["memory"]["peak_bytes"] = json!(bytes as u64);
+        block["metrics"]["mem_mb_total_erlang"] = json!(bytes / 1_048_576.0);
         peaks.push(bytes / 1_048_576.0);
     }
     peaks.sort_by(f64::total_cmp);
@@ -90,7 +105,7 @@ fn outcomes(ok: u64) -> Value {
     json!({"offered": ok, "ok": ok, "error": 0, "timeout": 0, "rejected": 0, "skipped": 0})
 }
 
-fn round(number: u64, samples: u64) -> (Value, Value) {
+fn block(number: u64, samples: u64) -> (Value, Value) {
     let mut times = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
     for sample in 0..samples {
         times.record(200_000 + sample * 500_000 / samples + number * 1000).unwrap();
@@ -102,8 +117,8 @@ fn round(number: u64, samples: u64) -> (Value, Value) {
     let mut response_time = count(samples);
     response_time["p95_ns"] = json!(p95);
     response_time["p99_ns"] = json!(p99);
-    let round = json!({
-        "round": number,
+    let block = json!({
+        "block": number,
         "metrics": {
             "latency_p95_ms": p95 as f64 / 1e6, "latency_p99_ms": p99 as f64 / 1e6,
             "rps": 50_000.0 / (duration_ns as f64 / 1e9),
@@ -111,9 +126,15 @@ fn round(number: u64, samples: u64) -> (Value, Value) {
             "errors_total": 0, "backpressure_active_total": 0
         },
         "accounting": {"throughput": outcomes(50_000), "latency": outcomes(samples)},
-        "throughput": {"duration_ns": duration_ns, "service_time": count(50_000)},
+        "throughput": {
+            "duration_ns": duration_ns, "service_time": count(50_000),
+            "slices": {"ok": [25_000, 25_000],
+                "duration_ns": [duration_ns / 2, duration_ns - duration_ns / 2]}
+        },
         "latency": {
             "duration_ns": 5_000_000_000u64, "response_time": response_time,
+            "slices": {"ok": [samples / 2, samples - samples / 2],
+                "p95_ns": [p95, p95], "p99_ns": [p99, p99]},
             "service_time": count(samples), "dispatch_lag": count(samples)
         },
         "memory": {"samples": 60, "min_bytes": 30_000_000, "peak_bytes": peak_bytes,
@@ -122,10 +143,10 @@ fn round(number: u64, samples: u64) -> (Value, Value) {
         "backpressure": {"router": 0}
     });
     let histogram = json!({
-        "round": number, "phase": "latency", "quantity": "response_time", "unit": "ns",
+        "block": number, "phase": "latency", "quantity": "response_time", "unit": "ns",
         "encoding": "hdrhistogram-v2-deflate-base64", "data": encode(&times)
     });
-    (round, histogram)
+    (block, histogram)
 }
 
 pub(crate) fn encode(histogram: &Histogram<u64>) -> String {

@@ -66,16 +66,16 @@ impl Repository {
         self.write(name, &text.replacen(from, to, 1));
     }
 
-    /// Writes the reports of three sessions of seven rounds: `s0.json` to `s2.json`.
+    /// Writes the reports of three sessions of seven blocks: `s0.json` to `s2.json`.
     pub(crate) fn sessions(&self, change: impl Fn(usize, &mut Value)) {
         for session in 0..3 {
             let mut report = full_of(7, 25_000);
             report["timestamp"] = json!(format!("2026-02-0{}T12:00:00Z", session + 1));
             report["git"]["dirty"] = json!(false);
-            for round in report["rounds"].as_array_mut().unwrap() {
-                round["disturbed"] = json!([]);
+            for block in report["blocks"].as_array_mut().unwrap() {
+                block["disturbed"] = json!([]);
             }
-            set_memory(&mut report, |round| 1.0 + (round % 3) as f64 / 1000.0);
+            set_memory(&mut report, |block| 1.0 + (block % 3) as f64 / 1000.0);
             change(session, &mut report);
             self.room.json(&format!("s{session}.json"), &report);
         }

@@ -1,4 +1,4 @@
-//! What one round measured: its figures, its requests, its distributions.
+//! What one side of a block measured: its figures, its requests, its distributions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,25 +14,27 @@ use crate::vm::VmFigures;
 /// How [`EncodedHistogram::data`] is encoded: HdrHistogram's V2 format, compressed, in base64.
 pub const HISTOGRAM_ENCODING: &str = "hdrhistogram-v2-deflate-base64";
 
-/// One fresh BEAM, warmed up, measured, stopped.
+/// One fresh BEAM, warmed up, measured slice by slice, stopped. In a replay a BEAM of the other side
+/// lives at the same time, and their slices come in turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Round {
-    /// Which round, from 1.
-    pub round: u32,
-    /// The round's own figures.
+pub struct Block {
+    /// Which block, from 1.
+    pub block: u32,
+    /// The block's own figures: of a time or a rate the median over slices, of memory the peak, of a
+    /// count the sum.
     pub metrics: Metrics,
-    /// Every request of the measured phases, by what became of it.
+    /// Every request of the measured slices, by what became of it.
     pub accounting: Accounting,
-    /// The closed-loop phase.
+    /// The closed-loop slices.
     pub throughput: ThroughputPhase,
-    /// The open-loop phase.
+    /// The open-loop slices.
     pub latency: LatencyPhase,
-    /// `erlang:memory(total)` in the measured phases.
+    /// `erlang:memory(total)` in the measured slices.
     pub memory: MemoryFigures,
-    /// Errors in the measured phases.
+    /// Errors in the measured slices.
     pub errors: Counted,
-    /// Backpressure activations in the measured phases; only the router can see them.
+    /// Backpressure activations in the measured slices; only the router can see them.
     pub backpressure: Counted,
     /// Why requests failed, the most frequent reason first; absent where none did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,6 +42,10 @@ pub struct Round {
     /// Messages in workers' mailboxes that nobody expected, thrown away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strays: Option<u64>,
+    /// Processor time that this side's BEAM used while the other side was measured, in percent of one
+    /// processor; absent without a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_cpu_pct: Option<Amount>,
     /// How the router was warmed up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<Warmup>,
@@ -49,13 +55,13 @@ pub struct Round {
     /// What was seen of the machine meanwhile; absent where nobody looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
-    /// Why the round counts as disturbed; empty where nothing was found, absent where nobody
+    /// Why the block counts as disturbed; empty where nothing was found, absent where nobody
     /// looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disturbed: Option<BTreeSet<Disturbance>>,
 }
 
-/// The discarded load before the measured phases: slices of closed loop until throughput is steady.
+/// The discarded load before the measured slices: slices of closed loop until throughput is steady.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Warmup {
@@ -67,7 +73,7 @@ pub struct Warmup {
     pub rps: Vec<Amount>,
 }
 
-/// The requests of both measured phases.
+/// The requests of all measured slices.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Accounting {
@@ -134,29 +140,67 @@ pub enum FailedOutcome {
     Rejected,
 }
 
-/// Figures of the closed-loop phase.
+/// Figures of the closed loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ThroughputPhase {
-    /// From the release of the workers to the last answer.
+    /// From the release of the workers to the last answer, all slices together.
     pub duration_ns: u64,
+    /// The slices, in order.
+    pub slices: ClosedLoopSlices,
     /// Time from actual start to answer, of the successful requests.
     pub service_time: Percentiles,
 }
 
-/// Figures of the open-loop phase.
+/// Closed-loop slices, column by column.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClosedLoopSlices {
+    /// In a replay: whether the slice came before its partner of the other side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub went_first: Option<Vec<bool>>,
+    /// Requests answered with success.
+    pub ok: Vec<u64>,
+    /// From the release of the workers to the last answer.
+    pub duration_ns: Vec<u64>,
+}
+
+/// Figures of the open loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LatencyPhase {
-    /// From the first intended start to the last answer.
+    /// From the first intended start to the last answer, all slices together.
     pub duration_ns: u64,
-    /// Time from intended start to answer, of the successful requests: what is gated.
+    /// The slices, in order: what is gated.
+    pub slices: OpenLoopSlices,
+    /// Time from intended start to answer, of the successful requests of all slices.
     pub response_time: Percentiles,
     /// Time from actual start to answer, of the successful requests.
     pub service_time: Percentiles,
     /// Time from intended to actual start, of every request for which a worker was idle: the load
     /// generator's own lateness.
     pub dispatch_lag: Percentiles,
+}
+
+/// Open-loop slices, column by column. Percentiles are of the response time, from the intended start;
+/// a slice without a success has none, so a block with such a slice has no such columns.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenLoopSlices {
+    /// In a replay: whether the slice came before its partner of the other side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub went_first: Option<Vec<bool>>,
+    /// Requests answered with success.
+    pub ok: Vec<u64>,
+    /// Median.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_ns: Option<Vec<u64>>,
+    /// 95th percentile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p95_ns: Option<Vec<u64>>,
+    /// 99th percentile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_ns: Option<Vec<u64>>,
 }
 
 /// A distribution of times. With no sample there are no percentiles.
@@ -203,7 +247,7 @@ pub struct MemoryFigures {
     pub samples: u64,
     /// Smallest.
     pub min_bytes: u64,
-    /// Largest: the round's figure.
+    /// Largest: the block's figure.
     pub peak_bytes: u64,
     /// Last.
     pub end_bytes: u64,
@@ -230,8 +274,8 @@ pub struct Metrics(pub BTreeMap<Metric, Amount>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EncodedHistogram {
-    /// Which round, from 1.
-    pub round: u32,
+    /// Which block, from 1.
+    pub block: u32,
     /// Which phase.
     pub phase: Phase,
     /// Which quantity.
@@ -272,20 +316,57 @@ pub enum Quantity {
     DispatchLag,
 }
 
-/// A quantity over the time of a round.
+/// A quantity over the time of a block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
-    /// Which round, from 1.
-    pub round: u32,
+    /// Which block, from 1.
+    pub block: u32,
     /// What was sampled, for example `memory_total`.
     pub name: String,
     /// Unit of the values, for example `byte`.
     pub unit: String,
-    /// When, from the start of the first measured phase.
+    /// When, in this side's measured time: its slices laid end to end.
     pub time_ms: Vec<u64>,
     /// The value at that time.
     pub values: Vec<u64>,
+}
+
+impl Block {
+    /// Every column of a table of slices has as many figures as the table has slices.
+    pub(crate) fn check_slices(&self, path: &[Segment]) -> Result<(), Violation> {
+        fn length<T>(column: &Option<Vec<T>>) -> Option<usize> {
+            column.as_ref().map(Vec::len)
+        }
+        let (closed, open) = (&self.throughput.slices, &self.latency.slices);
+        let closed_loop = [
+            ("duration_ns", Some(closed.duration_ns.len())),
+            ("went_first", length(&closed.went_first)),
+        ];
+        let open_loop = [
+            ("p50_ns", length(&open.p50_ns)),
+            ("p95_ns", length(&open.p95_ns)),
+            ("p99_ns", length(&open.p99_ns)),
+            ("went_first", length(&open.went_first)),
+        ];
+        for (phase, slices, columns) in [
+            ("throughput", closed.ok.len(), &closed_loop[..]),
+            ("latency", open.ok.len(), &open_loop),
+        ] {
+            for &(column, length) in columns {
+                if let Some(length) = length.filter(|length| *length != slices) {
+                    let at = [phase, "slices", column].map(Segment::from);
+                    let problem = format!("{length} figures for {slices} slices");
+                    return Err(Violation::new(
+                        path.iter().cloned().chain(at),
+                        problem,
+                        "measure again",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Metrics {

@@ -1,0 +1,128 @@
+%% @doc A block: a fresh BEAM for each side, both alive, warmed up, measured in turn, slice by slice.
+%%
+%% First the closed loop's slices, then the open loop's. Of each slice both sides are measured one
+%% after the other, in an order that the seed decides ({@link router_bench_orders}); while one is
+%% measured, nothing of the bench runs in the other's BEAM. Without a replay there is one side, and
+%% its slices follow each other.
+%%
+%% A router that cannot live twice on one machine has an adapter that says so (`lives_twice/0'): its
+%% sides are booted, measured and stopped one after the other.
+-module(router_bench_block).
+
+-export([run/3, alive_together/1]).
+
+-export_type([side/0, results/0]).
+
+-type role() :: frozen | candidate.
+-type side() :: #{role := role(), plan := router_bench_plan:plan(),
+                  code := router_bench_frozen:code(), atom() => term()}.
+-type results() :: #{role() => #{result := router_bench_side:result(), booted_first := boolean(),
+                                 went_first := #{closed | open => [boolean()]}}}.
+
+%% An open-loop slice is as long as that many arrivals take: a p99 of fewer is that of a few requests.
+-define(ARRIVALS_OF_A_SLICE, 1000).
+
+%% @doc Whether both sides of a router may be alive at once.
+-spec alive_together(module()) -> boolean().
+alive_together(Adapter) ->
+    not erlang:function_exported(Adapter, lives_twice, 0) orelse Adapter:lives_twice() =/= false.
+
+%% @doc Measures block number `N' of a run until a deadline of `erlang:monotonic_time(millisecond)'.
+-spec run([side(), ...], N :: pos_integer(), DeadlineMs :: integer()) ->
+          {ok, results()} | {error, role(), Reason :: term()}.
+run([#{plan := #{adapter := Adapter, seed := Seed}} | _] = Sides, N, DeadlineMs) ->
+    Ordered = in_order(router_bench_orders:frozen_boots_first(Seed, N), Sides),
+    Measured = case alive_together(Adapter) of
+                   true -> together(Ordered, N, DeadlineMs);
+                   false -> apart(Ordered, N, DeadlineMs)
+               end,
+    case Measured of
+        {ok, Results} -> {ok, maps:from_list([with_orders(Role, Result, Ordered, N)
+                                              || {Role, Result} <- Results])};
+        {error, Role, Reason} -> {error, Role, Reason}
+    end.
+
+in_order(true, Sides) -> [Side || Role <- [frozen, candidate], #{role := R} = Side <- Sides, R =:= Role];
+in_order(false, Sides) -> lists:reverse(in_order(true, Sides)).
+
+with_orders(Role, Result, [#{role := First, plan := #{seed := Seed} = Plan} | _], N) ->
+    WentFirst = maps:from_list(
+                  [{Loop, [FrozenFirst =:= (Role =:= frozen)
+                           || FrozenFirst <- router_bench_orders:frozen_goes_first(
+                                               Seed, N, Loop, length(slices(Loop, Plan)))]}
+                   || Loop <- [closed, open]]),
+    {Role, #{result => Result, booted_first => Role =:= First, went_first => WentFirst}}.
+
+apart(Sides, N, DeadlineMs) ->
+    each(fun(Side) ->
+                 case together([Side], N, DeadlineMs) of
+                     {ok, [{_Role, Result}]} -> {ok, Result};
+                     {error, _Role, Reason} -> {error, Reason}
+                 end
+         end, Sides).
+
+%% Boots one side after the other, and whatever happens then sees all of them go.
+together(Sides, N, DeadlineMs) ->
+    together(Sides, N, DeadlineMs, []).
+
+together([], N, DeadlineMs, Booted) ->
+    Sides = lists:reverse(Booted),
+    steps([fun() -> each(fun(Side) -> call(Side, warm_up, [], DeadlineMs) end, Sides) end
+           | [fun() -> in_turn(Loop, Sides, N, DeadlineMs) end || Loop <- [closed, open]]],
+          fun() -> each(fun(Side) -> call(Side, finish, [], DeadlineMs) end, Sides) end);
+together([#{role := Role, plan := Plan, code := Code} = Side | Rest], N, DeadlineMs, Booted) ->
+    case router_bench_peer:start(Code, DeadlineMs) of
+        {ok, Peer} ->
+            try
+                Up = Side#{peer => Peer},
+                case call(Up, start, [Plan#{instance := length(Booted) + 1}], DeadlineMs) of
+                    ok -> together(Rest, N, DeadlineMs, [Up | Booted]);
+                    {error, Reason} -> {error, Role, Reason}
+                end
+            after router_bench_peer:stop(Peer)
+            end;
+        {error, Reason} ->
+            {error, Role, Reason}
+    end.
+
+steps([], Last) ->
+    Last();
+steps([Step | Rest], Last) ->
+    case Step() of
+        {ok, _} -> steps(Rest, Last);
+        {error, Role, Reason} -> {error, Role, Reason}
+    end.
+
+in_turn(Loop, [#{plan := #{seed := Seed} = Plan} | _] = Sides, N, DeadlineMs) ->
+    Durations = slices(Loop, Plan),
+    Order = router_bench_orders:frozen_goes_first(Seed, N, Loop, length(Durations)),
+    steps([fun() ->
+                   each(fun(Side) -> call(Side, slice, [Loop, DurationMs], DeadlineMs) end,
+                        in_order(FrozenFirst, Sides))
+           end || {DurationMs, FrozenFirst} <- lists:zip(Durations, Order)],
+          fun() -> {ok, []} end).
+
+%% The lengths of a loop's slices: equal, and together as long as the plan says.
+slices(closed, #{throughput_ms := TotalMs, slice_ms := SliceMs}) ->
+    equal(TotalMs, SliceMs);
+slices(open, #{latency_ms := TotalMs, slice_ms := SliceMs, rate_per_second := Rate}) ->
+    equal(TotalMs, max(SliceMs, ?ARRIVALS_OF_A_SLICE * 1000 div Rate)).
+
+equal(TotalMs, SliceMs) ->
+    Count = max(1, TotalMs div SliceMs),
+    lists:duplicate(Count, TotalMs div Count).
+
+%% The answers by role, or the first error and whose it was.
+each(Do, Sides) -> each(Do, Sides, []).
+
+each(_Do, [], Answers) ->
+    {ok, lists:reverse(Answers)};
+each(Do, [#{role := Role} = Side | Rest], Answers) ->
+    case Do(Side) of
+        ok -> each(Do, Rest, Answers);
+        {ok, Answer} -> each(Do, Rest, [{Role, Answer} | Answers]);
+        {error, Reason} -> {error, Role, Reason}
+    end.
+
+call(#{peer := Peer}, Function, Arguments, DeadlineMs) ->
+    router_bench_peer:call(Peer, router_bench_side, Function, Arguments, DeadlineMs).
