@@ -32,12 +32,15 @@ words({worker_died, {Reason, [_ | _] = Stack}}) ->
 words({worker_died, Reason}) -> ["a worker of the load died of ", term(Reason)];
 words({router_died, Name, Reason}) ->
     ["the router's process ", term(Name), " died of ", term(Reason)];
+words({block_died, {sampler_died, _} = Reason}) -> words(Reason);
 words({block_died, Reason}) -> ["the process that measures died of ", term(Reason)];
 words({dead_counter, Callback, Counter}) ->
     [callback(Callback), io_lib:format(" did not count the ~s that control/2 provoked: its 0 would "
                                        "mean nothing", [Counter])];
 words({requests_lost, Lost, _}) ->
     io_lib:format("~b requests were lost or counted twice", [Lost]);
+words({sampler_died, {no_answer, LimitMs, Stack}}) ->
+    [io_lib:format("the sampler did not answer in ~b s", [LimitMs div 1000]), through(Stack)];
 words({sampler_died, Reason}) -> ["the sampler ended: ", term(Reason)];
 words({peer_died, Reason}) -> ["the measured BEAM (a peer of the bench) died: ", term(Reason)];
 words({peer_died, Class, Reason}) ->
@@ -72,5 +75,15 @@ at([{Module, Function, Arguments, _} | _]) when is_list(Arguments) ->
     io_lib:format(" in ~s:~s/~b", [Module, Function, length(Arguments)]);
 at(_Stack) ->
     "".
+
+%% The innermost call first.
+through([]) ->
+    "";
+through(Stack) ->
+    [", in ", lists:join(", called by ", [io_lib:format("~s:~s/~b", [Module, Function, arity(Called)])
+                                          || {Module, Function, Called, _} <- Stack])].
+
+arity(Arity) when is_integer(Arity) -> Arity;
+arity(Arguments) -> length(Arguments).
 
 term(Term) -> io_lib:format("~0tP", [Term, 30]).

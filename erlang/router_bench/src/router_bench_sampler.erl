@@ -80,7 +80,14 @@ ask(Sampler, What) ->
     receive
         {Sampler, What, Answer} -> Answer;
         {'EXIT', Sampler, Reason} -> exit({sampler_died, Reason})
-    after ?STOP_TIMEOUT_MS -> exit({sampler_died, no_answer})
+    after ?STOP_TIMEOUT_MS -> exit({sampler_died, {no_answer, ?STOP_TIMEOUT_MS, stack(Sampler)}})
+    end.
+
+%% Where it hangs: in a probe, or in the adapter's `counters/1'.
+stack(Sampler) ->
+    case process_info(Sampler, current_stacktrace) of
+        {current_stacktrace, Stack} -> Stack;
+        undefined -> []
     end.
 
 init(Owner, Adapter, State, IntervalMs) ->

@@ -285,7 +285,10 @@ a_callback_that_does_not_return_is_named_with_its_limit(_Config) ->
              run(#{callback_timeout_ms => 1000, adapter_options => #{hangs => Callback}}),
          Expected = io_lib:format("~s/~b of toy_adapter did not return in 1 s", [Callback, Arity]),
          {match, _} = re:run(Reason, Expected)
-     end || {Callback, Arity} <- [{init, 1}, {control, 2}, {counters, 1}, {terminate, 1}]].
+     end || {Callback, Arity} <- [{init, 1}, {control, 2}, {counters, 1}, {terminate, 1}]],
+    {error, {failed, Sampled, _}} = run(#{adapter_options => #{hangs => sampled}}),
+    {match, _} = re:run(Sampled, "the sampler did not answer in 5 s, in toy_adapter:counters/1, called "
+                                 "by router_bench_probes:").
 
 a_run_out_of_time_is_a_failed_run(_Config) ->
     {error, {failed, Reason, #{blocks := []}}} = run(#{timeout_ms => 1000, latency_ms => 60000}),
