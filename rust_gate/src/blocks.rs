@@ -39,7 +39,7 @@ pub struct Sides<'a> {
 impl<'a> Sides<'a> {
     /// Both sides of a replay.
     #[must_use]
-    pub fn pairs(replay: &'a Report, candidate: &'a Report) -> Self {
+    pub fn in_turn(replay: &'a Report, candidate: &'a Report) -> Self {
         let (frozen, judged) = (replay.blocks.iter().flatten(), candidate.blocks.iter().flatten());
         let (baseline, candidate) = frozen.zip(judged).unzip();
         Self { baseline, candidate, paired: true }

@@ -171,7 +171,7 @@ pub(crate) fn judge(
             unsound.or_else(|| shortages.get(&metric)).map(|problem| problem.message.clone())
         });
     let sides = match replayed {
-        Some(replayed) => Ok(Sides::pairs(replayed.document, candidate.document)),
+        Some(replayed) => Ok(Sides::in_turn(replayed.document, candidate.document)),
         None => apart(frozen.document, candidate.document, policy),
     };
     let decision = sides.as_ref().ok().map(|sides| blocks::judge(policy, &mut rulings, sides));

@@ -31,7 +31,7 @@ pub fn problems(baseline: Named<'_>, replay: Named<'_>, candidate: Named<'_>) ->
     if let (Some(frozen), Some(judged)) = (&replay.document.pairing, &candidate.document.pairing)
         && !is_one_run(frozen, judged)
     {
-        let message = "the pairs are not those of the candidate: the two come from different runs";
+        let message = "the blocks are not those of the candidate: the two come from different runs";
         add(replay, "pairing", message.to_owned());
     }
     let (frozen, replayed) = (&baseline.document.git, &replay.document.git);

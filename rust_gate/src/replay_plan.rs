@@ -1,4 +1,4 @@
-//! Says what a replay measures: the baseline's commit, and after how many pairs it is judged.
+//! Says what a replay measures: the baseline's commit, and after how many blocks it is judged.
 
 use cp1_format::{Policy, Report};
 

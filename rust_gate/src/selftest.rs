@@ -185,7 +185,7 @@ impl Files {
         let judged = judge(named(&self.baseline), replayed, named(&self.candidate), &self.policy);
         if judged.decision.is_some() {
             let sides = match &self.replay {
-                Some(replay) => Sides::pairs(replay, &self.candidate),
+                Some(replay) => Sides::in_turn(replay, &self.candidate),
                 None => Sides::apart(&self.baseline, &self.candidate),
             };
             let shift = sides.shift(held);

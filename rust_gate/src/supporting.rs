@@ -1,48 +1,79 @@
-//! Figures that say where a latency comes from, of both sides. Nothing of them is judged. Pure.
+//! Figures that say where a latency comes from and what a side did while it was not measured. Of them
+//! only the p95 and p99 of whole blocks are judged, elsewhere and towards red. Pure.
 
 use bigdecimal::BigDecimal;
-use cp1_format::{Amount, Decimal, LatencyPhase, Report, SupportingFigure};
+use cp1_format::{Amount, Block, Decimal, Report, SupportingFigure};
 
-/// Nanoseconds have as many places in a millisecond.
-const PLACES: i64 = 6;
-
-/// One figure of the open-loop phase.
+/// One figure of a block, in whole parts of its unit.
 struct Figure {
     name: &'static str,
-    of_block: fn(&LatencyPhase) -> Option<u64>,
+    unit: Unit,
+    of_block: fn(&Block) -> Option<u64>,
     of_blocks: fn(Vec<u64>) -> Option<u64>,
 }
 
-const FIGURES: [Figure; 6] = [
+/// A unit and the decimal places of its parts: nanoseconds of a millisecond, hundredths of a percent.
+type Unit = (&'static str, i64);
+
+const MILLISECONDS: Unit = ("ms", 6);
+const PERCENT: Unit = ("%", 2);
+
+const FIGURES: [Figure; 9] = [
     Figure {
         name: "service time p95",
-        of_block: |latency| latency.service_time.p95_ns,
+        unit: MILLISECONDS,
+        of_block: |block| block.latency.service_time.p95_ns,
         of_blocks: median,
     },
     Figure {
         name: "service time p99",
-        of_block: |latency| latency.service_time.p99_ns,
+        unit: MILLISECONDS,
+        of_block: |block| block.latency.service_time.p99_ns,
         of_blocks: median,
     },
     Figure {
         name: "dispatch lag p95",
-        of_block: |latency| latency.dispatch_lag.p95_ns,
+        unit: MILLISECONDS,
+        of_block: |block| block.latency.dispatch_lag.p95_ns,
         of_blocks: median,
     },
     Figure {
         name: "dispatch lag p99",
-        of_block: |latency| latency.dispatch_lag.p99_ns,
+        unit: MILLISECONDS,
+        of_block: |block| block.latency.dispatch_lag.p99_ns,
+        of_blocks: median,
+    },
+    // All slices of a block together, where the judged figure is the median over slices.
+    Figure {
+        name: "whole blocks p95",
+        unit: MILLISECONDS,
+        of_block: |block| block.latency.response_time.p95_ns,
         of_blocks: median,
     },
     Figure {
-        name: "response time p99.9",
-        of_block: |latency| latency.response_time.p999_ns,
+        name: "whole blocks p99",
+        unit: MILLISECONDS,
+        of_block: |block| block.latency.response_time.p99_ns,
         of_blocks: median,
     },
     Figure {
-        name: "response time max",
-        of_block: |latency| latency.response_time.max_ns,
+        name: "whole blocks p99.9",
+        unit: MILLISECONDS,
+        of_block: |block| block.latency.response_time.p999_ns,
+        of_blocks: median,
+    },
+    Figure {
+        name: "whole blocks max",
+        unit: MILLISECONDS,
+        of_block: |block| block.latency.response_time.max_ns,
         of_blocks: |times| times.into_iter().max(),
+    },
+    // Of the BEAM, while the other side of a replay was measured.
+    Figure {
+        name: "idle processor time",
+        unit: PERCENT,
+        of_block: |block| Some((block.idle_cpu_pct.as_ref()?.approximate() * 100.0).round() as u64),
+        of_blocks: median,
     },
 ];
 
@@ -50,27 +81,28 @@ const FIGURES: [Figure; 6] = [
 #[must_use]
 pub fn figures(baseline: &Report, candidate: &Report) -> Vec<SupportingFigure> {
     let figure = |figure: &Figure| {
+        let (unit, places) = figure.unit;
         let of = |report: &Report| {
             let blocks = report.blocks.iter().flatten();
-            let times = blocks.filter_map(|block| (figure.of_block)(&block.latency)).collect();
-            (figure.of_blocks)(times).and_then(milliseconds)
+            let measured = blocks.filter_map(figure.of_block).collect();
+            (figure.of_blocks)(measured).and_then(|parts| amount(parts, places))
         };
         let (baseline, candidate) = (of(baseline), of(candidate));
         let is_known = baseline.is_some() || candidate.is_some();
-        let (name, unit) = (figure.name.to_owned(), "ms".to_owned());
+        let (name, unit) = (figure.name.to_owned(), unit.to_owned());
         is_known.then_some(SupportingFigure { name, unit, baseline, candidate })
     };
     FIGURES.iter().filter_map(figure).collect()
 }
 
-/// The middle of the times, or the mean of the two in the middle, rounded down; `None` of none.
-fn median(mut times: Vec<u64>) -> Option<u64> {
-    times.sort_unstable();
-    let lower = times.get(times.len().checked_sub(1)? / 2)?;
-    Some(u64::midpoint(*lower, *times.get(times.len() / 2)?))
+/// The middle of the figures, or the mean of the two in the middle, rounded down; `None` of none.
+fn median(mut figures: Vec<u64>) -> Option<u64> {
+    figures.sort_unstable();
+    let lower = figures.get(figures.len().checked_sub(1)? / 2)?;
+    Some(u64::midpoint(*lower, *figures.get(figures.len() / 2)?))
 }
 
-fn milliseconds(ns: u64) -> Option<Amount> {
-    let exact = BigDecimal::new(ns.into(), PLACES);
-    Amount::new(Decimal::shortest(&exact, PLACES)).ok()
+fn amount(parts: u64, places: i64) -> Option<Amount> {
+    let exact = BigDecimal::new(parts.into(), places);
+    Amount::new(Decimal::shortest(&exact, places)).ok()
 }

@@ -1,4 +1,4 @@
-//! `check --replay`: the baseline's commit and the candidate, judged pair by pair.
+//! `check --replay`: the baseline's commit and the candidate, measured in turn.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 const USUAL: [&str; 4] = ["--candidate", "candidate.json", "--replay", "replay.json"];
 
-/// A replay of so many pairs; the candidate's memory is changed by a percentage, and every block of
+/// A replay of so many blocks; the candidate's memory is changed by a percentage, and every block of
 /// both sides is spread by up to `spread` percent. Memory, because it needs no histogram.
-fn room(pairs: u64, change_pct: f64, spread_pct: f64) -> Room {
+fn room(blocks: u64, change_pct: f64, spread_pct: f64) -> Room {
     let mut baseline = full_of(3, 25_000);
     baseline["env"]["cpu_model"] = json!("another processor");
     let room = Room::with(&baseline);
@@ -24,7 +24,7 @@ fn room(pairs: u64, change_pct: f64, spread_pct: f64) -> Room {
         ("replay.json", "frozen", 1.0, 0_usize),
         ("candidate.json", "candidate", 1.0 + change_pct / 100.0, 3),
     ] {
-        let mut report = full_of(pairs, 25_000);
+        let mut report = full_of(blocks, 25_000);
         let spread = |index| ((index + phase) % 7) as f64 / 3.0 - 1.0;
         // -1 to 1 in steps of a third, the same for both sides but in another order.
         set_memory(&mut report, |index| factor * (1.0 + spread(index) * spread_pct / 100.0));
@@ -80,7 +80,7 @@ fn a_change_within_the_limit_passes() {
 }
 
 #[test]
-fn what_does_not_decide_asks_for_more_pairs_until_the_last_look() {
+fn what_does_not_decide_asks_for_more_blocks_until_the_last_look() {
     // The estimate is within the limit, but as far apart as the blocks are, twice the limit is not
     // ruled out.
     let early = room(9, 10.0, 40.0);
@@ -209,7 +209,7 @@ fn an_improvement_is_no_regression_however_large() {
 }
 
 #[test]
-fn leaving_disturbed_pairs_out_never_turns_red_to_green() {
+fn leaving_disturbed_blocks_out_never_turns_red_to_green() {
     let red = room(12, 40.0, 3.0);
     disturb(&red, "candidate.json", &[0, 1, 2, 3, 4]);
     disturb(&red, "replay.json", &[]);
@@ -217,7 +217,7 @@ fn leaving_disturbed_pairs_out_never_turns_red_to_green() {
 }
 
 #[test]
-fn pairs_that_are_green_only_with_the_disturbed_ones_are_undecided() {
+fn blocks_that_are_green_only_with_the_disturbed_ones_are_undecided() {
     let room = room(20, 0.0, 0.0);
     let undisturbed = [18, 19];
     disturb(&room, "replay.json", &(0..18).collect::<Vec<_>>());
@@ -324,7 +324,7 @@ fn a_worse_candidate_never_has_a_better_verdict() {
 }
 
 #[test]
-fn neither_the_order_of_the_pairs_nor_who_went_first_changes_the_figures() {
+fn neither_the_order_of_the_blocks_nor_who_went_first_changes_the_figures() {
     let room = room(12, 12.0, 9.0);
     let rules = |room: &Room| {
         let answer =

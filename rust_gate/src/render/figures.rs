@@ -15,7 +15,7 @@ pub const HEADINGS: [&str; 6] = ["metric", "baseline", "candidate", "change", "l
 pub const SUPPORTING_HEADINGS: [&str; 3] = ["figure", "baseline", "candidate"];
 
 /// What stands above the table of [`supporting`].
-pub const SUPPORTING: &str = "Beside them, not judged:";
+pub const SUPPORTING: &str = "Beside them:";
 
 /// One rule as cells.
 #[must_use]
