@@ -6,10 +6,10 @@
 //! itself was late (`dispatch_lag`). Of a gated percentile, the generator's share of a block is
 //! that percentile of the dispatch lag divided by that of the response time. Where the median of
 //! this share over a report's blocks is above `GENERATOR_SHARE_MAX`, two thirds, nothing
-//! relative is judged. On a shared virtual machine with nothing else
-//! running, interruptions of some 20 us, which hit both sides of a replay alike, were seen to make up
-//! 0.35 to 0.6 of the p99 of a router that takes 12 us. A percentile of a sum is not the sum of the percentiles, so this is a share of the
-//! size and no exact part.
+//! relative is judged. On a shared virtual machine with nothing else running, interruptions of some
+//! 20 us, which hit both sides of a replay alike, were seen to make up 0.3 to 0.6 of the p99 of a router
+//! that takes 12 us; beside a compiler the share was 0.97. A percentile of a sum is not the sum of the
+//! percentiles, so this is a share of the size and no exact part.
 
 use cp1_format::{Metric, Percentiles, Problem, Report, RunStatus};
 
