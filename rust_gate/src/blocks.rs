@@ -13,7 +13,8 @@ use cp1_format::{
 };
 
 use crate::decision::{
-    Held, Ruling, decide, has_whole_blocks, held, is_beyond, paired_shift, percent_of_log, shift,
+    Held, Ruling, decide, decide_whole, has_whole_blocks, held, is_beyond, paired_shift,
+    percent_of_log, shift,
 };
 use crate::rules::{self, Breach};
 use crate::sessions::median;
@@ -281,13 +282,14 @@ fn judged(
     let shift = all.shift(held);
     let by_slices = decide(&shift, &held.criteria);
     let whole = all.whole_shift(held);
-    let stalls = whole.is_some_and(|whole| decide(&whole, &held.criteria) == Ruling::Fail)
-        && by_slices != Ruling::Fail;
+    let by_whole = whole.map_or(Ruling::Pass, |whole| decide_whole(&whole, &held.criteria));
+    // Of what whole blocks say and slices do not, stalls that only few slices have are the cause.
+    let stalls = by_whole > by_slices;
     let without = undisturbed.map(|sides| (sides, sides.shift(held)));
     let is_contradicted = by_slices == Ruling::Pass
         && without.is_some_and(|(_, shift)| is_beyond(&shift, &held.criteria));
     let ruling = match by_slices {
-        _ if stalls => Ruling::Fail,
+        _ if stalls => by_whole,
         Ruling::Pass if is_contradicted => Ruling::Undecided,
         ruling => ruling,
     };
@@ -296,6 +298,10 @@ fn judged(
         (Ruling::Pass, _) => String::new(),
         (Ruling::Fail, Some(whole)) if stalls => format!(
             "; of whole blocks, all slices together: {}: stalls that only few slices have",
+            all.words(&whole, held)
+        ),
+        (Ruling::Undecided, Some(whole)) if stalls => format!(
+            "; of whole blocks, all slices together, the estimate is beyond the limit: {}: {would_decide}",
             all.words(&whole, held)
         ),
         (Ruling::Fail, _) => match held.metric.direction() {

@@ -176,6 +176,17 @@ pub fn decide(shift: &Shift, criteria: &Criteria) -> Ruling {
     }
 }
 
+/// The same for whole blocks, all slices together, beside what the slices say: red as ever, and open as
+/// long as the estimate is beyond the limit. Nothing is passed by them that slices do not pass.
+#[must_use]
+pub fn decide_whole(shift: &Shift, criteria: &Criteria) -> Ruling {
+    match decide(shift, criteria) {
+        Ruling::Fail => Ruling::Fail,
+        _ if is_beyond(shift, criteria) => Ruling::Undecided,
+        _ => Ruling::Pass,
+    }
+}
+
 /// The shift that a percentage is, where more is worse: an increase of `percent`, or a decrease.
 #[must_use]
 pub fn log_of_percent(percent: f64, less_is_worse: bool) -> f64 {

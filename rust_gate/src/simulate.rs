@@ -17,7 +17,8 @@ use fastrand::Rng;
 use crate::arguments::{Plan, Simulate};
 use crate::blocks::{change_of_slices, figure, log_ratio, whole_figure};
 use crate::decision::{
-    Held, Ruling, decide, has_whole_blocks, held, log_of_percent, paired_shift, percent_of_log,
+    Held, Ruling, decide, decide_whole, has_whole_blocks, held, log_of_percent, paired_shift,
+    percent_of_log,
 };
 use crate::statistics::{Ranks, clopper_pearson};
 
@@ -64,7 +65,7 @@ pub enum SimulateError {
     NoLimit,
 }
 
-/// A limit that blocks are judged by, and whether by those of whole blocks, which only ever fail.
+/// A limit that blocks are judged by, and whether by those of whole blocks, which pass nothing alone.
 #[derive(Clone, Copy)]
 struct Judged {
     held: Held,
@@ -247,9 +248,10 @@ impl<'a> Gate<'a> {
                 measured += 1;
             }
             let rulings = self.judged.iter().zip(&changes).map(|(one, changes)| {
-                match decide(&ranks.paired(changes), &one.held.criteria) {
-                    Ruling::Undecided if one.is_whole => Ruling::Pass,
-                    ruling => ruling,
+                let shift = ranks.paired(changes);
+                match one.is_whole {
+                    true => decide_whole(&shift, &one.held.criteria),
+                    false => decide(&shift, &one.held.criteria),
                 }
             });
             match rulings.max() {

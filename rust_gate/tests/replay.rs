@@ -163,15 +163,19 @@ fn what_changed_from_slice_to_slice_is_the_change() {
 
 #[test]
 fn stalls_that_few_slices_have_are_seen_in_whole_blocks() {
-    let room = room(12, 0.0, 0.0);
-    // The whole blocks have three times the p99, and not a slice's median shows it.
-    room.change("candidate.json", |report| {
-        for block in report["blocks"].as_array_mut().unwrap() {
-            let p99 = &mut block["latency"]["response_time"]["p99_ns"];
-            *p99 = json!(p99.as_u64().unwrap() * 3);
-        }
-        report.as_object_mut().unwrap().remove("histograms");
-    });
+    // So many whole blocks have three times the p99, and not a slice's median shows it.
+    let with_stalls = |blocks: usize| {
+        let room = room(12, 0.0, 0.0);
+        room.change("candidate.json", |report| {
+            for block in report["blocks"].as_array_mut().unwrap().iter_mut().take(blocks) {
+                let p99 = &mut block["latency"]["response_time"]["p99_ns"];
+                *p99 = json!(p99.as_u64().unwrap() * 3);
+            }
+            report.as_object_mut().unwrap().remove("histograms");
+        });
+        room
+    };
+    let room = with_stalls(12);
     check(&room).is(
         1,
         &[
@@ -179,6 +183,11 @@ fn stalls_that_few_slices_have_are_seen_in_whole_blocks() {
             "estimate 0.00 %",
             "of whole blocks, all slices together: estimate +200.00 %",
         ],
+    );
+    // In some blocks only, they do not decide yet, and are no pass either.
+    check(&with_stalls(5)).is(
+        3,
+        &["estimate 0.00 %", "all slices together, the estimate is beyond the limit: estimate +"],
     );
     // The other way round it is no reason for green.
     change_slices(&room, 2);
