@@ -31,8 +31,8 @@
 //!
 //! The figure of a block is a median over slices, and does not show what only few slices have, such as
 //! a router that stops for 20 ms every two seconds. So the percentiles of whole blocks, all slices
-//! together, are judged besides, towards red only: they fail by the rule above, and never pass or open
-//! anything. They take their part of the false alarms.
+//! together, are judged besides: they fail by the rule above, and leave a metric open as long as their
+//! estimate is beyond its limit, but pass nothing. They take their part of the false alarms.
 
 use cp1_format::{Metric, Policy, Relative, Rule};
 

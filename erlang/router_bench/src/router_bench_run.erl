@@ -6,14 +6,14 @@
 %% candidate's alone. A side that fails ends the run, and both reports say so.
 %%
 %% <b>Looks.</b> A report on disk is `unfinished' until the run has ended, so nobody can take what
-%% is left of a killed run for a whole one. After each block of a plan with `looks', copies
-%% that end there, complete, are put beside the reports, under their names with `.look' appended;
-%% the plan's `look_command' is run with `--candidate FILE' and, in a replay, `--replay FILE' added
-%% to its arguments, and what it prints is shown; and the copies are removed. After as many blocks
-%% as `looks' say, exit status 75 (EX_TEMPFAIL) means undecided, on to the next look, and any other
-%% that the run ends, complete with the blocks so far. After other blocks `--so-far' is added too,
-%% and the status is of no consequence. A command that cannot be
-%% started or does not end fails the run. No look is taken after the last block, which is judged by
+%% is left of a killed run for a whole one. After each block of a plan with `looks', copies that end
+%% there, complete, are put beside the reports, under their names with `.look' appended; the plan's
+%% `look_command' is run with `--candidate FILE' and, in a replay, `--replay FILE' added to its
+%% arguments, and what it prints is shown; and the copies are removed. After as many blocks as `looks'
+%% say, exit status 75 (EX_TEMPFAIL) means undecided, on to the next look, and any other that the run
+%% ends, complete with the blocks so far. After other blocks `--so-far' is added too, and the status is
+%% of no consequence. A command that cannot be started or does not end fails the run. No look is taken
+%% after the last block, which is judged by
 %% whoever started the run, and the run ends at a look if the time left is too short for the next.
 -module(router_bench_run).
 

@@ -212,7 +212,7 @@ pub struct RuleResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_undisturbed_blocks: Option<BlocksResult>,
     /// Of a percentile: what those of whole blocks say, all slices together, in which stalls stay
-    /// visible that few slices have; judged towards red only.
+    /// visible that few slices have; they can fail the rule or hold it open, and pass nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_whole_blocks: Option<BlocksResult>,
     /// The waiver that is in force.
