@@ -4,7 +4,7 @@
 //! The runs are far too short for figures to trust. They use a policy whose limits on time are so
 //! wide that only a planted fault crosses them, whatever else the machine is doing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -94,16 +94,13 @@ impl Workplace {
         command.output().map(Ended::from)
     }
 
-    /// Measures without a fault and makes that the baseline. On a busy machine the load generator
-    /// may have been late, which no limit of the policy depends on: it is not held against it here.
+    /// Measures without a fault and makes that the baseline, as on a quiet machine.
     ///
     /// # Errors
     /// The operating system's, and a run that left no report.
     pub fn freeze(&self) -> std::io::Result<Ended> {
         let ended = self.run(&mut self.perf_gate())?;
-        let mut frozen = self.report()?;
-        (frozen.run.status, frozen.run.reason) = (None, None);
-        std::fs::write(self.path("baseline.json"), to_json(&frozen).map_err(Error::other)?)?;
+        std::fs::rename(self.as_on_a_quiet_machine("perf_baseline_")?, self.path("baseline.json"))?;
         std::fs::remove_dir_all(self.path("artifacts"))?;
         Ok(ended)
     }
@@ -127,7 +124,26 @@ impl Workplace {
         }
     }
 
-    /// A copy of the only report whose name begins so, without what a late load generator left in it.
+    /// What the gate says of the only run, had the machine not been busy with something else.
+    ///
+    /// # Errors
+    /// The operating system's, and a run that left no report.
+    pub fn judged_as_on_a_quiet_machine(&self) -> std::io::Result<(Ended, Verdict)> {
+        let mut gate = Command::new(gate_binary());
+        gate.arg("check").arg("--baseline").arg(self.path("baseline.json"));
+        gate.arg("--policy").arg(self.path("policy.json"));
+        gate.arg("--candidate").arg(self.as_on_a_quiet_machine("perf_baseline_")?);
+        if self.only("perf_replay_").is_ok() {
+            gate.arg("--replay").arg(self.as_on_a_quiet_machine("perf_replay_")?);
+        }
+        gate.arg("--artifacts").arg(self.path("judged")).args(["--label", "quiet"]);
+        let ended = self.run(&mut gate)?;
+        let verdict = read_file(&self.path("judged/perf_verdict_quiet.json"));
+        Ok((ended, verdict.map_err(Error::other)?))
+    }
+
+    /// A copy of the only report whose name begins so, without what a machine that is busy with
+    /// something else left in it: a late load generator, and blocks that count as disturbed.
     ///
     /// # Errors
     /// None, or one that the reader refuses.
@@ -136,6 +152,7 @@ impl Workplace {
         (report.run.status, report.run.reason, report.histograms) = (None, None, None);
         for block in report.blocks.iter_mut().flatten() {
             block.latency.dispatch_lag = Percentiles::default();
+            block.disturbed = Some(BTreeSet::new());
         }
         let path = self.path(&format!("{prefix}quiet.json"));
         std::fs::write(&path, to_json(&report).map_err(Error::other)?)?;
