@@ -32,12 +32,12 @@ Settings (environment variables; an empty one counts as unset):
                         whatever they show                       [by PERF_MODE]     1 to 1000
   PERF_WARMUP_MS        least discarded load before each block,  [1000]             10 to 600000
                         5 times that until throughput is steady
-  PERF_THROUGHPUT_MS    closed loop of a block, all slices       [2000]             10 to 600000
+  PERF_THROUGHPUT_MS    closed loop of a block, all slices       [1000]             10 to 600000
   PERF_LATENCY_MS       open loop of a block, all slices         [4000, or as long as the rate takes
                                                                   for 20,000 requests]
                                                                                     10 to 600000
   PERF_SLICE_MS         how long one side is measured before the other takes its turn; longer where
-                        1,000 arrivals take longer               [250]              10 to 600000
+                        1,000 arrivals take longer               [60]               10 to 600000
   PERF_RATE             arrivals a second in the open loop       [the baseline's]   1 to 1000000
   PERF_CONCURRENCY      workers of the closed loop               [the baseline's]   1 to 10000
   PERF_ARRIVALS         constant or poisson                      [constant]
@@ -49,7 +49,7 @@ Settings (environment variables; an empty one counts as unset):
                         terminate/1                              [30000]            100 to 3600000
   PERF_TIMEOUT_SECONDS  time limit of the benchmark              [900]              10 to 86400
   PERF_FAULT            plant a fault to see the gate fail: delay_us=N stall_ms=N error_ratio=R
-                        leak_bytes=N backpressure=1 crash_after=N             [none]
+                        hold_bytes=N leak_bytes=N backpressure=1 crash_after=N  [none]
 TEXT
 }
 

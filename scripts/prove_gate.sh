@@ -1,28 +1,31 @@
 #!/usr/bin/env bash
 # Measures how often the gate errs, and whether it reads a change as large as it is.
 #
-# Usage: scripts/prove_gate.sh BLOCKS [PLANTED_BLOCKS]     (PLANTED_BLOCKS: three tenths of BLOCKS)
+# Usage: scripts/prove_gate.sh GATES [PLANTED_GATES]      (PLANTED_GATES: a third of GATES)
 # Exit: 0 with the tables; 2 wrong usage or a run that measured nothing; 130, 143 interrupted.
-# Settings: PROVE_DIR [_artifacts/prove] keeps the blocks. It goes on where it stopped, so begin in an
-# empty directory after a change, and in another one for another machine or with other work beside it.
+# Settings: PROVE_DIR [_artifacts/prove] keeps the reports. It goes on where it stopped, so begin in
+# an empty directory after a change, and in another one for another machine or with other work beside
+# it.
 # Writes: PROVE_DIR. Needs a clean work tree, as the frozen side is the commit itself.
 #
-# Blocks are those of a real gate, under the frozen baseline's load: as many without a change, and as
-# many in which every request of the candidate takes longer by a delay of 1.5 times the limit of p95.
-# Of either kind 2,000 gates are drawn and judged as real ones are.
+# Whole gates are run as a release's are: GATES without a change, PLANTED_GATES in which every request
+# takes longer by 1.5 times the limit of p95, and a third as many of each: 2 times that limit, and 1.5
+# and 2 times the limits of throughput and memory. How they ended is counted; of the blocks of each
+# kind, of which there are more, 2,000 gates are drawn and judged as real ones are.
 set -euo pipefail
 
 usage() {
-  sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
 }
 
 case "${1:-}" in
   --help | -h) usage; exit 0 ;;
 esac
-[[ "$#" -le 2 && "${1:-}" =~ ^[1-9][0-9]{0,3}$ && "${2:-1}" =~ ^[1-9][0-9]{0,3}$ ]] \
+[[ "$#" -le 2 && "${1:-}" =~ ^[1-9][0-9]{0,3}$ && "${2:-1}" =~ ^[0-9]{1,4}$ ]] \
   || { usage >&2; exit 2; }
-wanted=$1
-planted=${2:-$(((wanted * 3 + 9) / 10))}
+gates=$1
+slower=${2:-$(((gates + 2) / 3))}
+others=$(((slower + 2) / 3))
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/common.sh
 source "$scripts/common.sh"
@@ -31,14 +34,12 @@ cd "$scripts/.."
 gate=${CARGO_TARGET_DIR:-target}/release/perf-gate
 policy=perf/policy_cp1.json
 baseline=$directory/baseline.json
-# Blocks of one run: if it is interrupted, so many are lost at most.
-batch=10
 
 if [ -n "$(git status --porcelain)" ]; then
   echo "prove_gate.sh: the work tree has changes that no commit has; commit or stash them" >&2
   exit 2
 fi
-mkdir -p "$directory/same" "$directory/slower"
+mkdir -p "$directory"
 
 run() { # command...
   run_child "$@" >"$directory/log" 2>&1
@@ -50,9 +51,9 @@ failed() {
   exit 2
 }
 
-# One side of this commit: what the frozen side of all replays names, and what p95 is here.
+# One side of this commit: what the frozen side of all replays names, and what its figures are here.
 if [ ! -e "$baseline" ]; then
-  echo "prove_gate.sh: measuring p95, to choose the delay" >&2
+  echo "prove_gate.sh: measuring the router, to choose what is planted" >&2
   cargo build --quiet --locked --release --package perf-gate
   load=$("$gate" load --baseline perf/baseline_cp1.json)
   read -r rate concurrency <<<"$load"
@@ -61,52 +62,71 @@ if [ ! -e "$baseline" ]; then
   [ "$child_status" -eq 0 ] || failed
   mv "$baseline.new" "$baseline"
 fi
-delay=$("$gate" figure --report "$baseline" latency_p95_ms \
-  | awk '{ delay = int($1 * 1000 * 0.225 + 0.5); print (delay < 1 ? 1 : delay) }')
 
-# Prints how many blocks of a kind there are.
-measured() { # kind
-  find "$directory/$1" -name 'candidate_*.json' | sed 's/.*_\([0-9]*\)\.json/\1/' \
-    | awk '{ total += $1 } END { print total + 0 }'
+# A figure of the baseline, in an expression of awk.
+planted() { # metric expression format
+  "$gate" figure --report "$baseline" "$1" | awk "{ printf \"$3\", $2 }"
+}
+delay_us() { # share-of-p95
+  planted latency_p95_ms "\$1 * 1000 * $1" %.1f
+}
+# The closed loop keeps that many processors busy, so a request takes so much time of one.
+slower_us() { # share-of-throughput-that-is-left
+  planted rps "$busy * 1e6 / \$1 * (1 / $1 - 1)" %.1f
+}
+held_bytes() { # share-of-memory
+  planted mem_mb_total_erlang "\$1 * 1048576 * $1" %.0f
 }
 
+# Gates of a kind.
 measure() { # kind number fault
-  local artifacts=$directory/run now
-  while now=$(measured "$1") && [ "$now" -lt "$2" ]; do
-    local blocks=$(($2 - now < batch ? $2 - now : batch)) name
-    rm -rf "$artifacts"
-    run env ARTIFACTS_DIR="$artifacts" BASELINE_FILE="$baseline" PERF_COMPARE=replay PERF_MODE=gate \
-      PERF_BLOCKS="$blocks" PERF_FAULT="$3" "$scripts/perf_gate.sh"
-    grep -q '"status": "\(complete\|generator_limited\)"' "$artifacts"/perf_baseline_*.json || failed
-    name=$(date -u +%Y%m%dT%H%M%SZ)_$blocks.json
-    mv "$artifacts"/perf_replay_*.json "$directory/$1/replay_$name"
-    mv "$artifacts"/perf_baseline_*.json "$directory/$1/candidate_$name"
-    rm -rf "$artifacts"
-    echo "$1: $((now + blocks)) of $2 blocks: $(grep '^VERDICT' "$directory/log" | tail -n 1)"
+  local kept=$directory/$1 number
+  mkdir -p "$kept"
+  while number=$(find "$kept" -name 'perf_verdict_*.json' | wc -l) && [ "$number" -lt "$2" ]; do
+    rm -rf "$directory/run"
+    run env ARTIFACTS_DIR="$directory/run" BASELINE_FILE="$baseline" PERF_COMPARE=replay \
+      PERF_MODE=gate PERF_FAULT="$3" "$scripts/perf_gate.sh"
+    grep -q '"status": "\(complete\|generator_limited\)"' "$directory"/run/perf_baseline_*.json \
+      || failed
+    mv "$directory"/run/* "$kept"
+    echo "$1 $((number + 1)) of $2${3:+, $3}: $(grep '^VERDICT' "$directory/log" | tail -n 1)"
   done
 }
 
-# Gates drawn from the blocks of a kind.
-simulate() { # kind arguments...
-  local kind=$1 file files=()
+# How the gates of a kind ended, and gates drawn from their blocks.
+show() { # kind arguments-of-simulate...
+  local kept=$directory/$1 report files=()
   shift
-  for file in "$directory/$kind"/candidate_*.json; do
-    files+=(--replay "${file/candidate_/replay_}" --candidate "$file")
+  for report in "$kept"/perf_replay_*.json; do
+    files+=(--replay "$report" --candidate "${report/perf_replay_/perf_baseline_}")
   done
+  [ -e "$report" ] || return 0
+  printf '\n%s\n' "$kept"
+  "$gate" tally "$kept"
   "$gate" simulate --policy "$policy" "${files[@]}" "$@"
 }
 
-measure same "$wanted" ""
-measure slower "$planted" "delay_us=$delay"
-printf '\nwithout a change, and with changes planted into the figures\n'
-simulate same
-printf '\nwith a delay of %s us planted into the router\n' "$delay"
-simulate slower --as-measured | tee "$directory/slower.txt"
+busy=$("$gate" load --baseline "$baseline" | awk -v processors="$(nproc)" \
+  '{ print ($2 < processors ? $2 : processors) }')
+measure same "$gates" ""
+measure p95_at_1.5 "$slower" "delay_us=$(delay_us 0.225)"
+measure p95_at_2 "$others" "delay_us=$(delay_us 0.30)"
+measure rps_at_1.5 "$others" "delay_us=$(slower_us 0.85)"
+measure rps_at_2 "$others" "delay_us=$(slower_us 0.80)"
+measure memory_at_1.5 "$others" "hold_bytes=$(held_bytes 0.225)"
+measure memory_at_2 "$others" "hold_bytes=$(held_bytes 0.30)"
+
+show same
+show p95_at_1.5 --as-measured | tee "$directory/p95.txt"
+for kind in p95_at_2 rps_at_1.5 rps_at_2 memory_at_1.5 memory_at_2; do
+  show "$kind" --as-measured
+done
+[ "$slower" -gt 0 ] || exit 0
 # The delay as a share of the frozen side's p95 of the same blocks, beside what the gate read.
-for file in "$directory"/slower/replay_*.json; do
+for file in "$directory"/p95_at_1.5/perf_replay_*.json; do
   "$gate" figure --report "$file" latency_p95_ms
-done | sort -n | awk -v delay="$delay" -v read="$(sed -n \
-  's/^latency_p95_ms .* \([-+0-9.]*\) % over .*/\1/p' "$directory/slower.txt")" '
+done | sort -n | awk -v delay="$(delay_us 0.225)" -v read="$(sed -n \
+  's/^latency_p95_ms .* \([-+0-9.]*\) % over .*/\1/p' "$directory/p95.txt")" '
   { p95[NR] = $1 }
   END {
     planted = delay / (1000 * p95[int((NR + 1) / 2)]) * 100

@@ -57,7 +57,7 @@ impl Workplace {
         self.directory.path().join(name)
     }
 
-    /// `scripts/perf_gate.sh` with one block of some 10 seconds, just long enough for a p99, at a
+    /// `scripts/perf_gate.sh` with one block of some 5 seconds, just long enough for a p99, at a
     /// rate at which few requests are in flight even while each takes 20 ms.
     #[must_use]
     pub fn perf_gate(&self) -> Command {
@@ -80,9 +80,9 @@ impl Workplace {
             .env("PERF_BLOCKS", "1")
             .env("PERF_WARMUP_MS", "200")
             .env("PERF_THROUGHPUT_MS", "500")
-            .env("PERF_RATE", "2500")
+            .env("PERF_RATE", "5000")
             .env("PERF_CONCURRENCY", "16")
-            .env("PERF_LATENCY_MS", "9000");
+            .env("PERF_LATENCY_MS", "4200");
         command
     }
 

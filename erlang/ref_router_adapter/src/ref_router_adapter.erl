@@ -75,7 +75,7 @@ processes(_State) ->
 %% @doc All faults can be planted here.
 -spec faults() -> [router_bench_fault:name()].
 faults() ->
-    [delay_us, stall_ms, error_ratio, leak_bytes, backpressure, crash_after].
+    [delay_us, stall_ms, error_ratio, hold_bytes, leak_bytes, backpressure, crash_after].
 
 %% @doc A tenant that nobody knows is an error; as many callers as the high watermark are
 %% backpressure.

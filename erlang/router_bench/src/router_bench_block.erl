@@ -102,7 +102,7 @@ in_turn(Loop, [#{plan := #{seed := Seed} = Plan} | _] = Sides, N, DeadlineMs) ->
            end || {DurationMs, FrozenFirst} <- lists:zip(Durations, Order)],
           fun() -> {ok, []} end).
 
-%% The lengths of a loop's slices: equal, and together as long as the plan says.
+%% The lengths of a loop's slices: equal but for a millisecond, and together as long as the plan says.
 slices(closed, #{throughput_ms := TotalMs, slice_ms := SliceMs}) ->
     equal(TotalMs, SliceMs);
 slices(open, #{latency_ms := TotalMs, slice_ms := SliceMs, rate_per_second := Rate}) ->
@@ -110,7 +110,7 @@ slices(open, #{latency_ms := TotalMs, slice_ms := SliceMs, rate_per_second := Ra
 
 equal(TotalMs, SliceMs) ->
     Count = max(1, TotalMs div SliceMs),
-    lists:duplicate(Count, TotalMs div Count).
+    [(N * TotalMs) div Count - ((N - 1) * TotalMs) div Count || N <- lists:seq(1, Count)].
 
 %% The answers by role, or the first error and whose it was.
 each(Do, Sides) -> each(Do, Sides, []).

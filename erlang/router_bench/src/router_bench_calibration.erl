@@ -3,7 +3,7 @@
 %%
 %% Workers are doubled until throughput grows no more; the fewest that reach nearly all of it are
 %% taken. The rate is a tenth of that throughput, rounded down to two digits, so that a router that is
-%% twice as slow is not yet saturated, and at most 10,000 a second. Both are chosen once, for the
+%% twice as slow is not yet saturated, and at most 20,000 a second. Both are chosen once, for the
 %% baseline; whatever is compared with it is measured under its load. The open loop lasts long enough
 %% for the samples that a p99 takes.
 -module(router_bench_calibration).
@@ -15,7 +15,7 @@
 -type result() :: #{rps := float(), rate_per_second := pos_integer(), concurrency := pos_integer()}.
 
 -define(SHARE, 10).
--define(HIGHEST, 10000).
+-define(HIGHEST, 20000).
 %% For warming up only.
 -define(WARMUP_RATE, 100).
 -define(WARMUP_WORKERS, 16).

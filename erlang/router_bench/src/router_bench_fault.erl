@@ -9,7 +9,8 @@
 
 -export_type([fault/0, name/0, planted/0, actions/0]).
 
--type name() :: delay_us | stall_ms | error_ratio | leak_bytes | backpressure | crash_after.
+-type name() ::
+    delay_us | stall_ms | error_ratio | hold_bytes | leak_bytes | backpressure | crash_after.
 -type fault() :: {name(), number()}.
 %% What only the adapter can do to its router.
 -type actions() :: #{backpressure => fun(() -> term()), crash => fun(() -> term())}.
@@ -29,9 +30,10 @@ parse(Text) ->
         _ -> {error, usage()}
     end.
 
-parse("delay_us", Value) -> whole(delay_us, Value, 1, 1000000);
+parse("delay_us", Value) -> number(delay_us, Value, 0.1, 1000000);
 parse("stall_ms", Value) -> whole(stall_ms, Value, 1, ?STALL_PERIOD_MS div 2);
-parse("error_ratio", Value) -> ratio(Value);
+parse("error_ratio", Value) -> number(error_ratio, Value, 0.000001, 1);
+parse("hold_bytes", Value) -> whole(hold_bytes, Value, 1, 1000000000);
 parse("leak_bytes", Value) -> whole(leak_bytes, Value, 1, 1000000);
 parse("backpressure", Value) -> whole(backpressure, Value, 1, 1);
 parse("crash_after", Value) -> whole(crash_after, Value, 1, 1000000000);
@@ -46,18 +48,22 @@ whole(Name, Text, Min, Max) ->
                       io_lib:format("~s takes a whole number from ~b to ~b", [Name, Min, Max]))}
     end.
 
-ratio(Text) ->
+number(Name, Text, Min, Max) ->
     Number = case string:to_float(Text) of
                  {error, no_float} -> string:to_integer(Text);
                  Float -> Float
              end,
     case Number of
-        {Value, ""} when Value > 0, Value =< 1 -> {ok, {error_ratio, Value}};
-        _ -> {error, <<"error_ratio takes a number above 0 and up to 1, such as 0.01">>}
+        {Value, ""} when Value >= Min, Value =< Max ->
+            {ok, {Name, Value}};
+        _ ->
+            {error, unicode:characters_to_binary(
+                      io_lib:format("~s takes a number from ~w to ~w", [Name, Min, Max]))}
     end.
 
 usage() ->
-    <<"expected one of delay_us=N stall_ms=N error_ratio=R leak_bytes=N backpressure=1 crash_after=N">>.
+    <<"expected one of delay_us=N stall_ms=N error_ratio=R hold_bytes=N leak_bytes=N backpressure=1 "
+      "crash_after=N">>.
 
 %% @doc The text that {@link parse/1} reads.
 -spec text(fault()) -> binary().
@@ -69,11 +75,15 @@ text({Name, Value}) ->
 plant(none, _Actions) ->
     none;
 plant({delay_us, Us} = Fault, _Actions) ->
-    {Fault, fun() -> busy_until(router_bench_nif:now() + Us * 1000) end};
+    Ns = round(Us * 1000),
+    {Fault, fun() -> busy_until(router_bench_nif:now() + Ns) end};
 plant({stall_ms, Ms} = Fault, _Actions) ->
     {Fault, fun() -> wait_out(Ms - erlang:system_time(millisecond) rem ?STALL_PERIOD_MS) end};
 plant({error_ratio, Ratio} = Fault, _Actions) ->
     {Fault, fun() -> rand:uniform() < Ratio end};
+plant({hold_bytes, Bytes} = Fault, _Actions) ->
+    Held = binary:copy(<<0>>, Bytes),
+    {Fault, fun() -> byte_size(Held) end};
 plant({leak_bytes, Bytes} = Fault, _Actions) ->
     Leak = ets:new(router_bench_leak, [public, {write_concurrency, true}]),
     {Fault, fun() -> ets:insert(Leak, {make_ref(), binary:copy(<<0>>, Bytes)}) end};

@@ -112,12 +112,13 @@ the_rate_search_ends_within_five_percent_below_the_edge(_Config) ->
 
 a_fault_reads_back_as_it_was_written(_Config) ->
     [{ok, Fault} = router_bench_fault:parse(router_bench_fault:text(Fault))
-     || Fault <- [{delay_us, 200}, {stall_ms, 20}, {error_ratio, 0.25}, {error_ratio, 1}, {leak_bytes, 64},
-                  {backpressure, 1}, {crash_after, 10}]],
+     || Fault <- [{delay_us, 200}, {delay_us, 1.7}, {stall_ms, 20}, {error_ratio, 0.25},
+                  {error_ratio, 1}, {hold_bytes, 1000000}, {leak_bytes, 64}, {backpressure, 1},
+                  {crash_after, 10}]],
     [{error, _} = router_bench_fault:parse(Text)
-     || Text <- ["", "delay_us", "delay_us=", "delay_us=1.5", "delay_us=0", "delay_us=1x",
+     || Text <- ["", "delay_us", "delay_us=", "delay_us=1.5s", "delay_us=0", "delay_us=1x",
                  "stall_ms=1001", "error_ratio=0", "error_ratio=2", "error_ratio=nan", "backpressure=2",
-                 "backpressure=0", "nonsense=1", "delay_us=1=2", "crash_after=-5"]].
+                 "backpressure=0", "hold_bytes=1.5", "nonsense=1", "delay_us=1=2", "crash_after=-5"]].
 
 a_setting_that_is_no_number_or_out_of_range_is_named(_Config) ->
     [begin

@@ -110,8 +110,11 @@ a_rate_left_open_is_calibrated_once_for_all_blocks(_Config) ->
     {ok, #{load := #{rate_per_second := Rate, calibration_rps := Rps}, blocks := [First, Second]}} =
         run(#{rate_per_second => calibrate, blocks => 2}),
     Rate = router_bench_calibration:rate(Rps),
-    Arrivals = Rate * 200 div 1000,
-    [#{accounting := #{latency := #{offered := Arrivals}}} = _Block || _Block <- [First, Second]],
+    [#{accounting := #{latency := #{offered := Arrivals}}},
+     #{accounting := #{latency := #{offered := Arrivals}}}] = [First, Second],
+    % Of each slice's arrivals the last may come after its end.
+    #{latency := #{slices := #{ok := Slices}}} = First,
+    true = abs(Rate * 200 / 1000 - Arrivals) =< length(Slices),
     {ok, #{load := Given}} = run(#{}),
     false = is_map_key(calibration_rps, Given),
     % A run that fails before does not say a rate that it never had.
@@ -121,7 +124,7 @@ a_rate_left_open_is_calibrated_once_for_all_blocks(_Config) ->
 
 a_calibrated_rate_is_a_tenth_in_two_digits_up_to_a_limit(_Config) ->
     [Rate = router_bench_calibration:rate(Rps)
-     || {Rps, Rate} <- [{1.0e6, 10000}, {100000.0, 10000}, {99999.0, 9900}, {12345.0, 1200},
+     || {Rps, Rate} <- [{1.0e6, 20000}, {100000.0, 10000}, {99999.0, 9900}, {12345.0, 1200},
                         {999.0, 99}, {10.0, 1}, {0.5, 1}]].
 
 workers_are_doubled_until_throughput_grows_no_more(_Config) ->
@@ -233,6 +236,9 @@ a_planted_leak_grows_the_memory_and_a_planted_activation_is_counted(_Config) ->
     {ok, #{metrics := #{mem_mb_total_erlang := Leaking, errors_total := 0}}} =
         run(#{fault => "leak_bytes=10000"}),
     true = Leaking > 2 * Plain,
+    {ok, #{metrics := #{mem_mb_total_erlang := Holding, errors_total := 0}}} =
+        run(#{fault => "hold_bytes=100000000"}),
+    true = Holding > Plain + 90,
     {ok, #{metrics := #{backpressure_active_total := Activations, errors_total := 0}}} =
         run(#{fault => "backpressure=1"}),
     true = Activations > 0,

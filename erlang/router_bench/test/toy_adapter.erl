@@ -84,7 +84,7 @@ processes(_State) ->
     [toy_router].
 
 faults() ->
-    [delay_us, stall_ms, error_ratio, leak_bytes, backpressure, crash_after].
+    [delay_us, stall_ms, error_ratio, hold_bytes, leak_bytes, backpressure, crash_after].
 
 control(_Counter, #{hangs := control}) ->
     receive never -> ok end;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// The median over blocks of the median over slices of 250 ms of the 95th percentile of the time
+    /// The median over blocks of the median over slices of 60 ms or more of the 95th percentile of the time
     /// from the intended start of a request to its answer, in the open loop.
     LatencyP95Ms,
     /// The same of the 99th percentile.
