@@ -3,12 +3,20 @@
 
 /// Longest shown text, in characters after escaping; the rest is an ellipsis.
 const SHOWN_MAX_CHARS: usize = 300;
+/// Longest line of several such texts, with their cure at the end.
+const LINE_MAX_CHARS: usize = 2000;
 
 /// For a terminal or a log: control, bidirectional and invisible characters stand as `\u{..}`, and
 /// a long text ends in an ellipsis.
 #[must_use]
 pub fn plain(text: &str) -> String {
-    shown(text, is_harmless)
+    shown(text, SHOWN_MAX_CHARS, is_harmless)
+}
+
+/// The same for a whole line of output, in which long texts are shortened already.
+#[must_use]
+pub fn line(text: &str) -> String {
+    shown(text, LINE_MAX_CHARS, is_harmless)
 }
 
 /// For Markdown: a code span that cannot be broken out of, in a table cell neither. Inside a code
@@ -17,7 +25,7 @@ pub fn plain(text: &str) -> String {
 pub fn code(text: &str) -> String {
     // A table splits its cells before it finds code spans; the other two are for renderers that
     // treat HTML and escapes before anything else.
-    let text = shown(text, |c| is_harmless(c) && !matches!(c, '|' | '<' | '\\'));
+    let text = shown(text, SHOWN_MAX_CHARS, |c| is_harmless(c) && !matches!(c, '|' | '<' | '\\'));
     if text.trim().is_empty() {
         return "`(empty)`".to_owned();
     }
@@ -37,7 +45,7 @@ pub fn clip(text: &str, max_chars: usize) -> String {
     }
 }
 
-fn shown(text: &str, is_kept: impl Fn(char) -> bool) -> String {
+fn shown(text: &str, max_chars: usize, is_kept: impl Fn(char) -> bool) -> String {
     let mut shown = String::new();
     let mut length = 0;
     for character in text.chars() {
@@ -47,7 +55,7 @@ fn shown(text: &str, is_kept: impl Fn(char) -> bool) -> String {
             format!("\\u{{{:x}}}", u32::from(character))
         };
         length += piece.chars().count();
-        if length > SHOWN_MAX_CHARS {
+        if length > max_chars {
             shown.push('…');
             break;
         }

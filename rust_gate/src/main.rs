@@ -12,7 +12,7 @@ use perf_gate::contract::lint::lint;
 use perf_gate::contract::usable::usable;
 use perf_gate::contract::verify::verify;
 use perf_gate::contract::{ContractError, change, list};
-use perf_gate::escape::plain;
+use perf_gate::escape::line;
 use perf_gate::figure::figure;
 use perf_gate::load::load;
 use perf_gate::mode::mode;
@@ -106,7 +106,7 @@ fn findings(none: &str, found: Result<Vec<Problem>, ContractError>) -> Ending {
 /// Prints what was asked.
 fn answer<E: std::error::Error>(asked: Result<String, E>) -> Ending {
     let printed = asked.map_err(|error| error.to_string()).and_then(|text| {
-        let lines: Vec<_> = text.lines().map(plain).collect();
+        let lines: Vec<_> = text.lines().map(line).collect();
         writeln!(io::stdout(), "{}", lines.join("\n"))
             .map_err(|error| format!("failed to print: {error}"))
     });
@@ -148,6 +148,6 @@ fn check(arguments: &Check) -> Ending {
 
 /// To standard error. Where that is closed there is nobody left to tell.
 fn complain(text: &str) {
-    let lines: Vec<_> = text.lines().map(plain).collect();
+    let lines: Vec<_> = text.lines().map(line).collect();
     let _ = writeln!(io::stderr(), "perf-gate: {}", lines.join("\n"));
 }

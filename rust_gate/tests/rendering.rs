@@ -11,7 +11,7 @@ use cp1_format::{
     Amount, Comparison, Date, Decimal, Decision, FieldDifference, Input, Inputs, Judgement, Metric,
     Notice, Outcome, Problem, RuleResult, SchemaName, SchemaTag, SupportingFigure, Verdict, Waiver,
 };
-use perf_gate::escape::{code, plain};
+use perf_gate::escape::{code, line, plain};
 use perf_gate::render::{markdown, terminal};
 use proptest::prelude::*;
 
@@ -205,6 +205,13 @@ proptest! {
         let long = text.repeat(repeated);
         prop_assert!(plain(&long).chars().count() <= 301);
         prop_assert!(code(&long).chars().count() <= 3 * 301 + 4);
+    }
+
+    #[test]
+    fn a_long_text_does_not_hide_the_cure(file in any::<String>(), message in any::<String>()) {
+        let (file, message) = (plain(&file.repeat(40)), plain(&message.repeat(40)));
+        prop_assert!(line(&format!("{file}: {message}; the cure")).ends_with("; the cure"));
+        prop_assert!(line(&message.repeat(40)).chars().count() <= 2001);
     }
 
     #[test]

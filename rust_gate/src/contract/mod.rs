@@ -75,7 +75,16 @@ pub fn list(problems: &[Problem]) -> String {
         .map(|problem| {
             let Problem { file, place, message, cure } = problem;
             let place = place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
-            plain(&format!("{file}{place}: {message}; {cure}"))
+            // Part by part, so that a long one does not hide the next.
+            [
+                plain(file),
+                plain(&place),
+                ": ".to_owned(),
+                plain(message),
+                "; ".to_owned(),
+                plain(cure),
+            ]
+            .concat()
         })
         .collect();
     lines.join("\n")
