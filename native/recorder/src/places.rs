@@ -9,6 +9,7 @@
 //! idle. loom checks the interleavings.
 
 use crate::primitive::{AtomicU64, Ordering, fence};
+use crate::recorder::thread_slot;
 
 const BITS: usize = u64::BITS as usize;
 
@@ -18,6 +19,9 @@ pub struct Places {
     idle: Box<[AtomicU64]>,
     /// A ring; what is in line are the places from `taken` to `put`.
     line: Box<[AtomicU64]>,
+    /// The thread on which each worker was when it became idle. It wakes there at once; on another,
+    /// which may be asleep, some 25 µs later.
+    home: Box<[AtomicU64]>,
     put: AtomicU64,
     taken: AtomicU64,
 }
@@ -46,13 +50,14 @@ impl Places {
         Self {
             idle: cells(workers.div_ceil(BITS)),
             line: cells(workers),
+            home: cells(workers),
             put: AtomicU64::new(0),
             taken: AtomicU64::new(0),
         }
     }
 
-    /// Gives an arrival to the idle worker with the lowest number, or puts it in line. Called by one
-    /// thread at a time.
+    /// Gives an arrival to an idle worker, best one that was last on this thread, or puts it in line.
+    /// Called by one thread at a time.
     pub fn offer(&self, intended_ns: u64) -> Offer {
         if let Some(worker) = self.claim() {
             return Offer::Taken { worker, intended_ns };
@@ -72,9 +77,15 @@ impl Places {
     /// idle, and its next arrival will be offered.
     pub fn next(&self, worker: usize) -> Option<u64> {
         let (word, bit) = (self.idle.get(worker / BITS)?, 1_u64 << (worker % BITS));
+        let home = self.home.get(worker)?;
         loop {
             if let Some(intended_ns) = self.take_from_line() {
                 return Some(intended_ns);
+            }
+            // Relaxed: a wish, not a promise. Written when it changes only: neighbours share its line.
+            let here = thread_slot() as u64;
+            if home.load(Ordering::Relaxed) != here {
+                home.store(here, Ordering::Relaxed);
             }
             // Release: who claims this worker sees what it did.
             word.fetch_or(bit, Ordering::Release);
@@ -105,17 +116,26 @@ impl Places {
         self.put.load(Ordering::Acquire).saturating_sub(taken)
     }
 
+    /// An idle worker that was last on this thread, else the one with the lowest number.
     fn claim(&self) -> Option<usize> {
+        let here = thread_slot() as u64;
+        let is_here = |home: &AtomicU64| home.load(Ordering::Relaxed) == here;
+        self.claim_where(|worker| self.home.get(worker).is_some_and(is_here))
+            .or_else(|| self.claim_where(|_| true))
+    }
+
+    fn claim_where(&self, is_wanted: impl Fn(usize) -> bool) -> Option<usize> {
         for (index, word) in self.idle.iter().enumerate() {
-            let mut seen = word.load(Ordering::Relaxed);
-            while seen != 0 {
-                let lowest = seen & seen.wrapping_neg();
+            let mut left = word.load(Ordering::Relaxed);
+            while left != 0 {
+                let lowest = left & left.wrapping_neg();
+                left &= !lowest;
+                let worker = index * BITS + lowest.trailing_zeros() as usize;
                 // Only workers set bits, and only this and their own `next` clear them. Acquire: pairs
                 // with the Release that set it.
-                if word.fetch_and(!lowest, Ordering::Acquire) & lowest != 0 {
-                    return Some(index * BITS + lowest.trailing_zeros() as usize);
+                if is_wanted(worker) && word.fetch_and(!lowest, Ordering::Acquire) & lowest != 0 {
+                    return Some(worker);
                 }
-                seen = word.load(Ordering::Relaxed);
             }
         }
         None

@@ -83,7 +83,7 @@ impl Recorder {
 
 /// This thread's number, in the order in which threads first recorded; never given twice.
 #[inline]
-fn thread_slot() -> usize {
+pub(crate) fn thread_slot() -> usize {
     const UNSET: usize = usize::MAX;
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

@@ -9,8 +9,8 @@ use std::thread;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use latency_recorder::{
-    Arrivals, Dispatch, HIGHEST_NS, HiccupHandle, Outcome, Poll, Recorder, Recorders, Schedule,
-    Sleeper, WakerHandle, now_ns, os_now_ns,
+    Arrivals, Dispatch, HIGHEST_NS, HiccupHandle, Offer, Outcome, Places, Poll, Recorder,
+    Recorders, Schedule, Sleeper, WakerHandle, now_ns, os_now_ns,
 };
 use proptest::prelude::*;
 
@@ -325,6 +325,19 @@ fn a_waker_wakes_for_each_arrival_far_from_the_one_before_and_ends_when_nobody_i
     let wake = move || woken.send(()).is_ok();
     drop(WakerHandle::start(far_off, 1, sleeper, wake).unwrap());
     assert!(wakes.recv().is_err(), "the thread ends when its handle is dropped");
+}
+
+#[test]
+fn an_arrival_goes_to_an_idle_worker_of_this_thread_if_there_is_one() {
+    let places = Places::new(200);
+    let elsewhere = [3, 150];
+    thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(elsewhere.map(|worker| places.next(worker)), [None; 2]));
+    });
+    assert_eq!(places.next(140), None);
+    let offered = [1, 2, 3, 4].map(|intended_ns| places.offer(intended_ns));
+    let taken = |worker, intended_ns| Offer::Taken { worker, intended_ns };
+    assert_eq!(offered, [taken(140, 1), taken(3, 2), taken(150, 3), Offer::Waits]);
 }
 
 #[test]
