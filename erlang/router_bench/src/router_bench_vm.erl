@@ -16,7 +16,7 @@
                     values := [non_neg_integer()]}.
 
 -define(MS_PER_MINUTE, 60000).
--define(POINTS_MAX, 20).
+-define(POINTS_MAX, 15).
 
 %% @doc The figures of a block.
 -spec figures(router_bench_sampler:samples(), phases()) -> figures().

@@ -21,22 +21,28 @@ pub enum WriteError {
     },
 }
 
-/// JSON with 2 spaces, keys in the order of the type, a list of numbers on one line, a final
-/// newline, and pure ASCII: what a terminal or an editor could take for a command stands as `\u`
-/// escape.
+/// JSON with 2 spaces and lines for its two outer levels, so that a block, a series or a rule has one
+/// line and a report of many blocks can be stored; keys in the order of the type, a final newline,
+/// and pure ASCII: what a terminal or an editor could take for a command stands as `\u` escape.
 ///
 /// # Errors
 /// [`WriteError::Encode`] for a value that JSON cannot say, such as NaN.
 pub fn to_json<T: Serialize>(value: &T) -> Result<String, WriteError> {
-    let pretty = numbers_on_one_line(&serde_json::to_string_pretty(value)?);
-    let mut json = String::with_capacity(pretty.len() + 1);
-    for character in pretty.chars() {
-        // Beyond ASCII, JSON text has only the insides of strings, where an escape means the same.
-        if matches!(character, '\n' | ' '..='~') {
-            json.push(character);
-        } else {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                json.push_str(&format!("\\u{unit:04x}"));
+    let pretty = serde_json::to_string_pretty(value)?;
+    let mut json = String::with_capacity(pretty.len());
+    for line in pretty.lines() {
+        if !json.is_empty() && !is_inner(line) {
+            json.push('\n');
+        }
+        let text = if is_inner(line) { line.trim_start() } else { line };
+        for character in text.chars() {
+            // Beyond ASCII, JSON text has only the insides of strings, where an escape means the same.
+            if matches!(character, ' '..='~') {
+                json.push(character);
+            } else {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    json.push_str(&format!("\\u{unit:04x}"));
+                }
             }
         }
     }
@@ -44,31 +50,12 @@ pub fn to_json<T: Serialize>(value: &T) -> Result<String, WriteError> {
     Ok(json)
 }
 
-/// Joins the lines of each list that holds only numbers, or only truth values. A line break inside a
-/// string is escaped, so lines are JSON's own.
-fn numbers_on_one_line(pretty: &str) -> String {
-    let is_number = |line: &str| {
-        let item = line.trim_start();
-        item.starts_with(|c: char| c == '-' || c.is_ascii_digit())
-            || matches!(item.trim_end_matches(','), "true" | "false")
-    };
-    let mut joined = String::with_capacity(pretty.len());
-    let mut lines = pretty.lines().peekable();
-    while let Some(line) = lines.next() {
-        joined.push_str(line);
-        if line.ends_with('[') && lines.peek().is_some_and(|next| is_number(next)) {
-            let mut separator = "";
-            while let Some(number) = lines.next_if(|next| is_number(next)) {
-                joined.push_str(separator);
-                joined.push_str(number.trim().trim_end_matches(','));
-                separator = ", ";
-            }
-            joined.push_str(lines.next().unwrap_or_default().trim_start());
-        }
-        joined.push('\n');
-    }
-    joined.truncate(joined.trim_end().len());
-    joined
+/// Whether a line of JSON with 2 spaces lies within the two outer levels. A line break inside a string
+/// is escaped, so lines are JSON's own.
+fn is_inner(line: &str) -> bool {
+    let text = line.trim_start();
+    let level = (line.len() - text.len()) / 2;
+    level > 2 || (level == 2 && text.starts_with(['}', ']']))
 }
 
 /// Writes to a temporary name in the same directory, syncs, and renames: a reader sees the old

@@ -413,14 +413,28 @@ fn a_disturbance_is_called_in_code_as_in_files() {
 }
 
 #[test]
-fn a_list_of_numbers_takes_one_line_and_no_other_list_does() {
+fn two_levels_have_lines_and_what_is_within_has_none() {
     let value = serde_json::json!({
-        "a": [1, -2.5, 3], "b": [[1], ["x"], []], "c": ["1", 2], "d": {"e": [0]}, "f": "[\n1,\n]"
+        "a": [{"b": [1, -2.5], "c": {}}, [], [["}"]], 2], "d": {"e": {"f": {"g": "[\n  1,\n]"}}}, "h": 0
     });
     let json = to_json(&value).unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
-    assert!(json.contains("\"a\": [1, -2.5, 3],\n"), "{json}");
-    assert!(json.contains("\"e\": [0]\n"), "{json}");
-    assert!(json.contains("    [1],\n"), "{json}");
-    assert!(json.contains("\"1\",\n    2\n"), "{json}");
+    let lines: Vec<_> = json.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "{",
+            "  \"a\": [",
+            "    {\"b\": [1,-2.5],\"c\": {}},",
+            "    [],",
+            "    [[\"}\"]],",
+            "    2",
+            "  ],",
+            "  \"d\": {",
+            "    \"e\": {\"f\": {\"g\": \"[\\n  1,\\n]\"}}",
+            "  },",
+            "  \"h\": 0",
+            "}"
+        ]
+    );
 }

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cp1_format::{Policy, Record, Report, Verdict, Waivers, read_file, to_json, write_atomically};
+use cp1_format::{Policy, Record, Report, Verdict, Waivers, read_file, write_atomically};
 
 fn perf(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
@@ -21,7 +21,7 @@ fn schemas_do_not_drift_from_the_types() {
     ];
     for (name, schema) in schemas {
         let path = perf(&format!("schemas/{name}.schema.json"));
-        let generated = to_json(&schema).unwrap();
+        let generated = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         if std::env::var_os("UPDATE_SCHEMAS").is_some() {
             write_atomically(&path, generated.as_bytes()).unwrap();
         }
