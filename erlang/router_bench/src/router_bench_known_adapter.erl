@@ -1,11 +1,12 @@
 %% @doc Routers whose latency is known by construction, to read them back: `router => spin | sleep |
-%% one_in_50_slow | one_process | spawn' in the adapter's options.
+%% one_in_50_slow | one_process | spawn' in the adapter's options. `own => recorder()' records how long
+%% each request took by the router's own clock: with whatever the machine took away while it was served.
 -module(router_bench_known_adapter).
 -behaviour(router_bench_adapter).
 
 -export([init/1, request/2, route/2, counters/1, terminate/1]).
 
--type state() :: {atom(), atomics:atomics_ref() | pid()}.
+-type state() :: {atom(), atomics:atomics_ref() | pid(), router_bench_nif:recorder()}.
 
 -define(SPIN_NS, 100000).
 -define(SHORT_SPIN_NS, 20000).
@@ -15,30 +16,36 @@
 -define(SLOW_ONE_IN, 50).
 
 -spec init(router_bench_adapter:options()) -> {ok, state()}.
-init(#{router := one_process}) ->
-    {ok, {one_process, spawn_link(fun serve/0)}};
-init(#{router := Router}) ->
-    {ok, {Router, atomics:new(1, [])}}.
+init(#{router := one_process, own := Own}) ->
+    {ok, {one_process, spawn_link(fun serve/0), Own}};
+init(#{router := Router, own := Own}) ->
+    {ok, {Router, atomics:new(1, []), Own}}.
 
 -spec request(non_neg_integer(), state()) -> non_neg_integer().
 request(N, _State) ->
     N.
 
 -spec route(non_neg_integer(), state()) -> ok.
-route(_N, {spin, _}) ->
+route(_N, {Router, With, Own}) ->
+    StartNs = router_bench_nif:start(),
+    ok = answer(Router, With),
+    _ = router_bench_nif:stop(Own, StartNs),
+    ok.
+
+answer(spin, _) ->
     spin(?SPIN_NS);
-route(_N, {sleep, _}) ->
+answer(sleep, _) ->
     receive after ?SLEEP_MS -> ok end;
-route(_N, {one_in_50_slow, Requests}) ->
+answer(one_in_50_slow, Requests) ->
     case atomics:add_get(Requests, 1, 1) rem ?SLOW_ONE_IN of
         0 -> receive after ?SLOW_MS -> ok end;
         _ -> spin(?SHORT_SPIN_NS)
     end;
-route(_N, {one_process, Server}) ->
+answer(one_process, Server) ->
     Reference = make_ref(),
     Server ! {self(), Reference},
     receive Reference -> ok end;
-route(_N, {spawn, _}) ->
+answer(spawn, _) ->
     {Pid, Monitor} = spawn_monitor(fun() -> spin(?SHORT_SPIN_NS) end),
     receive {'DOWN', Monitor, process, Pid, normal} -> ok end.
 
@@ -47,7 +54,7 @@ counters(_State) ->
     #{errors_total => 0, backpressure_active_total => 0}.
 
 -spec terminate(state()) -> ok.
-terminate({one_process, Server}) ->
+terminate({one_process, Server, _Own}) ->
     unlink(Server),
     exit(Server, kill),
     ok;

@@ -1,7 +1,8 @@
 %% @doc Whether the open loop reads routers whose latency is known by construction as they are.
 %%
 %% Each router ({@link router_bench_known_adapter}) is measured at a tenth and at half of what it can
-%% take. The response time's percentiles should be those that were planted, to 10 % or 3 us.
+%% take. What was planted is what it takes on a machine that nothing interrupts; what it took is what
+%% its own clock says. The response time's percentiles should be those that it took, to 10 % or 3 us.
 -module(router_bench_truth).
 
 -export([main/0, is_read/2]).
@@ -19,8 +20,9 @@
 %% @doc Prints the table and ends the VM: with 0 if all is as it was planted, else with 1.
 -spec main() -> no_return().
 main() ->
-    io:format("~-15s ~9s ~26s ~26s ~8s~n", ["router", "arrivals", "planted p50 p95 p99 us",
-                                            "read p50 p95 p99 us", "lag p95"]),
+    io:format("~-15s ~8s ~24s ~24s ~24s ~8s~n",
+              ["router", "arrivals", "planted p50 p95 p99 us", "took p50 p95 p99 us",
+               "read p50 p95 p99 us", "lag p95"]),
     Read = [told(Known, Share) || Known <- known(), Share <- [10, 2]],
     halt(case lists:member(false, Read) of
              false -> 0;
@@ -39,29 +41,33 @@ known() ->
 
 told({Router, Planted, Capacity}, Share) ->
     Rate = min(?HIGHEST_RATE, Capacity div Share),
+    Own = router_bench_nif:recorder_new(erlang:system_info(schedulers)),
     {ok, Plan} = router_bench_plan:new(#{adapter => router_bench_known_adapter,
-                                         adapter_options => #{router => Router},
+                                         adapter_options => #{router => Router, own => Own},
                                          rate_per_second => Rate, concurrency => 1}),
     {ok, {Response, Lag}} = router_bench_router:with(Plan, fun(State) ->
         Context = #{plan => Plan, adapter => router_bench_known_adapter, state => State},
         {ok, _} = router_bench_open_loop:run(Context, ?WARMUP_MS),
+        _ = router_bench_nif:recorder_slice(Own),
         {ok, #{response_time := Response, dispatch_lag := Lag}} =
             router_bench_open_loop:run(Context, ?PART_MS),
         {ok, {Response, Lag}}
     end),
-    #{p50_ns := P50, p95_ns := P95, p99_ns := P99} = Response,
-    Read = {P50 / 1000, P95 / 1000, P99 / 1000},
-    IsRead = is_read(Planted, Read),
-    io:format("~-15s ~9s ~26s ~26s ~8.1f ~s~n",
-              [Router, [router_bench_figures:thousands(Rate), "/s"], text(Planted), text(Read),
-               maps:get(p95_ns, Lag) / 1000, case IsRead of true -> ""; false -> "DIFFERS" end]),
+    [Took, Read] = [{P50 / 1000, P95 / 1000, P99 / 1000}
+                    || #{p50_ns := P50, p95_ns := P95, p99_ns := P99}
+                           <- [router_bench_nif:recorder_slice(Own), Response]],
+    IsRead = is_read(Took, Read),
+    io:format("~-15s ~8s ~24s ~24s ~24s ~8.1f ~s~n",
+              [Router, [router_bench_figures:thousands(Rate), "/s"], text(Planted), text(Took),
+               text(Read), maps:get(p95_ns, Lag) / 1000,
+               case IsRead of true -> ""; false -> "DIFFERS" end]),
     IsRead.
 
 text(Percentiles) ->
     lists:flatten(lists:join("  ", [io_lib:format("~.1f", [float(Us)])
                                     || Us <- tuple_to_list(Percentiles)])).
 
-%% @doc Whether every percentile is the planted one, to 10 % or 3 us.
+%% @doc Whether every percentile is the known one, to 10 % or 3 us.
 -spec is_read(percentiles_us(), percentiles_us()) -> boolean().
 is_read(Planted, Read) ->
     lists:all(fun({Known, Found}) ->
