@@ -7,7 +7,7 @@ use super::verify::unreadable;
 use super::{BASELINE, Contract, ContractError, POLICY, WAIVERS, ci_files, problem, waivers};
 use crate::arguments::Lint;
 use crate::simulate;
-use crate::{consistency, validity};
+use crate::{consistency, sessions, validity};
 
 /// Everything that was found; empty where nothing was.
 ///
@@ -36,8 +36,13 @@ pub fn lint(arguments: &Lint) -> Result<Vec<Problem>, ContractError> {
                 problems.push(problem(POLICY, message, "give it a rule"));
             }
         }
-        // Of too few blocks no plan can be made; then the gate compares figures alone and says so.
-        for (held, needed) in simulate::needed(policy, baseline).unwrap_or_default() {
+        // Where sessions disagree, the gate replays: then these blocks are no measure of its noise. Of
+        // too few blocks no plan can be made; then it compares figures alone and says so.
+        let needed = match sessions::disagreement(baseline, policy) {
+            Some(_) => Vec::new(),
+            None => simulate::needed(policy, baseline).unwrap_or_default(),
+        };
+        for (held, needed) in needed {
             let last = policy.decision.looks.last().map_or(0, |look| *look as usize);
             if needed.to_catch.is_none_or(|needed| needed > last) {
                 let needed =
