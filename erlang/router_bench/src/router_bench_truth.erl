@@ -2,12 +2,14 @@
 %%
 %% Each router ({@link router_bench_known_adapter}) is measured at a tenth and at half of what it can
 %% take. What was planted is what it takes on a machine that nothing interrupts; what it took is what
-%% its own clock says. The response time's percentiles should be those that it took, to 10 % or 3 us.
+%% its own clock says. The response time's percentiles should be those that it took, to 10 % or 3 us,
+%% and its median the planted one: a router that does not do what was planted proves nothing.
 -module(router_bench_truth).
 
 -export([main/0, is_read/2]).
 
--type percentiles_us() :: {P50 :: number(), P95 :: number(), P99 :: number()}.
+%% p50, p95 and p99, or the first of them.
+-type percentiles_us() :: {number()} | {number(), number(), number()}.
 
 -define(WARMUP_MS, 500).
 -define(PART_MS, 5000).
@@ -56,7 +58,7 @@ told({Router, Planted, Capacity}, Share) ->
     [Took, Read] = [{P50 / 1000, P95 / 1000, P99 / 1000}
                     || #{p50_ns := P50, p95_ns := P95, p99_ns := P99}
                            <- [router_bench_nif:recorder_slice(Own), Response]],
-    IsRead = is_read(Took, Read),
+    IsRead = is_read(Took, Read) andalso is_read({element(1, Planted)}, {element(1, Read)}),
     io:format("~-15s ~8s ~24s ~24s ~24s ~8.1f ~s~n",
               [Router, [router_bench_figures:thousands(Rate), "/s"], text(Planted), text(Took),
                text(Read), maps:get(p95_ns, Lag) / 1000,

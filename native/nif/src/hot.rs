@@ -65,7 +65,7 @@ unsafe extern "C" fn record(env: *mut ErlNifEnv, _: c_int, argv: *const ErlNifTe
 }
 
 /// `poll(Dispatch) -> Worker | Code`. Normal scheduler: one clock reading, a few loads for each 64
-/// workers that there may be. The codes are those of the module `router_bench_nif`.
+/// workers that there may be, and one or two for each idle one. The codes are those of the module `router_bench_nif`.
 unsafe extern "C" fn poll(env: *mut ErlNifEnv, _: c_int, argv: *const ErlNifTerm) -> ErlNifTerm {
     // SAFETY: the runtime passes one argument with the running call's environment.
     unsafe {

@@ -56,8 +56,8 @@ impl Places {
         }
     }
 
-    /// Gives an arrival to an idle worker, best one that was last on this thread, or puts it in line.
-    /// Called by one thread at a time.
+    /// Gives an arrival to an idle worker, to one that was last on this thread if there is one, or puts
+    /// it in line. Called by one thread at a time.
     pub fn offer(&self, intended_ns: u64) -> Offer {
         if let Some(worker) = self.claim() {
             return Offer::Taken { worker, intended_ns };
