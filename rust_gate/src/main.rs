@@ -6,21 +6,22 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use cp1_format::{Outcome, Problem};
-use perf_gate::arguments::{Arguments, Check, Command};
+use perf_gate::cli::arguments::{Arguments, Check, Command};
 use perf_gate::contract::budget::budget;
 use perf_gate::contract::lint::lint;
 use perf_gate::contract::usable::usable;
 use perf_gate::contract::verify::verify;
 use perf_gate::contract::{ContractError, change, list};
 use perf_gate::escape::line;
-use perf_gate::figure::figure;
-use perf_gate::load::load;
-use perf_gate::mode::mode;
-use perf_gate::replay_plan::replay_plan;
-use perf_gate::seal::seal;
-use perf_gate::selftest::selftest;
-use perf_gate::simulate::{plan, simulate};
-use perf_gate::tally::tally;
+use perf_gate::prove::plan::plan;
+use perf_gate::prove::selftest::selftest;
+use perf_gate::prove::simulate::simulate;
+use perf_gate::prove::tally::tally;
+use perf_gate::run::figure::figure;
+use perf_gate::run::load::load;
+use perf_gate::run::mode::mode;
+use perf_gate::run::replay_plan::replay_plan;
+use perf_gate::run::seal::seal;
 
 /// "Try again later" of sysexits.h: with more blocks.
 const EX_TEMPFAIL: u8 = 75;
@@ -120,7 +121,7 @@ fn answer<E: std::error::Error>(asked: Result<String, E>) -> Ending {
 }
 
 fn check(arguments: &Check) -> Ending {
-    let checked = match perf_gate::check(arguments) {
+    let checked = match perf_gate::check::check(arguments) {
         Ok(checked) => checked,
         Err(error) => {
             complain(&error.to_string());

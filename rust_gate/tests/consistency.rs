@@ -262,7 +262,7 @@ proptest! {
         set(&mut report, "histograms.0.data", json!(data));
         let bytes = serde_json::to_vec(&report).unwrap();
         let report = cp1_format::parse(std::path::Path::new("r"), &bytes).unwrap();
-        prop_assert_eq!(perf_gate::consistency::check("r", &report).len(), 1);
+        prop_assert_eq!(perf_gate::judge::consistency::check("r", &report).len(), 1);
     }
 }
 

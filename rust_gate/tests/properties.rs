@@ -15,9 +15,9 @@ use std::str::FromStr as _;
 use bigdecimal::{BigDecimal, Signed as _};
 use common::{full_of, minimal, policy, set};
 use cp1_format::{Metric, Outcome, Policy, Report, Verdict, parse};
-use perf_gate::inputs::{Inputs, Source};
+use perf_gate::judge::verdict::decide;
+use perf_gate::read::inputs::{Inputs, Source};
 use perf_gate::render;
-use perf_gate::verdict::decide;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

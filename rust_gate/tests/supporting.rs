@@ -14,7 +14,7 @@ use std::path::Path;
 use common::{Room, full};
 use cp1_format::{Report, parse};
 use perf_gate::escape::{code, plain};
-use perf_gate::failures;
+use perf_gate::judge::failures;
 use serde_json::{Value, json};
 
 /// Changes each block of a report, given its index.

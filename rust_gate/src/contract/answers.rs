@@ -6,7 +6,7 @@ use std::path::Path;
 use cp1_format::Problem;
 
 use super::problem;
-use crate::arguments::Answers;
+use crate::cli::arguments::Answers;
 
 /// Fewest different words of an answer.
 const WORDS_MIN: usize = 6;

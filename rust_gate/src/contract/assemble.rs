@@ -6,9 +6,9 @@ use bigdecimal::{BigDecimal, FromPrimitive as _};
 use cp1_format::{Amount, Decimal, Metric, Metrics, Problem, Report, Session};
 
 use super::problem;
-use crate::compare::Named;
-use crate::consistency::accounting_of;
-use crate::sessions::{mean, standard_deviation};
+use crate::judge::compare::Named;
+use crate::judge::consistency::accounting_of;
+use crate::statistics::moments::{mean, standard_deviation};
 
 const MEASURE: &str =
     "measure every session on one machine, of one commit, with one set of settings";

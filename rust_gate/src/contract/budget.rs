@@ -8,10 +8,10 @@ use cp1_format::{Judgement, Metric, Policy, Problem, Record, RecordKind, RuleRes
 
 use super::records::Chain;
 use super::{BASELINE, Contract, ContractError, POLICY, RECORDS, problem};
-use crate::arguments::Budget;
-use crate::decision::{held, percent_of_log};
-use crate::inputs::{self, Files};
-use crate::verdict;
+use crate::cli::arguments::Budget;
+use crate::judge::decision::{held, percent_of_log};
+use crate::judge::verdict;
+use crate::read::inputs::{self, Files};
 
 /// Logs, of which more is worse or not as the metric's direction says.
 fn moved(records: &[&Record], metric: Metric, counts: impl Fn(RecordKind) -> bool) -> f64 {

@@ -17,12 +17,12 @@ use super::{
     BASELINE, Contract, ContractError, POLICY, RECORDS, answers, budget, digest, loosened, page,
     problem, sound, verify,
 };
-use crate::arguments::{Amend, Answers, Bump, Freeze, Reason, Rollback};
-use crate::blocks::{BLOCKS_MIN, Sides};
-use crate::compare::{Named, comparison};
-use crate::decision::held;
-use crate::git::Git;
-use crate::statistics::Shift;
+use crate::cli::arguments::{Amend, Answers, Bump, Freeze, Reason, Rollback};
+use crate::judge::blocks::{BLOCKS_MIN, Sides};
+use crate::judge::compare::{Named, comparison};
+use crate::judge::decision::{Held, held};
+use crate::read::git::Git;
+use crate::statistics::shift::Shift;
 
 /// What a command is about to write.
 struct Draft {
@@ -282,10 +282,10 @@ fn unjustified(kind: RecordKind, old: &Report, new: &Report, policy: &Policy) ->
 }
 
 /// How far each metric with a relative limit moved; without blocks the figures themselves.
-fn shifts(old: &Report, new: &Report, policy: &Policy) -> Vec<(crate::decision::Held, Shift)> {
+fn shifts(old: &Report, new: &Report, policy: &Policy) -> Vec<(Held, Shift)> {
     let blocks = |report: &Report| report.blocks.as_ref().map_or(0, Vec::len);
     let has_blocks = blocks(old).min(blocks(new)) >= BLOCKS_MIN;
-    let of_metric = |held: crate::decision::Held| {
+    let of_metric = |held: Held| {
         if has_blocks {
             return Some((held, Sides::apart(old, new).shift(&held)));
         }

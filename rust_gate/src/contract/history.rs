@@ -11,7 +11,7 @@ use cp1_format::{Policy, Problem, Record, RecordKind, parse};
 use super::{
     BASELINE, Contract, ContractError, POLICY, RECORDS, ci_files, digest, loosened, page, problem,
 };
-use crate::git::{Git, GitError};
+use crate::read::git::{Git, GitError};
 
 /// A repository with the directory that the contract is under, relative to its root.
 struct Repository {

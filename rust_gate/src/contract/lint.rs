@@ -4,10 +4,10 @@ use cp1_format::{Date, Metric, Problem, Waivers, read_file};
 
 use super::records::Chain;
 use super::verify::unreadable;
-use super::{BASELINE, Contract, ContractError, POLICY, WAIVERS, ci_files, problem, waivers};
-use crate::arguments::Lint;
-use crate::simulate;
-use crate::{consistency, sessions, validity};
+use super::{BASELINE, Contract, ContractError, POLICY, WAIVERS, ci_files, problem};
+use crate::cli::arguments::Lint;
+use crate::judge::{consistency, sessions, validity, waivers};
+use crate::prove::plan;
 
 /// Everything that was found; empty where nothing was.
 ///
@@ -40,7 +40,7 @@ pub fn lint(arguments: &Lint) -> Result<Vec<Problem>, ContractError> {
         // too few blocks no plan can be made; then it compares figures alone and says so.
         let needed = match sessions::disagreement(baseline, policy) {
             Some(_) => Vec::new(),
-            None => simulate::needed(policy, baseline).unwrap_or_default(),
+            None => plan::needed(policy, baseline).unwrap_or_default(),
         };
         for (held, needed) in needed {
             let last = policy.decision.looks.last().map_or(0, |look| *look as usize);

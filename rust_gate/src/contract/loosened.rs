@@ -2,7 +2,7 @@
 
 use cp1_format::{Absolute, Amount, Policy, Relative, Rule};
 
-use crate::decision::must_catch;
+use crate::judge::decision::must_catch;
 
 /// Each way in which `after` allows more than `before`, in words; empty where it does not.
 #[must_use]

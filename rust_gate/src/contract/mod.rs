@@ -1,7 +1,5 @@
 //! The freeze as a contract: baseline, policy, waivers and records, how they may change, and the
 //! commands that change them or find that they were changed otherwise.
-//!
-//! Judging a candidate does not need this room but for [`waivers`].
 
 pub mod answers;
 pub mod assemble;
@@ -18,14 +16,13 @@ pub mod sound;
 pub mod standing;
 pub mod usable;
 pub mod verify;
-pub mod waivers;
 
 use std::path::{Path, PathBuf};
 
 use cp1_format::{Policy, Problem, ReadError, Report, WriteError, read_file};
 
 use crate::escape::plain;
-use crate::git::GitError;
+use crate::read::git::GitError;
 
 /// Where the contract's files are, counted from the root of the repository.
 pub const BASELINE: &str = "perf/baseline_cp1.json";

@@ -3,7 +3,7 @@
 use cp1_format::{Metric, Metrics, Record, WriteError, to_json};
 
 use crate::escape::{code, plain};
-use crate::rules::change_pct;
+use crate::judge::rules::change_pct;
 
 const HEAD_BEGINS: &str = "```json\n";
 const HEAD_ENDS: &str = "```\n";

@@ -3,11 +3,12 @@
 use cp1_format::{Metric, Policy, Problem};
 
 use super::problem;
-use crate::blocks::Sides;
-use crate::compare::Named;
-use crate::decision::{self, decide, held};
-use crate::sessions::SESSIONS_MIN;
-use crate::{consistency, samples, simulate, validity};
+use crate::judge::blocks::Sides;
+use crate::judge::compare::Named;
+use crate::judge::decision::{self, decide, held};
+use crate::judge::sessions::SESSIONS_MIN;
+use crate::judge::{consistency, samples, validity};
+use crate::prove::plan;
 
 /// Fewest blocks of a baseline.
 pub const BLOCKS_MIN: usize = 20;
@@ -129,7 +130,7 @@ fn halves(report: Named<'_>, policy: &Policy) -> Vec<Problem> {
             held.metric,
             sides.words(&shift, held)
         );
-        let cure = match simulate::blocks_to_freeze(held, report.document) {
+        let cure = match plan::blocks_to_freeze(held, report.document) {
             Some(blocks) => format!(
                 "{blocks} blocks as noisy as these would do: measure that many, in more or longer \
                  sessions; or measure on a quieter machine"

@@ -4,8 +4,8 @@
 use cp1_format::{Problem, Report, read_file};
 
 use super::{Contract, ContractError, sound};
-use crate::arguments::Usable;
-use crate::compare::Named;
+use crate::cli::arguments::Usable;
+use crate::judge::compare::Named;
 
 /// Every reason against it; empty where there is none.
 ///

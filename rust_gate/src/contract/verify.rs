@@ -7,9 +7,10 @@ use super::records::Chain;
 use super::standing::Standing;
 use super::{
     BASELINE, Contract, ContractError, POLICY, RECORDS, WAIVERS, budget, ci_files, digest, history,
-    problem, waivers,
+    problem,
 };
-use crate::arguments::Verify;
+use crate::cli::arguments::Verify;
+use crate::judge::waivers;
 
 /// Everything that is wrong; empty where nothing is.
 ///

@@ -1,0 +1,356 @@
+//! The relative rules, judged on the blocks of both sides with stated error rates. Pure.
+//!
+//! # Disturbed blocks
+//!
+//! The answer counts all blocks. A metric is judged a second time without the blocks that were
+//! disturbed (of a replay: on either side), and both are shown. Where all blocks pass it and the
+//! undisturbed ones lie beyond its limit, it is undecided: more blocks are measured, in a replay on
+//! both sides alike. So leaving blocks out can turn green to open, and never red to green.
+
+use bigdecimal::{BigDecimal, FromPrimitive as _};
+use cp1_format::{
+    Block, BlocksResult, Decimal, Decision, Direction, Judgement, Metric, Policy, Report,
+};
+
+use crate::judge::decision::{
+    Held, Ruling, decide, decide_whole, has_whole_blocks, held, is_beyond, paired_shift,
+    percent_of_log, shift,
+};
+use crate::judge::rules::{self, Breach};
+use crate::statistics::moments::median;
+use crate::statistics::shift::Shift;
+
+/// Fewest blocks of a side that anything is said of.
+pub const BLOCKS_MIN: usize = 2;
+
+/// What would decide a rule that is undecided: before the last look, and at it.
+const MORE_BLOCKS: &str = "more blocks, longer ones or a quieter machine would decide";
+const NO_MORE_BLOCKS: &str =
+    "no further blocks are planned; longer blocks or a quieter machine would decide";
+
+/// The blocks of both sides.
+#[derive(Debug, Clone)]
+pub struct Sides<'a> {
+    baseline: Vec<&'a Block>,
+    candidate: Vec<&'a Block>,
+    /// Whether both sides of a block were measured in turn.
+    paired: bool,
+}
+
+impl<'a> Sides<'a> {
+    /// Both sides of a replay.
+    #[must_use]
+    pub fn in_turn(replay: &'a Report, candidate: &'a Report) -> Self {
+        let (frozen, judged) = (replay.blocks.iter().flatten(), candidate.blocks.iter().flatten());
+        let (baseline, candidate) = frozen.zip(judged).unzip();
+        Self { baseline, candidate, paired: true }
+    }
+
+    /// Frozen blocks and those of now.
+    #[must_use]
+    pub fn apart(frozen: &'a Report, candidate: &'a Report) -> Self {
+        let of = |report: &'a Report| report.blocks.iter().flatten().collect();
+        Self { baseline: of(frozen), candidate: of(candidate), paired: false }
+    }
+
+    /// Two sets of blocks that were not measured in turn.
+    pub(crate) fn of(baseline: Vec<&'a Block>, candidate: Vec<&'a Block>) -> Self {
+        Self { baseline, candidate, paired: false }
+    }
+
+    /// Estimate and bounds of a shift in words.
+    pub(crate) fn words(&self, shift: &Shift, held: &Held) -> String {
+        let BlocksResult { estimate_pct, low_pct, high_pct, must_catch_pct, .. } =
+            self.result(shift, held);
+        format!(
+            "estimate {} %, bounds {} to {}, must catch {} %",
+            signed(&estimate_pct),
+            bound(low_pct.as_ref()),
+            bound(high_pct.as_ref()),
+            signed(&must_catch_pct)
+        )
+    }
+
+    /// The same without what was disturbed; `None` where nothing was, or too little is left.
+    fn undisturbed(&self) -> Option<Self> {
+        let is_quiet =
+            |block: &&Block| block.disturbed.as_ref().is_none_or(|reasons| reasons.is_empty());
+        let (baseline, candidate): (Vec<_>, Vec<_>) = if self.paired {
+            let pairs = self.baseline.iter().copied().zip(self.candidate.iter().copied());
+            pairs.filter(|(frozen, judged)| is_quiet(frozen) && is_quiet(judged)).unzip()
+        } else {
+            let quiet = |side: &[&'a Block]| side.iter().copied().filter(is_quiet).collect();
+            (quiet(&self.baseline), quiet(&self.candidate))
+        };
+        let fewer = baseline.len() + candidate.len() < self.baseline.len() + self.candidate.len();
+        let enough = baseline.len().min(candidate.len()) >= BLOCKS_MIN;
+        (fewer && enough).then_some(Self { baseline, candidate, paired: self.paired })
+    }
+
+    /// Shift of a metric, of which more is worse.
+    pub(crate) fn shift(&self, held: &Held) -> Shift {
+        let changes = match self.paired {
+            true => self.changes(held, |from, to| change_of_slices(held.metric, from, to)),
+            false => None,
+        };
+        self.shift_of(held, changes, |block| figure(block, held.metric))
+    }
+
+    /// The same of whole blocks, for a metric that has such figures.
+    fn whole_shift(&self, held: &Held) -> Option<Shift> {
+        let of_block = |block: &Block| whole_figure(block, held.metric);
+        let changes = match self.paired {
+            true => self.changes(held, |from, to| log_ratio(of_block(from)?, of_block(to)?)),
+            false => None,
+        };
+        has_whole_blocks(held.metric).then(|| self.shift_of(held, changes, of_block))
+    }
+
+    /// Each block's change; `None` where one is unknown.
+    fn changes(
+        &self,
+        held: &Held,
+        change: impl Fn(&Block, &Block) -> Option<f64>,
+    ) -> Option<Vec<f64>> {
+        let sign = if held.less_is_worse { -1.0 } else { 1.0 };
+        let blocks = self.baseline.iter().zip(&self.candidate);
+        blocks.map(|(from, to)| Some(sign * change(from, to)?)).collect()
+    }
+
+    /// Nothing is known where a block has no figure.
+    fn shift_of(
+        &self,
+        held: &Held,
+        changes: Option<Vec<f64>>,
+        of_block: impl Fn(&Block) -> Option<f64>,
+    ) -> Shift {
+        if self.paired {
+            return paired_shift(&changes.unwrap_or_default(), &held.criteria);
+        }
+        let sign = if held.less_is_worse { -1.0 } else { 1.0 };
+        let logs = |side: &[&Block]| -> Option<Vec<f64>> {
+            side.iter().map(|block| Some(sign * of_block(block)?.ln())).collect()
+        };
+        let (baseline, candidate) = (logs(&self.baseline), logs(&self.candidate));
+        shift(&baseline.unwrap_or_default(), &candidate.unwrap_or_default(), &held.criteria)
+    }
+
+    fn result(&self, shift: &Shift, held: &Held) -> BlocksResult {
+        let change = |log: f64| percent_of_log(log, held.less_is_worse).map(percent);
+        let (low, high) = match held.less_is_worse {
+            false => (shift.lower, shift.upper),
+            true => (shift.upper, shift.lower),
+        };
+        let sign = if held.less_is_worse { -1.0 } else { 1.0 };
+        BlocksResult {
+            blocks: self.candidate.len() as u64,
+            baseline_blocks: self.baseline.len() as u64,
+            estimate_pct: change(shift.estimate).unwrap_or_else(|| Decimal::from(0)),
+            low_pct: change(low),
+            high_pct: change(high),
+            must_catch_pct: percent(sign * held.must_catch_pct),
+        }
+    }
+}
+
+/// A block's own figure.
+pub(crate) fn figure(block: &Block, metric: Metric) -> Option<f64> {
+    block.metrics.get(metric).map(|figure| figure.approximate())
+}
+
+/// The figure of the whole block, all slices together.
+pub(crate) fn whole_figure(block: &Block, metric: Metric) -> Option<f64> {
+    let times = &block.latency.response_time;
+    let ns = match metric {
+        Metric::LatencyP95Ms => times.p95_ns,
+        Metric::LatencyP99Ms => times.p99_ns,
+        _ => None,
+    };
+    ns.map(|ns| ns as f64)
+}
+
+/// The log by which a block's figure changed from one side to the other: the median over slices that
+/// were measured in turn; of memory, which has no slices, that of the block.
+pub(crate) fn change_of_slices(metric: Metric, from: &Block, to: &Block) -> Option<f64> {
+    match (slices(from, metric), slices(to, metric)) {
+        (Some(from), Some(to)) => {
+            let in_turn = from.into_iter().zip(to);
+            median(in_turn.map(|(from, to)| log_ratio(from, to)).collect::<Option<_>>()?)
+        }
+        _ => log_ratio(figure(from, metric)?, figure(to, metric)?),
+    }
+}
+
+/// `None` where a figure is 0 or none at all.
+pub(crate) fn log_ratio(from: f64, to: f64) -> Option<f64> {
+    let log = (to / from).ln();
+    log.is_finite().then_some(log)
+}
+
+/// A metric slice by slice, in any unit; `None` of a metric without slices.
+pub(crate) fn slices(block: &Block, metric: Metric) -> Option<Vec<f64>> {
+    let (closed, open) = (&block.throughput.slices, &block.latency.slices);
+    let times = |column: &Option<Vec<u64>>| {
+        column.as_ref().map(|column| column.iter().map(|ns| *ns as f64).collect())
+    };
+    match metric {
+        Metric::LatencyP95Ms => times(&open.p95_ns),
+        Metric::LatencyP99Ms => times(&open.p99_ns),
+        Metric::Rps => {
+            let rows = closed.ok.iter().zip(&closed.duration_ns);
+            Some(rows.map(|(ok, ns)| *ok as f64 / *ns as f64).collect())
+        }
+        Metric::MemMbTotalErlang | Metric::ErrorsTotal | Metric::BackpressureActiveTotal => None,
+    }
+}
+
+fn percent(number: f64) -> Decimal {
+    Decimal::rounded(&BigDecimal::from_f64(number).unwrap_or_default(), 2)
+}
+
+/// Judges the relative rules again, on the blocks; a violated absolute limit stays what it is.
+pub fn judge(policy: &Policy, rulings: &mut [rules::Ruling], sides: &Sides<'_>) -> Decision {
+    let looks = &policy.decision.looks;
+    let blocks = sides.candidate.len();
+    let would_decide = match looks.last() {
+        Some(last) if blocks < *last as usize => MORE_BLOCKS,
+        _ => NO_MORE_BLOCKS,
+    };
+    let undisturbed = sides.undisturbed();
+    let limits = held(policy);
+    for ruling in rulings.iter_mut() {
+        let is_settled = ruling.breach == Some(Breach::Absolute)
+            || ruling.result.judgement == Judgement::NotJudged;
+        let of_metric = limits.iter().filter(|held| held.metric == ruling.result.metric);
+        let found = of_metric
+            .filter(|_| !is_settled)
+            .map(|held| judged(sides, undisturbed.as_ref(), held, would_decide));
+        // The worst of the limits speaks for the rule.
+        if let Some(worst) = found.max_by_key(|judged| judged.ruling) {
+            apply(ruling, worst);
+        }
+    }
+    Decision {
+        blocks: blocks as u64,
+        baseline_blocks: sides.baseline.len() as u64,
+        paired: sides.paired,
+        looks: looks.clone(),
+        next_look: None,
+        false_alarm_pct: policy.decision.false_alarm_pct.clone(),
+        miss_pct: policy.decision.miss_pct.clone(),
+    }
+}
+
+/// The next look after so many blocks.
+pub(crate) fn next_look(policy: &Policy, blocks: u64) -> Option<u32> {
+    policy.decision.looks.iter().copied().find(|look| u64::from(*look) > blocks)
+}
+
+/// Why no figure of these reports says anything of the router, not even rps and memory: in every block
+/// the machine was disturbed.
+pub(crate) fn all_disturbed(replay: Option<&Report>, frozen: &Report, candidate: &Report) -> bool {
+    let is_disturbed =
+        |block: &Block| block.disturbed.as_ref().is_some_and(|reasons| !reasons.is_empty());
+    let of = |report: &Report| -> Vec<bool> {
+        report.blocks.iter().flatten().map(is_disturbed).collect()
+    };
+    let all = |blocks: &[bool]| !blocks.is_empty() && blocks.iter().all(|disturbed| *disturbed);
+    match replay {
+        Some(replay) => {
+            let sides = of(replay).into_iter().zip(of(candidate));
+            all(&sides.map(|(one, other)| one || other).collect::<Vec<_>>())
+        }
+        None => all(&of(candidate)) || all(&of(frozen)),
+    }
+}
+
+/// What came of one limit.
+struct Judged {
+    ruling: Ruling,
+    result: BlocksResult,
+    undisturbed: Option<BlocksResult>,
+    whole: Option<BlocksResult>,
+    explanation: String,
+}
+
+fn judged(
+    all: &Sides<'_>,
+    undisturbed: Option<&Sides<'_>>,
+    held: &Held,
+    would_decide: &str,
+) -> Judged {
+    let shift = all.shift(held);
+    let by_slices = decide(&shift, &held.criteria);
+    let whole = all.whole_shift(held);
+    let by_whole = whole.map_or(Ruling::Pass, |whole| decide_whole(&whole, &held.criteria));
+    // Of what whole blocks say and slices do not, stalls that only few slices have are the cause.
+    let stalls = by_whole > by_slices;
+    let without = undisturbed.map(|sides| (sides, sides.shift(held)));
+    let is_contradicted = by_slices == Ruling::Pass
+        && without.is_some_and(|(_, shift)| is_beyond(&shift, &held.criteria));
+    let ruling = match by_slices {
+        _ if stalls => by_whole,
+        Ruling::Pass if is_contradicted => Ruling::Undecided,
+        ruling => ruling,
+    };
+    let words = all.words(&shift, held);
+    let what_next = match (ruling, whole) {
+        (Ruling::Pass, _) => String::new(),
+        (Ruling::Fail, Some(whole)) if stalls => format!(
+            "; of whole blocks, all slices together: {}: stalls that only few slices have",
+            all.words(&whole, held)
+        ),
+        (Ruling::Undecided, Some(whole)) if stalls => format!(
+            "; of whole blocks, all slices together, the estimate is beyond the limit: {}: {would_decide}",
+            all.words(&whole, held)
+        ),
+        (Ruling::Fail, _) => match held.metric.direction() {
+            Direction::HigherIsBetter => "; it fails until the estimate is back above its limit",
+            Direction::LowerIsBetter => "; it fails until the estimate is back below its limit",
+        }
+        .to_owned(),
+        (Ruling::Undecided, _) if is_contradicted => format!(
+            "; all blocks pass, but the undisturbed ones lie beyond the limit: {would_decide}"
+        ),
+        (Ruling::Undecided, _) => format!("; {would_decide}"),
+    };
+    Judged {
+        ruling,
+        result: all.result(&shift, held),
+        undisturbed: without.map(|(sides, shift)| sides.result(&shift, held)),
+        whole: whole.map(|whole| all.result(&whole, held)),
+        explanation: format!("{words}; {}{what_next}", seen(held, &shift)),
+    }
+}
+
+/// What these blocks could have seen.
+fn seen(held: &Held, shift: &Shift) -> String {
+    let seen = held.criteria.limit.max(shift.estimate - shift.lower);
+    match percent_of_log(seen, held.less_is_worse).map(percent) {
+        Some(seen) => format!("a change of {} % would have been seen", signed(&seen)),
+        None => "so few blocks can decide a pass, and nothing red".to_owned(),
+    }
+}
+
+fn bound(percent: Option<&Decimal>) -> String {
+    percent.map_or_else(|| "open".to_owned(), |percent| format!("{} %", signed(percent)))
+}
+
+fn signed(percent: &Decimal) -> String {
+    let text = percent.to_string();
+    if text.starts_with('-') || percent.is_zero() { text } else { format!("+{text}") }
+}
+
+fn apply(ruling: &mut rules::Ruling, judged: Judged) {
+    let (judgement, breach) = match judged.ruling {
+        Ruling::Fail => (Judgement::Violated, Some(Breach::Relative)),
+        Ruling::Pass => (Judgement::Holds, None),
+        Ruling::Undecided => (Judgement::Undecided, None),
+    };
+    ruling.breach = breach;
+    ruling.result.judgement = judgement;
+    ruling.result.explanation = Some(judged.explanation);
+    ruling.result.on_blocks = Some(judged.result);
+    ruling.result.on_undisturbed_blocks = judged.undisturbed;
+    ruling.result.on_whole_blocks = judged.whole;
+}

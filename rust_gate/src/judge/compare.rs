@@ -1,0 +1,363 @@
+//! Two reports and a policy: every finding that the verdict rests on. Pure.
+
+use std::collections::BTreeMap;
+
+use cp1_format::{
+    Comparison, Control, Date, Decision, FieldDifference, Judgement, Metric, Notice, Policy,
+    Problem, Report, SupportingFigure, Waivers,
+};
+
+use crate::judge::blocks::{self, BLOCKS_MIN, Sides};
+use crate::judge::rules::{self, Breach, Ruling};
+use crate::judge::{
+    consistency, failures, replay, samples, sessions, supporting, validity, waivers,
+};
+
+/// A report and the path that messages name.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// The path.
+    pub path: &'a str,
+    /// What the file says.
+    pub document: &'a Report,
+}
+
+/// A list of waivers and the path that messages name.
+#[derive(Debug, Clone, Copy)]
+pub struct Waived<'a> {
+    /// The path.
+    pub path: &'a str,
+    /// What the file says.
+    pub document: &'a Waivers,
+}
+
+/// Everything that was found. What outranks what is decided in [`crate::judge::verdict`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Findings {
+    /// Every rule of the policy, in table order.
+    pub rulings: Vec<Ruling>,
+    /// How the blocks were judged; `None` where the figures were compared alone.
+    pub decision: Option<Decision>,
+    /// Figures beside the rules, not judged.
+    pub supporting: Vec<SupportingFigure>,
+    /// Whether the reports were measured under the same conditions.
+    pub comparison: Comparison,
+    /// Why a report cannot be judged, or judged against.
+    pub invalid: Vec<Problem>,
+    /// The candidate's planted fault: it may fail, but never pass.
+    pub planted_fault: Option<Problem>,
+    /// Why the figures do not suffice for a pass.
+    pub doubts: Vec<Problem>,
+    /// What a reader should know besides.
+    pub notices: Vec<Notice>,
+}
+
+impl Findings {
+    /// Whether a rule is violated by a limit of this kind.
+    #[must_use]
+    pub fn has(&self, breach: Breach) -> bool {
+        self.rulings.iter().any(|ruling| ruling.breach == Some(breach))
+    }
+
+    /// Whether the blocks leave a rule open.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        let mut judgements = self.rulings.iter().map(|ruling| ruling.result.judgement);
+        judgements.any(|judgement| judgement == Judgement::Undecided)
+    }
+}
+
+/// Looks at everything; stops at nothing. With a replay, what was frozen only says which commit is
+/// the measure: its report of just now takes the place of the frozen figures.
+#[must_use]
+pub fn compare(
+    frozen: Named<'_>,
+    replayed: Option<Named<'_>>,
+    candidate: Named<'_>,
+    policy: &Policy,
+    waivers: Option<Waived<'_>>,
+) -> Findings {
+    let baseline = replayed.unwrap_or(frozen);
+    let mut invalid = validity::of_candidate(candidate.path, candidate.document, policy);
+    let of_measure = match replayed {
+        Some(_) => validity::of_measure,
+        None => validity::of_baseline,
+    };
+    invalid.extend(of_measure(baseline.path, baseline.document, policy));
+    if let Some(replayed) = replayed {
+        invalid.extend(replay::problems(frozen, replayed, candidate));
+    }
+    // By the candidate's own time: the gate reads no clock.
+    let today = Date::from(&candidate.document.timestamp);
+    if let Some(Waived { path, document }) = waivers {
+        invalid.extend(waivers::problems(path, document, policy, today));
+    }
+    let in_force = waivers::in_force(waivers.map(|waived| waived.document), policy, today);
+    for report in [candidate, baseline] {
+        // What a run that ended early leaves need not add up, and is refused already.
+        if !validity::ended_early(report.document) {
+            invalid.extend(consistency::check(report.path, report.document));
+        }
+    }
+    let Judged { mut rulings, mut decision, mut doubts, is_unsound, alone } =
+        judge(frozen, replayed, candidate, policy);
+    let mut waived = in_force.notices.clone();
+    if !in_force.waivers.is_empty() {
+        let under_ceilings = judge(frozen, replayed, candidate, &in_force.policy);
+        waived.extend(waivers::apply(&in_force, &mut rulings, &under_ceilings.rulings));
+    }
+    if let Some(decision) = &mut decision {
+        let is_open = |ruling: &Ruling| ruling.result.judgement == Judgement::Undecided;
+        if is_unsound || rulings.iter().any(is_open) {
+            decision.next_look = blocks::next_look(policy, decision.blocks);
+        }
+    }
+    doubts.extend(skipped_arrivals(candidate));
+    let comparison = comparison(baseline.document, candidate.document, policy);
+    let mut notices = notices(baseline, candidate, policy);
+    notices.extend(failures::notices(candidate.document));
+    notices.extend(waived);
+    if let Some(reason) = alone {
+        notices.push(Notice(format!("{reason}: the figures are compared alone")));
+    }
+    if replayed.is_some() {
+        notices.extend(elsewhere(frozen.document, candidate.document, policy));
+    }
+    if !comparison.differences.is_empty() {
+        notices.push(Notice(
+            "figures compare only under equal conditions: measure where the baseline was measured, \
+             or freeze a baseline measured here"
+                .to_owned(),
+        ));
+    }
+    Findings {
+        rulings,
+        decision,
+        supporting: supporting::figures(baseline.document, candidate.document),
+        comparison,
+        invalid,
+        planted_fault: validity::planted_fault(candidate.path, candidate.document),
+        doubts,
+        notices,
+    }
+}
+
+/// What the rules say of the figures.
+pub(crate) struct Judged {
+    pub(crate) rulings: Vec<Ruling>,
+    pub(crate) decision: Option<Decision>,
+    /// Why not every metric could be judged.
+    doubts: Vec<Problem>,
+    /// Whether nothing relative was judged, for what the machine or the load generator did; further
+    /// blocks may be better.
+    is_unsound: bool,
+    /// Why the figures were compared alone and not the blocks; `None` where the blocks were.
+    alone: Option<String>,
+}
+
+/// Judges every rule, on blocks wherever that is sound.
+pub(crate) fn judge(
+    frozen: Named<'_>,
+    replayed: Option<Named<'_>>,
+    candidate: Named<'_>,
+    policy: &Policy,
+) -> Judged {
+    let baseline = replayed.unwrap_or(frozen);
+    let shortages = shortages(baseline, candidate, policy);
+    let unsound = unsound(frozen, replayed, candidate, policy);
+    let mut rulings =
+        rules::judge(policy, &baseline.document.metrics, &candidate.document.metrics, |metric| {
+            let is_relative = policy.rules.get(&metric).is_some_and(rules::is_relative);
+            let unsound = unsound.first().filter(|_| is_relative);
+            unsound.or_else(|| shortages.get(&metric)).map(|problem| problem.message.clone())
+        });
+    let sides = match replayed {
+        Some(replayed) => Ok(Sides::in_turn(replayed.document, candidate.document)),
+        None => apart(frozen.document, candidate.document, policy),
+    };
+    let decision = sides.as_ref().ok().map(|sides| blocks::judge(policy, &mut rulings, sides));
+    let is_unsound = !unsound.is_empty();
+    let doubts = unsound.into_iter().chain(shortages.into_values()).collect();
+    Judged { rulings, decision, doubts, is_unsound, alone: sides.err() }
+}
+
+/// The blocks of two reports that were not measured in turn; or why they cannot be judged as blocks.
+fn apart<'a>(
+    frozen: &'a Report,
+    candidate: &'a Report,
+    policy: &Policy,
+) -> Result<Sides<'a>, String> {
+    for (name, report) in [("candidate", candidate), ("baseline", frozen)] {
+        match report.blocks.as_ref().map_or(0, Vec::len) {
+            0 => return Err(format!("the {name} has no blocks")),
+            few if few < BLOCKS_MIN => return Err(format!("the {name} has only {few} block")),
+            _ => {}
+        }
+    }
+    match sessions::disagreement(frozen, policy) {
+        Some(reason) => Err(reason),
+        None => Ok(Sides::apart(frozen, candidate)),
+    }
+}
+
+/// Where the baseline was measured under other conditions than the replay.
+fn elsewhere(frozen: &Report, candidate: &Report, policy: &Policy) -> Option<Notice> {
+    let differences = comparison(frozen, candidate, policy).differences;
+    let fields: Vec<_> = differences.into_iter().map(|difference| difference.field).collect();
+    (!fields.is_empty()).then(|| {
+        Notice(format!(
+            "the baseline was measured under other conditions, which the replay makes up for: {}",
+            fields.join(", ")
+        ))
+    })
+}
+
+/// Why no relative rule can be judged: every block was disturbed, or a percentile that a rule judges
+/// shows the load generator's own lateness, which was late in the closed loop's minutes too.
+fn unsound(
+    frozen: Named<'_>,
+    replayed: Option<Named<'_>>,
+    candidate: Named<'_>,
+    policy: &Policy,
+) -> Vec<Problem> {
+    let replay = replayed.map(|replayed| replayed.document);
+    let disturbed = blocks::all_disturbed(replay, frozen.document, candidate.document);
+    let disturbed = disturbed.then(|| Problem {
+        file: candidate.path.to_owned(),
+        place: Some("blocks".to_owned()),
+        message: "every block was disturbed, so its figures show the machine".to_owned(),
+        cure: "measure on a quieter machine: scripts/runner_check.sh".to_owned(),
+    });
+    let sides = [candidate, replayed.unwrap_or(frozen)];
+    let late = policy.rules.keys().find_map(|metric| {
+        sides.iter().find_map(|side| samples::generators_own(side.path, side.document, *metric))
+    });
+    disturbed.into_iter().chain(late).collect()
+}
+
+/// Of each metric that a rule judges, why it has too few samples to be judged.
+fn shortages(
+    baseline: Named<'_>,
+    candidate: Named<'_>,
+    policy: &Policy,
+) -> BTreeMap<Metric, Problem> {
+    let shortage =
+        |report: Named<'_>, metric| samples::shortage(report.path, report.document, metric);
+    let of_rule = |(&metric, rule)| {
+        let of_baseline = || shortage(baseline, metric).filter(|_| rules::is_relative(rule));
+        Some((metric, shortage(candidate, metric).or_else(of_baseline)?))
+    };
+    policy.rules.iter().filter_map(of_rule).collect()
+}
+
+/// Arrivals of the open loop that were never sent; with blocks their sum counts, so that leaving
+/// out the total hides nothing.
+fn skipped(report: &Report) -> u64 {
+    let total = report.accounting.map_or(0, |accounting| accounting.latency.skipped);
+    let of_blocks = report.blocks.iter().flatten().map(|block| block.accounting.latency.skipped);
+    of_blocks.fold(0, u64::saturating_add).max(total)
+}
+
+fn skipped_arrivals(candidate: Named<'_>) -> Option<Problem> {
+    let skipped = skipped(candidate.document);
+    (skipped > 0).then(|| Problem {
+        file: candidate.path.to_owned(),
+        place: Some("accounting.latency.skipped".to_owned()),
+        message: format!(
+            "{skipped} arrivals were not sent because too many requests were in flight; they would \
+             have waited longest, so the percentiles are too low"
+        ),
+        cure:
+            "measure again; if it stays so, the router does not keep up with load.rate_per_second"
+                .to_owned(),
+    })
+}
+
+pub(crate) fn comparison(baseline: &Report, candidate: &Report, policy: &Policy) -> Comparison {
+    let mut comparison = Comparison::default();
+    let mut compare = |field: &str, baseline: Option<String>, candidate: Option<String>| {
+        if baseline.is_none() && candidate.is_none() {
+            comparison.unverified.push(field.to_owned());
+        } else if baseline != candidate {
+            let field = field.to_owned();
+            comparison.differences.push(FieldDifference { field, baseline, candidate });
+        }
+    };
+    for field in &policy.environment.require {
+        compare(field.name(), field.of(&baseline.env), field.of(&candidate.env));
+    }
+    if let (Some(baseline), Some(candidate)) = (&baseline.load, &candidate.load) {
+        for ((field, baseline), (_, candidate)) in
+            baseline.shape().into_iter().zip(candidate.shape())
+        {
+            compare(field, Some(baseline), Some(candidate));
+        }
+    }
+    comparison
+}
+
+fn notices(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let mut say = |text: String| notices.push(Notice(text));
+    if let Some(fault) = &candidate.document.run.planted_fault {
+        say(format!("THE CANDIDATE WAS MEASURED WITH A PLANTED FAULT: {fault}"));
+    }
+    for (name, report) in [("baseline", baseline.document), ("candidate", candidate.document)] {
+        if report.git.dirty == Some(true) {
+            say(format!("the {name} was measured with changes that its commit does not have"));
+        }
+        if let Some(text) = disturbed(name, report) {
+            say(text);
+        }
+    }
+    for (metric, control) in candidate.document.controls.iter().flatten() {
+        if *control == Control::NotOffered {
+            say(format!(
+                "no control showed that the router's {metric} can move: its 0 may be dead"
+            ));
+        }
+    }
+    if skipped(baseline.document) > 0 {
+        say("the baseline skipped arrivals, so its percentiles are too low".to_owned());
+    }
+    match (&baseline.document.load, &candidate.document.load) {
+        (Some(_), None) => {
+            say("the candidate does not say under which load it was measured".into())
+        }
+        (None, Some(_)) => say("the baseline does not say under which load it was measured".into()),
+        _ => {}
+    }
+    if policy.environment.require.is_empty() {
+        say("the policy requires no part of the environment to be equal".to_owned());
+    }
+    for metric in candidate.document.metrics.0.keys() {
+        if !policy.rules.contains_key(metric) {
+            say(format!("{metric} is measured, but no rule judges it"));
+        }
+    }
+    for (&metric, rule) in &policy.rules {
+        let (from, to) =
+            (baseline.document.metrics.get(metric), candidate.document.metrics.get(metric));
+        if let Some(percent) = rules::stale_by_pct(metric, rule, from, to) {
+            say(format!("{metric} improved by {percent} %: consider moving the baseline"));
+        }
+    }
+    notices
+}
+
+/// How many blocks were disturbed and why; nothing where none was, or where nobody looked.
+fn disturbed(name: &str, report: &Report) -> Option<String> {
+    let known: Vec<_> =
+        report.blocks.iter().flatten().filter_map(|block| block.disturbed.as_ref()).collect();
+    let disturbed = known.iter().filter(|reasons| !reasons.is_empty()).count();
+    let mut blocks_by_reason = BTreeMap::<_, u64>::new();
+    for reason in known.iter().copied().flatten() {
+        *blocks_by_reason.entry(reason.name()).or_default() += 1;
+    }
+    let reasons: Vec<_> =
+        blocks_by_reason.iter().map(|(reason, blocks)| format!("{reason} in {blocks}")).collect();
+    (disturbed > 0).then(|| {
+        let (known, reasons) = (known.len(), reasons.join(", "));
+        format!("{disturbed} of {known} blocks of the {name} were disturbed: {reasons}")
+    })
+}

@@ -1,0 +1,266 @@
+//! What the blocks of two sides say about one metric, with stated error rates. Pure.
+//!
+//! The figures of the blocks are compared as natural logs, so that a percentage is a distance, and
+//! turned so that more is worse. With the estimate of the shift and its two bounds
+//! ([`crate::statistics::shift`]):
+//!
+//! * **Fail**: the estimate is beyond the limit, and the bound nearer to no change is beyond no
+//!   change. Without any change this happens at most as often as that bound's level says.
+//! * **Pass**: the estimate is within the limit, and the far bound is below what must be caught.
+//!   With a change of that size this happens at most as often as the far bound's level says.
+//! * **Undecided**: neither. More blocks are measured, up to the last planned look; what is
+//!   undecided there stays so. To let the estimate alone decide would break the stated rate of false alarms.
+//!
+//! The levels are the policy's error rates, shared out: the false alarms of the whole gate among
+//! all limits judged on blocks and all looks, the misses of one metric among the looks
+//! (Bonferroni). Looks are fixed in advance; nothing is measured again until it is green.
+//!
+//! # The statistic of a replay
+//!
+//! Both sides of a block are alive together and measured in turn, slice by slice, so a block gives one
+//! change of each metric, in which the machine's moods of longer than a slice are not contained. A
+//! coin, thrown for each block apart, decides which side boots first and whose slices come first. So
+//! without a change the sign of a block's change is a coin's too, whatever the noise is, and the exact
+//! signed-rank distribution holds. Its smallest probability for n blocks is 1 in 2^n: that is why the
+//! first look comes after 9 blocks, which can pass, and the second after 12, which can fail.
+//!
+//! Blocks that were not measured in turn (frozen ones and those of now) are two independent samples,
+//! with the exact Mann-Whitney distribution.
+//!
+//! # Whole blocks
+//!
+//! The figure of a block is a median over slices, and does not show what only few slices have, such as
+//! a router that stops for 20 ms every two seconds. So the percentiles of whole blocks, all slices
+//! together, are judged besides: they fail by the rule above, and leave a metric open as long as their
+//! estimate is beyond its limit, but pass nothing. They take their part of the false alarms.
+
+use cp1_format::{Metric, Policy, Relative, Rule};
+
+use crate::statistics::shift::{self, Shift};
+
+/// Rounding of logs and their differences: a figure exactly at the limit is within it.
+const ROUNDING: f64 = 1e-9;
+
+/// The answer for one metric; the order is from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ruling {
+    /// A change that must be caught is ruled out.
+    Pass,
+    /// The blocks do not say.
+    Undecided,
+    /// The change is beyond the limit, and no accident.
+    Fail,
+}
+
+/// What a metric is held to. Logs, of which more is worse.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Criteria {
+    /// The tolerated shift.
+    pub limit: f64,
+    /// The shift that must be caught; above the limit.
+    pub must_catch: f64,
+    /// How often, at most, a failure without any change, at this look and for this metric.
+    pub false_alarm: f64,
+    /// How often, at most, a pass with a change of `must_catch`, at this look.
+    pub miss: f64,
+}
+
+/// A relative limit of the policy, with the criteria that blocks are judged by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Held {
+    /// Of which metric.
+    pub metric: Metric,
+    /// The tolerated change, in percent; above 0 in either direction.
+    pub limit_pct: f64,
+    /// The change that must be caught, in percent.
+    pub must_catch_pct: f64,
+    /// Whether the limit is one on a decrease.
+    pub less_is_worse: bool,
+    /// The same in logs, with the error rates of one look.
+    pub criteria: Criteria,
+}
+
+/// Every relative limit of a policy, in table order.
+#[must_use]
+pub fn held(policy: &Policy) -> Vec<Held> {
+    let limits: Vec<_> = policy
+        .rules
+        .iter()
+        .flat_map(|(&metric, rule)| {
+            limits(rule).map(move |(limit, less_is_worse)| (metric, limit, less_is_worse))
+        })
+        .collect();
+    let looks = policy.decision.looks.len().max(1);
+    let share = |percent: f64, ways: usize| percent / 100.0 / ways as f64;
+    let of_whole_blocks = limits.iter().filter(|(metric, ..)| has_whole_blocks(*metric)).count();
+    let judgements = (limits.len() + of_whole_blocks).max(1);
+    let false_alarm = share(policy.decision.false_alarm_pct.approximate(), judgements * looks);
+    let miss = share(policy.decision.miss_pct.approximate(), looks);
+    limits
+        .into_iter()
+        .map(|(metric, limit_pct, less_is_worse)| {
+            let given = policy.decision.must_catch_pct.get(&metric);
+            let must_catch_pct = given.map_or_else(
+                || default_must_catch(limit_pct, less_is_worse),
+                |percent| percent.approximate(),
+            );
+            let criteria = Criteria {
+                limit: log_of_percent(limit_pct, less_is_worse),
+                must_catch: log_of_percent(must_catch_pct, less_is_worse),
+                false_alarm,
+                miss,
+            };
+            Held { metric, limit_pct, must_catch_pct, less_is_worse, criteria }
+        })
+        .collect()
+}
+
+/// Whether a metric has a figure of the whole block besides that of its slices.
+#[must_use]
+pub fn has_whole_blocks(metric: Metric) -> bool {
+    matches!(metric, Metric::LatencyP95Ms | Metric::LatencyP99Ms)
+}
+
+/// What must be caught of a metric, in percent, where a decrease or an increase is limited.
+#[must_use]
+pub fn must_catch(policy: &Policy, metric: Metric, less_is_worse: bool) -> Option<f64> {
+    let mut limits = held(policy).into_iter();
+    let limit = limits.find(|held| (held.metric, held.less_is_worse) == (metric, less_is_worse));
+    limit.map(|held| held.must_catch_pct)
+}
+
+/// The relative limits of a rule in percent, each with whether less is worse.
+fn limits(rule: &Rule) -> impl Iterator<Item = (f64, bool)> + use<> {
+    let limit = |of: fn(&Relative) -> Option<&cp1_format::Amount>| {
+        rule.relative.as_ref().and_then(of).map(|percent| percent.approximate())
+    };
+    let increase = limit(|relative| relative.max_pct_increase.as_ref()).map(|limit| (limit, false));
+    let decrease = limit(|relative| relative.max_pct_decrease.as_ref()).map(|limit| (limit, true));
+    increase.into_iter().chain(decrease)
+}
+
+/// Twice the limit; of a decrease that would be all, half way between the limit and all.
+fn default_must_catch(limit: f64, less_is_worse: bool) -> f64 {
+    let twice = 2.0 * limit;
+    if less_is_worse && twice >= 100.0 { f64::midpoint(limit, 100.0) } else { twice }
+}
+
+/// Shift between blocks that were not measured in turn, from their logs, of which more is worse.
+#[must_use]
+pub fn shift(baseline: &[f64], candidate: &[f64], criteria: &Criteria) -> Shift {
+    shift::unpaired(baseline, candidate, criteria.false_alarm, criteria.miss)
+}
+
+/// Shift between the sides of blocks, from each block's change in logs, of which more is worse.
+#[must_use]
+pub fn paired_shift(changes: &[f64], criteria: &Criteria) -> Shift {
+    shift::paired(changes, criteria.false_alarm, criteria.miss)
+}
+
+/// Whether the estimate is beyond the limit; that alone decides nothing.
+#[must_use]
+pub fn is_beyond(shift: &Shift, criteria: &Criteria) -> bool {
+    shift.estimate > criteria.limit + ROUNDING
+}
+
+/// The rule of this module's page, the same at every look.
+#[must_use]
+pub fn decide(shift: &Shift, criteria: &Criteria) -> Ruling {
+    let is_beyond = is_beyond(shift, criteria);
+    if is_beyond && shift.lower > ROUNDING {
+        Ruling::Fail
+    } else if !is_beyond && shift.upper < criteria.must_catch {
+        Ruling::Pass
+    } else {
+        Ruling::Undecided
+    }
+}
+
+/// The same for whole blocks, all slices together, beside what the slices say: red as ever, and open as
+/// long as the estimate is beyond the limit. Nothing is passed by them that slices do not pass.
+#[must_use]
+pub fn decide_whole(shift: &Shift, criteria: &Criteria) -> Ruling {
+    match decide(shift, criteria) {
+        Ruling::Fail => Ruling::Fail,
+        _ if is_beyond(shift, criteria) => Ruling::Undecided,
+        _ => Ruling::Pass,
+    }
+}
+
+/// The shift that a percentage is, where more is worse: an increase of `percent`, or a decrease.
+#[must_use]
+pub fn log_of_percent(percent: f64, less_is_worse: bool) -> f64 {
+    if less_is_worse { -(-percent / 100.0).ln_1p() } else { (percent / 100.0).ln_1p() }
+}
+
+/// The change of the figure in percent that a shift is; the inverse of [`log_of_percent`], signed
+/// as the figure moves. `None` for a bound that there is not.
+#[must_use]
+pub fn percent_of_log(shift: f64, less_is_worse: bool) -> Option<f64> {
+    let log = if less_is_worse { -shift } else { shift };
+    let percent = log.exp_m1() * 100.0;
+    (log.is_finite() && percent.is_finite()).then_some(percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CRITERIA: Criteria =
+        Criteria { limit: 0.1, must_catch: 0.2, false_alarm: 0.001, miss: 0.005 };
+
+    fn ruling(estimate: f64, lower: f64, upper: f64) -> Ruling {
+        decide(&Shift { estimate, lower, upper }, &CRITERIA)
+    }
+
+    #[test]
+    fn every_side_of_every_border_has_its_ruling() {
+        assert_eq!(ruling(0.11, 0.01, 0.3), Ruling::Fail);
+        assert_eq!(ruling(0.11, -0.01, 0.3), Ruling::Undecided);
+        assert_eq!(ruling(0.1, 0.05, 0.19), Ruling::Pass, "the limit itself is within");
+        assert_eq!(ruling(0.1, 0.05, 0.21), Ruling::Undecided);
+        assert_eq!(ruling(0.0, f64::NEG_INFINITY, f64::INFINITY), Ruling::Undecided);
+    }
+
+    #[test]
+    fn percent_and_log_are_inverse_in_both_directions() {
+        assert!((log_of_percent(15.0, false) - 1.15_f64.ln()).abs() < 1e-15);
+        assert!((log_of_percent(10.0, true) + 0.9_f64.ln()).abs() < 1e-15);
+        for percent in [0.0, 0.01, 15.0, 99.0] {
+            for (less_is_worse, shown) in [(false, percent), (true, -percent)] {
+                let log = log_of_percent(percent, less_is_worse);
+                let back = percent_of_log(log, less_is_worse).unwrap_or(f64::NAN);
+                assert!((back - shown).abs() < 1e-9, "{percent} {less_is_worse} {back}");
+            }
+        }
+        assert_eq!(percent_of_log(f64::INFINITY, false), None);
+        assert_eq!(percent_of_log(f64::INFINITY, true), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_worse_candidate_never_has_a_better_ruling(
+            changes in prop::collection::vec(-1.0f64..1.0, 12), worse in 0.0f64..1.0,
+        ) {
+            let moved: Vec<_> = changes.iter().map(|change| change + worse).collect();
+            let rank = |changes: &[f64]| decide(&paired_shift(changes, &CRITERIA), &CRITERIA);
+            prop_assert!(rank(&moved) >= rank(&changes));
+            let zeros = [0.0; 12];
+            let apart = |logs: &[f64]| decide(&shift(&zeros, logs, &CRITERIA), &CRITERIA);
+            prop_assert!(apart(&moved) >= apart(&changes));
+        }
+
+        #[test]
+        fn swapping_the_sides_mirrors_the_shift(
+            changes in prop::collection::vec(-1.0f64..1.0, 12),
+        ) {
+            let equal = Criteria { miss: CRITERIA.false_alarm, ..CRITERIA };
+            let swapped: Vec<_> = changes.iter().map(|change| -change).collect();
+            let (one, other) = (paired_shift(&changes, &equal), paired_shift(&swapped, &equal));
+            prop_assert!((one.estimate + other.estimate).abs() < 1e-9);
+            prop_assert!((one.lower + other.upper).abs() < 1e-9);
+        }
+    }
+}

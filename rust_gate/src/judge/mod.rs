@@ -1,0 +1,18 @@
+//! Documents in, a verdict out. Nothing here reads a file, a clock or the environment, or starts a
+//! program: the same documents give the same verdict.
+
+pub mod blocks;
+pub mod compare;
+pub mod consistency;
+pub mod contradictions;
+pub mod decision;
+pub mod failures;
+pub mod histograms;
+pub mod replay;
+pub mod rules;
+pub mod samples;
+pub mod sessions;
+pub mod supporting;
+pub mod validity;
+pub mod verdict;
+pub mod waivers;

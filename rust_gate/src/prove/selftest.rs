@@ -1,0 +1,279 @@
+//! Proves on a real candidate that every rule of a policy can fail, and that a candidate better than
+//! the baseline passes. Pure but for the reading.
+//!
+//! A regression is planted by moving a metric's figure, in the headline and in every block, until it
+//! lies just past the limit. On blocks a violation also takes a bound beyond no change, so there the
+//! figures are moved until both hold, and no further.
+
+use bigdecimal::{BigDecimal, FromPrimitive as _};
+use cp1_format::{
+    Absolute, Amount, Block, Decimal, Direction, Judgement, Metric, Metrics, Outcome, Policy,
+    ReadError, Relative, Report, Rule, Verdict, read_file,
+};
+
+use crate::cli::arguments::Selftest;
+use crate::judge::blocks::Sides;
+use crate::judge::compare::{Named, judge};
+use crate::judge::decision::{Held, held, percent_of_log};
+use crate::judge::verdict;
+use crate::read::inputs;
+
+/// How far past a limit is just past it, and how far an improvement goes, as a share of the figure.
+const JUST_PAST: f64 = 1e-6;
+const BETTER: f64 = 0.01;
+/// How far past a limit on blocks: slices are told in whole nanoseconds, of which ten thousand and more
+/// make a figure.
+const JUST_PAST_BLOCKS: f64 = 1e-3;
+
+/// Why the policy, or this gate, is not to be trusted; or why nothing was tested.
+#[derive(Debug, thiserror::Error)]
+pub enum SelftestError {
+    /// A file cannot be read.
+    #[error("{0}; {cure}", cure = .0.cure())]
+    Read(#[from] ReadError),
+    /// The candidate cannot be judged, so nothing can be planted into it.
+    #[error("the candidate itself is {0}: {1}; give a report that can be judged")]
+    NotJudged(&'static str, String),
+    /// A rule that no figure can violate.
+    #[error("{0}: no figure violates this rule, so it cannot fail; give it a limit that can")]
+    CannotFail(Metric),
+    /// The blocks are too few for any bound.
+    #[error("{0}: too few blocks to plant into; give a run that reached its first look")]
+    TooFewBlocks(Metric),
+    /// A planted regression is not red.
+    #[error("{metric}: planted {planted}, and the rule answered {judgement}")]
+    Missed {
+        /// Whose.
+        metric: Metric,
+        /// What was planted.
+        planted: String,
+        /// What came of it.
+        judgement: &'static str,
+    },
+    /// An improvement is not green.
+    #[error("{metric}: improved to {planted}, and the rule answered {judgement}")]
+    Alarmed {
+        /// Whose.
+        metric: Metric,
+        /// What was planted.
+        planted: String,
+        /// What came of it.
+        judgement: &'static str,
+    },
+}
+
+/// The files of a check, all readable.
+struct Files {
+    baseline: Report,
+    replay: Option<Report>,
+    candidate: Report,
+    policy: Policy,
+}
+
+/// One line for each rule, once all of them turned red and green as they must.
+///
+/// # Errors
+/// [`SelftestError`], of the first rule that does not.
+pub fn selftest(arguments: &Selftest) -> Result<String, SelftestError> {
+    let verdict = judged(arguments);
+    if matches!(verdict.outcome, Outcome::Invalid | Outcome::Incomparable) {
+        return Err(SelftestError::NotJudged(verdict.outcome.word(), verdict.summary));
+    }
+    let files = Files {
+        baseline: read_file(&arguments.baseline)?,
+        replay: arguments.replay.as_deref().map(read_file).transpose()?,
+        candidate: read_file(&arguments.candidate)?,
+        policy: read_file(&arguments.policy)?,
+    };
+    let mut lines = Vec::new();
+    for (&metric, rule) in &files.policy.rules {
+        if files.held(metric).iter().any(|held| files.shift(held).is_none()) {
+            return Err(SelftestError::TooFewBlocks(metric));
+        }
+        let worse = files.regressions(metric, rule);
+        if worse.is_empty() {
+            return Err(SelftestError::CannotFail(metric));
+        }
+        for (planted, report) in worse {
+            let judgement = files.judgement(metric, &report);
+            if judgement != Judgement::Violated {
+                let judgement = judgement.word();
+                return Err(SelftestError::Missed { metric, planted, judgement });
+            }
+            lines.push(format!("{:<28}{planted:<44}red", metric.name()));
+        }
+        if let Some((planted, report)) = files.improvement(metric, rule) {
+            let judgement = files.judgement(metric, &report);
+            if judgement != Judgement::Holds {
+                let judgement = judgement.word();
+                return Err(SelftestError::Alarmed { metric, planted, judgement });
+            }
+            lines.push(format!("{:<28}{planted:<44}green", metric.name()));
+        }
+    }
+    Ok(lines.join("\n"))
+}
+
+fn judged(arguments: &Selftest) -> Verdict {
+    verdict::decide(inputs::read(&inputs::Files {
+        baseline: &arguments.baseline,
+        policy: &arguments.policy,
+        trusted_ref: None,
+        waivers: None,
+        candidates: std::slice::from_ref(&arguments.candidate),
+        replay: arguments.replay.as_deref(),
+        smoke: false,
+    }))
+}
+
+impl Files {
+    /// What the rule of a metric says of a changed candidate.
+    fn judgement(&self, metric: Metric, candidate: &Report) -> Judgement {
+        let named = |document| Named { path: "", document };
+        let replayed = self.replay.as_ref().map(named);
+        let judged = judge(named(&self.baseline), replayed, named(candidate), &self.policy);
+        let of_metric = judged.rulings.iter().find(|ruling| ruling.result.metric == metric);
+        of_metric.map_or(Judgement::NotJudged, |ruling| ruling.result.judgement)
+    }
+
+    /// The candidate just past each limit of the rule, with what was planted in words.
+    fn regressions(&self, metric: Metric, rule: &Rule) -> Vec<(String, Report)> {
+        let Absolute { equals, max, min } =
+            rule.absolute.clone().unwrap_or(Absolute { equals: None, max: None, min: None });
+        let step = |figure: &Amount| match metric.is_count() {
+            true => BigDecimal::from(1),
+            false => (figure.exact() * decimal(JUST_PAST)).max(decimal(JUST_PAST)),
+        };
+        let above = [equals, max].into_iter().flatten().map(|limit| limit.exact() + step(&limit));
+        let below = min.into_iter().map(|limit| limit.exact() - step(&limit));
+        let absolute = above.chain(below).filter_map(|figure| {
+            let amount = amount(&figure)?;
+            Some((format!("{amount} {}", metric.unit()), self.with(metric, &amount)))
+        });
+        let relative = self.held(metric).into_iter().filter_map(|held| {
+            let shift = self.beyond(&held)?;
+            Some((words(&held, shift), self.moved(&held, shift)))
+        });
+        relative.chain(absolute).collect()
+    }
+
+    /// The candidate better than the baseline, where the rule has a good side; a rule that asks for
+    /// one figure is given that.
+    fn improvement(&self, metric: Metric, rule: &Rule) -> Option<(String, Report)> {
+        if let Some(Absolute { equals: Some(equals), .. }) = &rule.absolute {
+            return Some((format!("{equals} {}", metric.unit()), self.with(metric, equals)));
+        }
+        let is_one_sided = matches!(
+            (&rule.relative, &rule.absolute, metric.direction()),
+            (Some(Relative { max_pct_decrease: None, .. }), None, Direction::LowerIsBetter)
+                | (Some(Relative { max_pct_increase: None, .. }), None, Direction::HigherIsBetter)
+        );
+        let held = self.held(metric).first().copied().filter(|_| is_one_sided)?;
+        let shift = self.better(&held)?;
+        Some((words(&held, shift), self.moved(&held, shift)))
+    }
+
+    fn held(&self, metric: Metric) -> Vec<Held> {
+        held(&self.policy).into_iter().filter(|held| held.metric == metric).collect()
+    }
+
+    /// The shift of the candidate, in logs of which more is worse: its estimate, and how far the two
+    /// bounds lie from it; without blocks to judge the bounds are the estimate.
+    fn shift(&self, held: &Held) -> Option<(f64, f64, f64)> {
+        let baseline = self.replay.as_ref().unwrap_or(&self.baseline);
+        let named = |document| Named { path: "", document };
+        let replayed = self.replay.as_ref().map(named);
+        let judged = judge(named(&self.baseline), replayed, named(&self.candidate), &self.policy);
+        if judged.decision.is_some() {
+            let sides = match &self.replay {
+                Some(replay) => Sides::in_turn(replay, &self.candidate),
+                None => Sides::apart(&self.baseline, &self.candidate),
+            };
+            let shift = sides.shift(held);
+            let (near, far) = (shift.estimate - shift.lower, shift.upper - shift.estimate);
+            return (near.is_finite() && far.is_finite()).then_some((shift.estimate, near, far));
+        }
+        let figure = |report: &Report| Some(report.metrics.get(held.metric)?.approximate().ln());
+        let change = figure(&self.candidate)? - figure(baseline)?;
+        Some((if held.less_is_worse { -change } else { change }, 0.0, 0.0))
+    }
+
+    /// By how much to move the candidate so that it just violates a limit.
+    fn beyond(&self, held: &Held) -> Option<f64> {
+        let (estimate, near, _) = self.shift(held)?;
+        Some(held.criteria.limit.max(near) + JUST_PAST_BLOCKS - estimate)
+    }
+
+    /// By how much to move the candidate so that it is better than the baseline beyond noise.
+    fn better(&self, held: &Held) -> Option<f64> {
+        let (estimate, _, far) = self.shift(held)?;
+        Some(-BETTER - far - estimate)
+    }
+
+    /// The candidate with a metric moved by a shift in logs of which more is worse.
+    fn moved(&self, held: &Held, shift: f64) -> Report {
+        let ratio = (if held.less_is_worse { -shift } else { shift }).exp();
+        let factor = decimal(ratio);
+        let mut report = self.changed(held.metric, |figure| {
+            amount(&(figure.exact() * &factor)).unwrap_or_else(|| figure.clone())
+        });
+        for block in report.blocks.iter_mut().flatten() {
+            move_slices(block, held.metric, ratio);
+        }
+        report
+    }
+
+    /// The candidate with a metric's headline at a figure.
+    fn with(&self, metric: Metric, figure: &Amount) -> Report {
+        let mut report = self.candidate.clone();
+        report.metrics.0.insert(metric, figure.clone());
+        report
+    }
+
+    fn changed(&self, metric: Metric, change: impl Fn(&Amount) -> Amount) -> Report {
+        let mut report = self.candidate.clone();
+        let blocks = report.blocks.iter_mut().flatten().map(|block| &mut block.metrics);
+        for Metrics(figures) in blocks.chain([&mut report.metrics]) {
+            figures.entry(metric).and_modify(|figure| *figure = change(figure));
+        }
+        report
+    }
+}
+
+/// Rates change by the time that they took; to a nanosecond.
+fn move_slices(block: &mut Block, metric: Metric, ratio: f64) {
+    let (closed, open) = (&mut block.throughput.slices, &mut block.latency.slices);
+    let times = &mut block.latency.response_time;
+    let whole = match metric {
+        Metric::LatencyP95Ms => &mut times.p95_ns,
+        Metric::LatencyP99Ms => &mut times.p99_ns,
+        _ => &mut None,
+    };
+    let (column, ratio) = match metric {
+        Metric::LatencyP95Ms => (open.p95_ns.as_mut(), ratio),
+        Metric::LatencyP99Ms => (open.p99_ns.as_mut(), ratio),
+        Metric::Rps => (Some(&mut closed.duration_ns), 1.0 / ratio),
+        Metric::MemMbTotalErlang | Metric::ErrorsTotal | Metric::BackpressureActiveTotal => {
+            (None, ratio)
+        }
+    };
+    for ns in column.into_iter().flatten().chain(whole) {
+        *ns = (*ns as f64 * ratio).round() as u64;
+    }
+}
+
+fn words(held: &Held, shift: f64) -> String {
+    match percent_of_log(shift, held.less_is_worse) {
+        Some(percent) => format!("the candidate's figure {percent:+.2} %"),
+        None => "a figure beyond any".to_owned(),
+    }
+}
+
+/// To 12 places; `None` below 0.
+fn amount(exact: &BigDecimal) -> Option<Amount> {
+    Amount::new(Decimal::rounded(exact, 12)).ok()
+}
+
+fn decimal(number: f64) -> BigDecimal {
+    BigDecimal::from_f64(number).unwrap_or_default()
+}

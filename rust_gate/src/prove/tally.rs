@@ -1,0 +1,95 @@
+//! How a series of real gates ended: rates with exact intervals.
+
+use std::path::PathBuf;
+
+use cp1_format::{Outcome, ReadError, Verdict, read_file};
+
+use crate::cli::arguments::Tally;
+use crate::statistics::binomial::clopper_pearson;
+use crate::statistics::moments::median;
+
+const CONFIDENCE: f64 = 0.95;
+
+const OUTCOMES: [Outcome; 5] = [
+    Outcome::Pass,
+    Outcome::Regression,
+    Outcome::Inconclusive,
+    Outcome::Invalid,
+    Outcome::Incomparable,
+];
+
+/// Why nothing was counted.
+#[derive(Debug, thiserror::Error)]
+pub enum TallyError {
+    /// A verdict cannot be read.
+    #[error("{0}; {cure}", cure = .0.cure())]
+    Read(#[from] ReadError),
+    /// There is none.
+    #[error("{0} holds no perf_verdict_*.json; run the gates first")]
+    None(String),
+    /// The directory cannot be searched.
+    #[error("failed to list {0}: {1}; check path and permissions")]
+    List(String, std::io::Error),
+}
+
+/// One line for each outcome that can be, then what was estimated of each metric.
+///
+/// # Errors
+/// [`TallyError`]
+pub fn tally(arguments: &Tally) -> Result<String, TallyError> {
+    let mut verdicts = Vec::new();
+    for path in files(arguments)? {
+        verdicts.push(read_file::<Verdict>(&path)?);
+    }
+    let gates = verdicts.len() as u64;
+    let mut lines =
+        vec![format!("{gates} gates, rates with 95 % intervals of Clopper and Pearson")];
+    for outcome in OUTCOMES {
+        let count = verdicts.iter().filter(|verdict| verdict.outcome == outcome).count() as u64;
+        let (low, high) = clopper_pearson(count, gates, CONFIDENCE);
+        lines.push(format!(
+            "{:<22}{count:>5}{:>9.1} %   {:.1} to {:.1} %",
+            outcome.word(),
+            count as f64 / gates as f64 * 100.0,
+            low * 100.0,
+            high * 100.0
+        ));
+    }
+    let blocks = verdicts.iter().filter_map(|verdict| verdict.decision.as_ref());
+    let blocks: Vec<f64> = blocks.map(|decision| decision.blocks as f64).collect();
+    if !blocks.is_empty() {
+        let mean = blocks.iter().sum::<f64>() / blocks.len() as f64;
+        lines.push(format!("{:<22}{mean:>7.1} a gate", "blocks of a side"));
+    }
+    for metric in cp1_format::Metric::ALL {
+        let estimates: Vec<f64> = verdicts
+            .iter()
+            .flat_map(|verdict| &verdict.rules)
+            .filter(|rule| rule.metric == metric)
+            .filter_map(|rule| rule.on_blocks.as_ref())
+            .map(|blocks| blocks.estimate_pct.approximate())
+            .collect();
+        if let Some(middle) = median(estimates) {
+            lines.push(format!("{:<22}{middle:>+8.2} % median of the estimates", metric.name()));
+        }
+    }
+    Ok(lines.join("\n"))
+}
+
+fn files(arguments: &Tally) -> Result<Vec<PathBuf>, TallyError> {
+    let directory = || arguments.directory.display().to_string();
+    let failed = |error| TallyError::List(directory(), error);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&arguments.directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_verdict = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with("perf_verdict_") && name.ends_with(".json"));
+        if is_verdict {
+            found.push(path);
+        }
+    }
+    found.sort();
+    if found.is_empty() { Err(TallyError::None(directory())) } else { Ok(found) }
+}

@@ -1,0 +1,228 @@
+//! From paths as typed to documents. Everything is read before anything is judged, and every file
+//! that cannot be read is reported, not only the first.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cp1_format::{Document, Notice, Policy, Problem, ReadError, Report, Waivers, read_file};
+use glob::MatchOptions;
+
+use crate::read::trusted::{self, TrustedError};
+
+/// The files of a check, as far as they could be read.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The frozen report.
+    pub baseline: Source<Report>,
+    /// The report under judgement.
+    pub candidate: Source<Report>,
+    /// The baseline's commit, measured again beside the candidate; `None` without a replay.
+    pub replay: Option<Source<Report>>,
+    /// The policy.
+    pub policy: Source<Policy>,
+    /// Exceptions from it; `None` where there is no such file.
+    pub waivers: Option<Source<Waivers>>,
+    /// Why a document is missing; empty where all are there.
+    pub problems: Vec<Problem>,
+    /// How the candidate was chosen.
+    pub notices: Vec<Notice>,
+}
+
+/// A file and what it says.
+#[derive(Debug)]
+pub struct Source<T> {
+    /// Its path as resolved, or as typed where it could not be.
+    pub path: String,
+    /// What it says; `None` where it could not be read.
+    pub document: Option<T>,
+}
+
+/// What a check is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Files<'a> {
+    /// The frozen report.
+    pub baseline: &'a Path,
+    /// The policy.
+    pub policy: &'a Path,
+    /// The revision whose baseline and policy count; `None` for those of the work tree.
+    pub trusted_ref: Option<&'a str>,
+    /// The waivers; without such a file there are none.
+    pub waivers: Option<&'a Path>,
+    /// Paths or globs.
+    pub candidates: &'a [PathBuf],
+    /// The report of the baseline's commit.
+    pub replay: Option<&'a Path>,
+    /// Whether the policy's plan for smoke runs counts.
+    pub smoke: bool,
+}
+
+/// Reads baseline, policy and replay, and of the candidates the newest.
+#[must_use]
+pub fn read(files: &Files<'_>) -> Inputs {
+    let Files { baseline, policy, trusted_ref, waivers, candidates, replay, smoke } = *files;
+    let mut problems = Vec::new();
+    let mut notices = Vec::new();
+    let baseline_source = read_one(baseline, trusted_ref, &mut problems);
+    let mut policy: Source<Policy> = read_one(policy, trusted_ref, &mut problems);
+    if smoke {
+        policy.document = policy.document.map(Policy::for_smoke);
+    }
+    let waivers = waivers
+        .filter(|path| trusted::is_there(path, trusted_ref))
+        .map(|path| read_one(path, trusted_ref, &mut problems));
+    let replay = replay.map(|path| read_one(path, None, &mut problems));
+    let matches = resolve(candidates, &mut problems);
+    if let Ok(real) = baseline.canonicalize()
+        && let Some(path) = matches.get(&real)
+    {
+        problems.push(Problem {
+            file: shown(path),
+            place: None,
+            message: "this file is the baseline and a candidate, so it would always pass".into(),
+            cure: "give the report of a new run as candidate".into(),
+        });
+    }
+    let candidate = newest(candidates, matches, &mut problems, &mut notices);
+    Inputs { baseline: baseline_source, candidate, replay, policy, waivers, problems, notices }
+}
+
+fn read_one<T: Document>(
+    path: &Path,
+    revision: Option<&str>,
+    problems: &mut Vec<Problem>,
+) -> Source<T> {
+    let name = trusted::shown(path, revision);
+    let document = match trusted::read(path, revision) {
+        Ok(document) => Some(document),
+        Err(TrustedError::Read(error)) => {
+            problems.push(refusal(&name, &error));
+            None
+        }
+        Err(TrustedError::Git(error)) => {
+            problems.push(Problem {
+                file: shown(&name),
+                place: None,
+                message: error.to_string(),
+                cure: "name a revision that this repository has, such as origin/main".into(),
+            });
+            None
+        }
+    };
+    Source { path: shown(&name), document }
+}
+
+fn refusal(path: &Path, error: &ReadError) -> Problem {
+    Problem {
+        file: shown(path),
+        place: error.place(),
+        message: error.problem(),
+        cure: error.cure().to_owned(),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// The files that the candidate arguments name, by real path, so that one file counts once.
+fn resolve(patterns: &[PathBuf], problems: &mut Vec<Problem>) -> BTreeMap<PathBuf, PathBuf> {
+    let mut files = BTreeMap::new();
+    let mut add = |path: PathBuf| {
+        files.entry(path.canonicalize().unwrap_or_else(|_| path.clone())).or_insert(path);
+    };
+    for pattern in patterns {
+        let problem = |message: String, cure: &str| Problem {
+            file: shown(pattern),
+            place: None,
+            message,
+            cure: cure.into(),
+        };
+        let as_glob = pattern.to_str().filter(|text| text.contains(['*', '?', '[']));
+        let Some(as_glob) = as_glob.filter(|_| pattern.symlink_metadata().is_err()) else {
+            add(pattern.clone());
+            continue;
+        };
+        // What is still being written has a name with a leading dot; `*` must not find it.
+        let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+        let entries = match glob::glob_with(as_glob, options) {
+            Ok(entries) => entries,
+            Err(error) => {
+                problems.push(problem(
+                    format!("the pattern is malformed: {}", error.msg),
+                    "correct the pattern, or give a path",
+                ));
+                continue;
+            }
+        };
+        let mut matched = false;
+        for entry in entries {
+            matched = true;
+            match entry {
+                Ok(path) => add(path),
+                Err(error) => problems.push(problem(
+                    format!("failed to search {}: {}", error.path().display(), error.error()),
+                    "check the permissions",
+                )),
+            }
+        }
+        if !matched {
+            problems.push(problem(
+                "no file matches".into(),
+                "measure first, with scripts/bench_router.sh, or correct the pattern",
+            ));
+        }
+    }
+    files
+}
+
+/// Reads every match and keeps the newest. One that cannot be read might be the newest, so then
+/// nothing is kept.
+fn newest(
+    patterns: &[PathBuf],
+    matches: BTreeMap<PathBuf, PathBuf>,
+    problems: &mut Vec<Problem>,
+    notices: &mut Vec<Notice>,
+) -> Source<Report> {
+    let mut paths: Vec<PathBuf> = matches.into_values().collect();
+    paths.sort();
+    let count = paths.len();
+    let mut newest: Option<(PathBuf, Report)> = None;
+    let mut equally_new = 1;
+    let mut refused = false;
+    for path in paths {
+        match read_file::<Report>(&path) {
+            Ok(report) => {
+                // Paths ascend: of equally new reports the greater path comes later and stays.
+                match newest.as_ref().map(|(_, best)| report.timestamp.cmp(&best.timestamp)) {
+                    Some(Ordering::Less) => continue,
+                    Some(Ordering::Equal) => equally_new += 1,
+                    Some(Ordering::Greater) | None => equally_new = 1,
+                }
+                newest = Some((path, report));
+            }
+            Err(error) => {
+                problems.push(refusal(&path, &error));
+                refused = true;
+            }
+        }
+    }
+    let Some((path, report)) = newest.filter(|_| !refused) else {
+        let typed: Vec<_> = patterns.iter().map(|pattern| shown(pattern)).collect();
+        return Source { path: typed.join(", "), document: None };
+    };
+    if count > 1 {
+        notices.push(Notice(format!(
+            "{count} reports match; judged is the newest by its own timestamp, {}",
+            path.display()
+        )));
+    }
+    if equally_new > 1 {
+        notices.push(Notice(format!(
+            "{equally_new} reports carry the newest timestamp {}; of these the greatest path is \
+             judged",
+            report.timestamp
+        )));
+    }
+    Source { path: shown(&path), document: Some(report) }
+}

@@ -1,0 +1,5 @@
+//! From paths and revisions to documents; nothing is judged here.
+
+pub mod git;
+pub mod inputs;
+pub mod trusted;
