@@ -1,5 +1,16 @@
 # shellcheck shell=bash
-# What the scripts share. Sourced, never run. Writes nothing.
+# shellcheck disable=SC2034 # what is set here is read by the scripts that source this
+# What the scripts share. Sourced, never run.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# Sets up and builds the gate, whose path is then in `gate`. Writes: system packages, target/.
+build_gate() {
+  "$root/scripts/setup.sh" || exit 2
+  # The first time this takes some minutes.
+  (cd "$root" && cargo build --locked --release --package perf-gate) || exit 2
+  gate=$(cd "$root" && cd "${CARGO_TARGET_DIR:-target}" && pwd)/release/perf-gate
+}
 
 # A path as the caller meant it, whatever directory the script changes to later.
 absolute() {
@@ -11,7 +22,6 @@ absolute() {
 
 # Runs a command so that a signal to this script reaches it, and waits until it has gone. Sets
 # `child_status`, and `interrupted` to 128 + the signal if there was one.
-# shellcheck disable=SC2034 # both are read by the scripts that source this
 run_child() {
   interrupted=0
   "$@" &

@@ -53,7 +53,6 @@ fi
 command -v rebar3 >/dev/null || want rebar3
 command -v cc >/dev/null || { want gcc; want libc6-dev; }
 command -v git >/dev/null || want git
-command -v flock >/dev/null || want util-linux
 if $with_tests; then
   command -v shellcheck >/dev/null || want shellcheck
 fi

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use cp1_format::{Verdict, WriteError};
 
-use crate::cli::arguments::Check;
+use crate::cli::arguments::{Check, Label};
 use crate::judge::verdict;
-use crate::read::inputs::{self, Files};
+use crate::read::inputs::{self, Files, Inputs};
 use crate::render::artifacts::{self, Stamp};
 use crate::render::{markdown, so_far, terminal};
 
@@ -39,10 +39,22 @@ pub fn check(arguments: &Check) -> Result<Checked, WriteError> {
         replay: arguments.replay.as_deref(),
         smoke: arguments.smoke,
     });
-    let stamp = Stamp::new(arguments.label.as_ref(), inputs.candidate.document.as_ref());
+    judge(inputs, arguments.label.as_ref(), false)
+}
+
+/// Judges what was read. `is_so_far`: the text says where a run stands, and not how it ends.
+///
+/// # Errors
+/// [`WriteError::Encode`] where the verdict has no JSON form.
+pub fn judge(
+    inputs: Inputs,
+    label: Option<&Label>,
+    is_so_far: bool,
+) -> Result<Checked, WriteError> {
+    let stamp = Stamp::new(label, inputs.candidate.document.as_ref());
     let verdict = verdict::decide(inputs);
     Ok(Checked {
-        text: match arguments.so_far {
+        text: match is_so_far {
             true => so_far::render(&verdict),
             false => terminal::render(&verdict),
         },

@@ -1,38 +1,44 @@
 //! `perf-gate`: see the library. Here stand only the streams and the exit code.
 
+use std::env;
 use std::io::{self, Write as _};
 use std::panic;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 use cp1_format::{Outcome, Problem};
+use perf_gate::check::Checked;
 use perf_gate::cli::arguments::{Arguments, Check, Command};
+use perf_gate::cli::settings;
+use perf_gate::cli::sources::{self, CommandLine};
 use perf_gate::contract::budget::budget;
 use perf_gate::contract::lint::lint;
 use perf_gate::contract::usable::usable;
 use perf_gate::contract::verify::verify;
 use perf_gate::contract::{ContractError, change, list};
-use perf_gate::escape::line;
+use perf_gate::escape::line as line_of;
 use perf_gate::prove::plan::plan;
 use perf_gate::prove::selftest::selftest;
 use perf_gate::prove::simulate::simulate;
 use perf_gate::prove::tally::tally;
 use perf_gate::run::figure::figure;
 use perf_gate::run::load::load;
-use perf_gate::run::mode::mode;
-use perf_gate::run::replay_plan::replay_plan;
-use perf_gate::run::seal::seal;
+use perf_gate::run::measure::Ended;
+use perf_gate::run::{RunError, gate};
 
-/// "Try again later" of sysexits.h: with more blocks.
-const EX_TEMPFAIL: u8 = 75;
+/// What `timeout` exits with.
+const OUT_OF_TIME: u8 = 124;
 
 /// What came of the command, as far as the exit code needs it.
 enum Ending {
     /// A report was judged; `complete` says that text and artifacts were written.
     Judged { outcome: Outcome, complete: bool },
-    /// More blocks are planned, and the caller wants to know.
-    Undecided,
-    /// The report is sealed, or what was asked is printed.
+    /// A signal ended a run; its artifacts are written.
+    Interrupted(u8),
+    /// The benchmark failed or ran out of time, with this code; the report says so.
+    Unmeasured(u8),
+    /// What was asked is done or printed.
     Done,
     /// What was looked at is not as it must be; the findings are printed.
     Found,
@@ -56,25 +62,27 @@ fn exit_code(ending: &Ending) -> u8 {
         Ending::Judged { outcome, .. } => outcome.exit_code(),
         Ending::Done => 0,
         Ending::Found => 1,
-        Ending::Undecided => EX_TEMPFAIL,
+        Ending::Interrupted(code) | Ending::Unmeasured(code) => *code,
     }
 }
 
 fn run() -> Ending {
+    let line = match sources::gather(env::args_os().collect(), env::vars_os()) {
+        Ok(line) => line,
+        Err(error) => return failed(&error),
+    };
     // Help exits with 0, wrong usage with 2: clap's own codes.
-    match Arguments::parse().command {
+    let matches = sources::command().get_matches_from(&line.arguments);
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    match arguments.command {
+        Command::Run(arguments) => run_gate(&arguments, &line),
+        Command::Bench(arguments) => run_bench(&arguments, &line),
         Command::Check(arguments) => check(&arguments),
-        Command::Seal(arguments) => match seal(&arguments) {
-            Ok(()) => Ending::Done,
-            Err(error) => {
-                complain(&error.to_string());
-                Ending::Failed
-            }
-        },
         Command::Load(arguments) => answer(load(&arguments)),
-        Command::Mode(arguments) => answer(mode(&arguments)),
         Command::Figure(arguments) => answer(figure(&arguments)),
-        Command::ReplayPlan(arguments) => answer(replay_plan(&arguments)),
         Command::Simulate(arguments) => answer(simulate(&arguments)),
         Command::Plan(arguments) => answer(plan(&arguments)),
         Command::Selftest(arguments) => answer(selftest(&arguments)),
@@ -107,7 +115,7 @@ fn findings(none: &str, found: Result<Vec<Problem>, ContractError>) -> Ending {
 /// Prints what was asked.
 fn answer<E: std::error::Error>(asked: Result<String, E>) -> Ending {
     let printed = asked.map_err(|error| error.to_string()).and_then(|text| {
-        let lines: Vec<_> = text.lines().map(line).collect();
+        let lines: Vec<_> = text.lines().map(line_of).collect();
         writeln!(io::stdout(), "{}", lines.join("\n"))
             .map_err(|error| format!("failed to print: {error}"))
     });
@@ -120,35 +128,83 @@ fn answer<E: std::error::Error>(asked: Result<String, E>) -> Ending {
     }
 }
 
-fn check(arguments: &Check) -> Ending {
-    let checked = match perf_gate::check::check(arguments) {
-        Ok(checked) => checked,
-        Err(error) => {
-            complain(&error.to_string());
-            return Ending::Failed;
-        }
+fn run_gate(arguments: &settings::Run, line: &CommandLine) -> Ending {
+    let outcome = match gate::run(arguments, line) {
+        Ok(outcome) => outcome,
+        Err(RunError::Interrupted(code)) => return Ending::Interrupted(code),
+        Err(error) => return failed(&error),
     };
+    let ending = shown(&outcome.checked, Some(&outcome.artifacts));
+    match (outcome.ended, &ending) {
+        (Some(Ended::Interrupted(code)), _) => Ending::Interrupted(code),
+        (
+            Some(Ended::Failed(why) | Ended::OutOfTime(why)),
+            Ending::Judged { outcome: Outcome::Pass, .. },
+        ) => {
+            complain(&format!("the benchmark failed, so its report proves nothing: {why}"));
+            Ending::Failed
+        }
+        _ => ending,
+    }
+}
+
+fn run_bench(arguments: &settings::Bench, line: &CommandLine) -> Ending {
+    match gate::bench(arguments, line) {
+        Ok((report, ended)) => {
+            let ending = match ended {
+                Ended::Complete => Ending::Done,
+                Ended::Interrupted(code) => Ending::Interrupted(code),
+                Ended::Failed(why) => {
+                    complain(&why);
+                    Ending::Unmeasured(1)
+                }
+                Ended::OutOfTime(why) => {
+                    complain(&why);
+                    Ending::Unmeasured(OUT_OF_TIME)
+                }
+            };
+            if report.exists() {
+                let path = report.display();
+                let _ = writeln!(io::stdout(), "report: {}", line_of(&path.to_string()));
+            }
+            ending
+        }
+        Err(RunError::Interrupted(code)) => Ending::Interrupted(code),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> Ending {
+    complain(&error.to_string());
+    Ending::Failed
+}
+
+fn check(arguments: &Check) -> Ending {
+    match perf_gate::check::check(arguments) {
+        Ok(checked) => shown(&checked, arguments.artifacts.as_deref()),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Prints a verdict and writes its artifacts.
+fn shown(checked: &Checked, artifacts: Option<&Path>) -> Ending {
     let mut complete = true;
     let mut stdout = io::stdout().lock();
     if let Err(error) = stdout.write_all(checked.text.as_bytes()).and_then(|()| stdout.flush()) {
         complain(&format!("failed to print the verdict: {error}"));
         complete = false;
     }
-    if let Some(directory) = &arguments.artifacts
+    if let Some(directory) = artifacts
         && let Err(errors) = checked.write_artifacts(directory)
     {
         errors.iter().for_each(|error| complain(&error.to_string()));
         complete = false;
-    }
-    let next_look = checked.verdict.decision.as_ref().and_then(|decision| decision.next_look);
-    if complete && (arguments.so_far || arguments.until_decided && next_look.is_some()) {
-        return Ending::Undecided;
     }
     Ending::Judged { outcome: checked.verdict.outcome, complete }
 }
 
 /// To standard error. Where that is closed there is nobody left to tell.
 fn complain(text: &str) {
-    let lines: Vec<_> = text.lines().map(line).collect();
+    let lines: Vec<_> = text.lines().map(line_of).collect();
     let _ = writeln!(io::stderr(), "perf-gate: {}", lines.join("\n"));
 }

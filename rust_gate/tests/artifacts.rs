@@ -122,8 +122,9 @@ fn a_closed_terminal_is_no_panic_and_no_pass() {
     assert_eq!(child.wait().unwrap().code(), Some(2));
 }
 
-fn seal(room: &Room, code: &str) -> common::Answer {
-    room.run(&["seal", "--report", "candidate.json", "--ct-exit-code", code])
+fn seal(room: &Room, code: i32) -> Result<(), String> {
+    perf_gate::run::seal::seal(&room.path("candidate.json"), code)
+        .map_err(|error| error.to_string())
 }
 
 #[test]
@@ -133,7 +134,7 @@ fn a_sealed_report_has_the_exit_code_and_nothing_else_changed() {
         room.change("candidate.json", |report| remove(report, "run.ct_exit_code"));
         room.check().is_invalid(&["run.ct_exit_code"]);
         let mut expected: Report = read_file(&room.path("candidate.json")).unwrap();
-        assert_eq!(seal(&room, "0").code, 0);
+        seal(&room, 0).unwrap();
         room.check().is(0, &[]);
         expected.run.ct_exit_code = Some(0);
         assert_eq!(read_file::<Report>(&room.path("candidate.json")).unwrap(), expected);
@@ -147,7 +148,7 @@ fn a_failed_test_run_is_sealed_as_failed() {
         remove(report, "run.ct_exit_code");
         report["run"]["status"] = json!("unfinished");
     });
-    assert_eq!(seal(&room, "137").code, 0);
+    seal(&room, 137).unwrap();
     room.check().is_invalid(&["exited with 137", "before its end"]);
 }
 
@@ -155,10 +156,9 @@ fn a_failed_test_run_is_sealed_as_failed() {
 fn a_report_is_sealed_once() {
     let room = Room::new();
     let before = room.text("candidate.json");
-    for code in ["0", "1"] {
-        let answer = seal(&room, code);
-        assert_eq!(answer.code, 2);
-        assert!(answer.stderr.contains("run.ct_exit_code is 0 already"), "{}", answer.stderr);
+    for code in [0, 1] {
+        let said = seal(&room, code).unwrap_err();
+        assert!(said.contains("run.ct_exit_code is 0 already"), "{said}");
     }
     assert_eq!(room.text("candidate.json"), before);
 }
@@ -168,13 +168,12 @@ fn what_cannot_be_read_is_not_sealed() {
     let room = Room::new();
     for content in ["", "{}", "not json"] {
         room.bytes("candidate.json", content);
-        let answer = seal(&room, "0");
-        assert_eq!(answer.code, 2);
-        assert!(answer.stderr.contains("candidate.json"), "{}", answer.stderr);
+        let said = seal(&room, 0).unwrap_err();
+        assert!(said.contains("candidate.json"), "{said}");
         assert_eq!(room.text("candidate.json"), content);
     }
     std::fs::remove_file(room.path("candidate.json")).unwrap();
-    assert_eq!(seal(&room, "0").code, 2);
+    assert!(seal(&room, 0).is_err());
     assert!(!room.path("candidate.json").exists());
 }
 

@@ -20,7 +20,8 @@ fn a_missing_file_is_not_a_pass() {
     for file in FILES {
         let room = Room::new();
         std::fs::remove_file(room.path(file)).unwrap();
-        room.check().is_invalid(&[file, "No such file", "check the path"]);
+        let cure = if file == "baseline.json" { "perf-gate freeze" } else { "check the path" };
+        room.check().is_invalid(&[file, "No such file", cure]);
     }
 }
 
@@ -286,7 +287,7 @@ fn a_test_run_that_failed_or_did_not_say_is_not_a_pass() {
         room.check().is_invalid(&["run.ct_exit_code", &format!("exited with {code}")]);
     }
     room.change("candidate.json", |report| remove(report, "run.ct_exit_code"));
-    room.check().is_invalid(&["run.ct_exit_code", "is missing", "`perf-gate seal`"]);
+    room.check().is_invalid(&["run.ct_exit_code", "is missing", "`perf-gate bench`"]);
     room.set("policy.json", "gate.require_candidate_ct_exit_code_zero", json!(false));
     room.check().is(0, &[]);
 }

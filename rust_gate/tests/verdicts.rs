@@ -351,7 +351,7 @@ fn the_help_names_every_exit_code() {
     let room = Room::new();
     insta::assert_snapshot!("help", room.run(&["--help"]).stdout);
     insta::assert_snapshot!("help_check", room.run(&["check", "--help"]).stdout);
-    insta::assert_snapshot!("help_seal", room.run(&["seal", "--help"]).stdout);
+    insta::assert_snapshot!("help_run", room.run(&["run", "--help"]).stdout);
 }
 
 #[test]
@@ -363,8 +363,8 @@ fn wrong_usage_is_no_verdict_and_exits_with_2() {
         &["judge"],
         &["check", "--baseline", "b", "--policy", "p"],
         &["check", "--baseline", "b", "--policy", "p", "--candidate", "c", "--force"],
-        &["seal", "--report", "candidate.json", "--ct-exit-code", "one"],
-        &["seal", "--report", "candidate.json", "--ct-exit-code", "256"],
+        &["run", "--blocks", "ten"],
+        &["bench", "--force"],
     ] {
         assert_eq!(room.run(arguments).code, 2, "{arguments:?}");
     }

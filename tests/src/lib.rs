@@ -27,6 +27,14 @@ const WIDE_POLICY: &str = r#"{
 }
 "#;
 
+/// A report that is well-formed, and passes against itself.
+pub const MINIMAL: &str = r#"{"timestamp": "2026-01-31T12:00:00Z",
+  "git": {"commit": "0123456789012345678901234567890123456789"},
+  "env": {"otp_release": "25"}, "run": {"ct_exit_code": 0}, "metrics": {"latency_p95_ms": 1,
+  "latency_p99_ms": 1, "rps": 1, "errors_total": 0, "backpressure_active_total": 0,
+  "mem_mb_total_erlang": 1}}
+"#;
+
 /// A directory with a policy and, once [`Workplace::freeze`] has run, a baseline; removed on drop.
 pub struct Workplace {
     directory: tempfile::TempDir,
@@ -51,6 +59,16 @@ impl Workplace {
         Ok(Self { directory })
     }
 
+    /// A new one that has a baseline too, for runs that are not about their figures.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn with_baseline() -> std::io::Result<Self> {
+        let workplace = Self::new()?;
+        std::fs::write(workplace.path("baseline.json"), MINIMAL)?;
+        Ok(workplace)
+    }
+
     /// A file in it.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
@@ -61,10 +79,14 @@ impl Workplace {
     /// rate at which few requests are in flight even while each takes 20 ms.
     #[must_use]
     pub fn perf_gate(&self) -> Command {
+        self.command("perf_gate.sh")
+    }
+
+    fn command(&self, script: &str) -> Command {
         let mut command = Command::new("env");
         // Whoever runs the tests in the background may have SIGINT ignored; a shell could not trap
         // it.
-        command.arg("--default-signal=INT").arg(root().join("scripts/perf_gate.sh"));
+        command.arg("--default-signal=INT").arg(root().join("scripts").join(script));
         command.current_dir(self.directory.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars() {
             if name.starts_with("PERF_") || name.starts_with("CI_") || name.starts_with("GITHUB_") {
@@ -94,12 +116,18 @@ impl Workplace {
         command.output().map(Ended::from)
     }
 
+    /// `scripts/bench_router.sh` under the same load.
+    #[must_use]
+    pub fn bench(&self) -> Command {
+        self.command("bench_router.sh")
+    }
+
     /// Measures without a fault and makes that the baseline, as on a quiet machine.
     ///
     /// # Errors
     /// The operating system's, and a run that left no report.
     pub fn freeze(&self) -> std::io::Result<Ended> {
-        let ended = self.run(&mut self.perf_gate())?;
+        let ended = self.run(&mut self.bench())?;
         std::fs::rename(self.as_on_a_quiet_machine("perf_baseline_")?, self.path("baseline.json"))?;
         std::fs::remove_dir_all(self.path("artifacts"))?;
         Ok(ended)

@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cp1_format::{Block, Metric, Outcome, Report, RunStatus, Session, read_file, to_json};
-use cp1_pipeline_tests::{Workplace, gate_binary, kill_peer, left_running, root, signal, violated};
+use cp1_pipeline_tests::{
+    MINIMAL, Workplace, gate_binary, kill_peer, left_running, root, signal, violated,
+};
 
 /// Judged on two blocks: of so few the smallest probability of the test is one quarter, so one limit
 /// alone may have all of the false alarms.
@@ -84,7 +86,7 @@ fn has_commit(commit: &str) -> bool {
 fn the_baselines_own_machine_is_judged_against_its_blocks_if_its_sessions_agree() {
     let workplace = Workplace::new().unwrap();
     std::fs::write(workplace.path("policy.json"), TWO_BLOCKS).unwrap();
-    workplace.run(quick(&mut workplace.perf_gate())).unwrap();
+    workplace.run(quick(&mut workplace.bench())).unwrap();
     // As if three sessions had measured the same block: they agree on whatever machine this is. How
     // freezing makes sessions stands in the gate's own tests.
     let path = workplace.only("perf_baseline_").unwrap();
@@ -128,8 +130,14 @@ fn three_sessions(mut report: Report) -> Report {
 #[test]
 fn each_planted_fault_turns_exactly_the_metric_it_hits_red() {
     let workplace = Workplace::new().unwrap();
+    let none = workplace.run(&mut workplace.perf_gate()).unwrap();
+    assert_eq!(none.code, Some(2), "without a baseline nothing passes: {}", none.printed);
+    assert!(none.printed.contains("there is no baseline yet"), "{}", none.printed);
+    assert!(workplace.only("perf_baseline_").is_err(), "nor is anything measured");
+    std::fs::remove_dir_all(workplace.path("artifacts")).unwrap();
     let first = workplace.freeze().unwrap();
-    assert_eq!(first.code, Some(2), "without a baseline nothing passes: {}", first.printed);
+    assert_eq!(first.code, Some(0), "{}", first.printed);
+    assert!(first.printed.contains("report: "), "{}", first.printed);
 
     let planted: [(&str, &[Metric]); 4] = [
         ("delay_us=20000", &[Metric::LatencyP95Ms, Metric::LatencyP99Ms, Metric::Rps]),
@@ -179,7 +187,7 @@ fn each_planted_fault_turns_exactly_the_metric_it_hits_red() {
 
 #[test]
 fn a_router_that_crashes_leaves_a_report_that_is_invalid() {
-    let workplace = Workplace::new().unwrap();
+    let workplace = Workplace::with_baseline().unwrap();
     let mut crash = workplace.perf_gate();
     let ended = workplace.run(crash.env("PERF_FAULT", "crash_after=1000")).unwrap();
     assert_eq!(ended.code, Some(2), "{}", ended.printed);
@@ -192,7 +200,7 @@ fn a_router_that_crashes_leaves_a_report_that_is_invalid() {
 
 #[test]
 fn a_killed_peer_leaves_a_report_that_is_invalid() {
-    let workplace = Workplace::new().unwrap();
+    let workplace = Workplace::with_baseline().unwrap();
     let artifacts = workplace.path("artifacts");
     let mut command = workplace.perf_gate();
     command.env("ARTIFACTS_DIR", &artifacts).env("PERF_LATENCY_MS", "600000");
@@ -211,7 +219,7 @@ fn a_killed_peer_leaves_a_report_that_is_invalid() {
 #[test]
 fn a_run_that_is_stopped_leaves_artifacts_and_no_process() {
     for (name, code) in [("TERM", 143), ("INT", 130)] {
-        let workplace = Workplace::new().unwrap();
+        let workplace = Workplace::with_baseline().unwrap();
         let artifacts = workplace.path("artifacts");
         let mut command = workplace.perf_gate();
         command.env("ARTIFACTS_DIR", &artifacts).env("PERF_LATENCY_MS", "600000");
@@ -233,8 +241,26 @@ fn a_run_that_is_stopped_leaves_artifacts_and_no_process() {
 }
 
 #[test]
+fn a_gate_that_is_killed_outright_leaves_an_unfinished_report_and_no_process() {
+    let workplace = Workplace::with_baseline().unwrap();
+    let artifacts = workplace.path("artifacts");
+    let mut command = workplace.perf_gate();
+    command.env("ARTIFACTS_DIR", &artifacts).env("PERF_LATENCY_MS", "600000");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while workplace.only("perf_baseline_").is_err() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Its wrapper has become the gate by now.
+    signal(&child, "KILL").unwrap();
+    child.wait().unwrap();
+    assert_eq!(left_running(&artifacts).unwrap(), BTreeMap::new());
+    let report = workplace.report().unwrap();
+    assert_eq!((report.run.status, report.run.ct_exit_code), (Some(RunStatus::Unfinished), None));
+}
+
+#[test]
 fn a_run_out_of_time_leaves_artifacts_and_no_process() {
-    let workplace = Workplace::new().unwrap();
+    let workplace = Workplace::with_baseline().unwrap();
     let artifacts = workplace.path("artifacts");
     let mut command = workplace.perf_gate();
     command
@@ -251,7 +277,7 @@ fn a_run_out_of_time_leaves_artifacts_and_no_process() {
 
 #[test]
 fn a_setting_that_is_wrong_is_named_and_nothing_is_measured() {
-    let workplace = Workplace::new().unwrap();
+    let workplace = Workplace::with_baseline().unwrap();
     for (name, value) in [
         ("PERF_BLOCKS", "ten"),
         ("PERF_RATE", "0"),
@@ -259,6 +285,7 @@ fn a_setting_that_is_wrong_is_named_and_nothing_is_measured() {
         ("PERF_MODE", "quick"),
         ("PERF_FAULT", "delay_us=x"),
         ("PERF_ADAPTER", "no/such"),
+        ("PERF_ADAPTER", "no_such_adapter"),
     ] {
         let ended = workplace.run(workplace.perf_gate().env(name, value)).unwrap();
         assert_eq!(ended.code, Some(2), "{name}: {}", ended.printed);
@@ -269,21 +296,39 @@ fn a_setting_that_is_wrong_is_named_and_nothing_is_measured() {
 
 #[test]
 fn a_candidate_that_was_left_by_an_earlier_run_is_not_judged_as_this_runs() {
-    let workplace = Workplace::new().unwrap();
+    let workplace = Workplace::with_baseline().unwrap();
     let stale = workplace.path("artifacts/perf_baseline_20990101T000000Z.json");
     std::fs::create_dir_all(workplace.path("artifacts")).unwrap();
-    // Well-formed, newer than any run, and passing.
-    let minimal = r#"{"timestamp": "2099-01-01T00:00:00Z", "git": {"commit": "HASH"},
-        "env": {"otp_release": "25"}, "run": {"ct_exit_code": 0}, "metrics": {"latency_p95_ms": 1,
-        "latency_p99_ms": 1, "rps": 1, "errors_total": 0, "backpressure_active_total": 0,
-        "mem_mb_total_erlang": 1}}"#;
-    let minimal = minimal.replace("HASH", &"0123456789".repeat(4));
-    std::fs::write(&stale, &minimal).unwrap();
-    std::fs::write(workplace.path("baseline.json"), minimal.replace("2099", "2098")).unwrap();
+    // Newer than any run, and passing.
+    std::fs::write(&stale, MINIMAL.replace("2026", "2099")).unwrap();
     let ended = workplace.run(workplace.perf_gate().env("PERF_FAULT", "crash_after=1000")).unwrap();
     assert_eq!(ended.code, Some(2), "{}", ended.printed);
     let judged = workplace.verdict().unwrap().inputs.candidate.path;
     assert_ne!(judged, stale.display().to_string());
+}
+
+#[test]
+fn a_build_that_fails_is_no_regression() {
+    let workplace = Workplace::with_baseline().unwrap();
+    let ended = workplace.run(workplace.perf_gate().env("PERF_BUILD", "exit 1")).unwrap();
+    assert_eq!(ended.code, Some(2), "{}", ended.printed);
+    assert!(ended.printed.contains("failed to build with `exit 1`"), "{}", ended.printed);
+}
+
+#[test]
+fn the_test_suite_measures_and_leaves_a_sealed_report() {
+    let workplace = Workplace::new().unwrap();
+    let artifacts = workplace.path("artifacts");
+    let mut suite = Command::new("rebar3");
+    suite.current_dir(root()).args(["as", "perf", "ct"]).stdin(Stdio::null());
+    suite.envs(workplace.perf_gate().get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let ended = workplace.run(suite.env("ARTIFACTS_DIR", &artifacts)).unwrap();
+    assert_eq!(ended.code, Some(0), "{}", ended.printed);
+    assert!(ended.printed.contains("report: "), "{}", ended.printed);
+    assert_eq!(workplace.report().unwrap().run.ct_exit_code, Some(0));
+    // What the settings ask for that cannot be had fails the suite.
+    let ended = workplace.run(suite.env("PERF_BLOCKS", "ten")).unwrap();
+    assert_ne!(ended.code, Some(0), "{}", ended.printed);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 %% @doc The benchmark as a test suite: `rebar3 as perf ct'.
 %%
-%% Settings are the `PERF_*' variables; README.md has them. The report goes to `PERF_REPORT_FILE',
-%% by default to a new `perf_baseline_<time>.json' in `ARTIFACTS_DIR' (`_artifacts').
+%% It measures through `perf-gate bench', with the modules on this VM's path; settings are the same, as
+%% `PERF_*' variables or in `perf/perf_gate.toml'. It leaves a sealed report and says how to judge it.
 -module(router_perf_SUITE).
 
 -export([all/0, suite/0, cp1/1]).
@@ -14,42 +14,37 @@ all() ->
     [cp1].
 
 cp1(_Config) ->
-    File = report_file(),
-    case router_bench_settings:options() of
-        {ok, Options} ->
-            case on_console(fun() -> router_bench:run(Options#{report_file => File}) end) of
-                {ok, _Report} ->
-                    {comment, File};
-                {error, {failed, Reason, _Report}} ->
-                    ct:fail("the run failed, its report is ~ts: ~ts", [File, Reason]);
-                {error, Reason} ->
-                    ct:fail(Reason)
-            end;
-        {error, Message} ->
-            ct:fail(Message)
+    Gate = filename:join(code:priv_dir(router_bench), "perf-gate"),
+    % Common Test changes directory; relative names are meant from where the command was typed.
+    Port = open_port({spawn_executable, Gate},
+                     [{args, ["bench", "--build=", "--code-path=" ++ lists:flatten(code_path()),
+                              "--stop-with-stdin"]},
+                      {cd, os:getenv("PWD", ".")}, {line, 4096}, binary, exit_status,
+                      stderr_to_stdout]),
+    case to_console(Port, "") of
+        {0, Last} -> {comment, Last};
+        {Status, Last} -> ct:fail("perf-gate bench ended with ~b: ~ts", [Status, Last])
     end.
 
-%% Progress belongs on the console, not into Common Test's pages. A process of its own, because the
-%% test case's own group leader must stay.
-on_console(Run) ->
-    Case = self(),
-    Runner = spawn_link(fun() ->
-                                true = group_leader(whereis(user), self()),
-                                Case ! {self(), Run()}
-                        end),
-    receive {Runner, Result} -> Result end.
+code_path() ->
+    Root = code:lib_dir(),
+    lists:join($:, [filename:absname(Dir) || Dir <- code:get_path(), filelib:is_dir(Dir),
+                                             Dir =/= ".", not lists:prefix(Root, Dir)]).
 
-report_file() ->
-    case os:getenv("PERF_REPORT_FILE", "") of
-        "" ->
-            Time = calendar:system_time_to_rfc3339(erlang:system_time(second), [{offset, "Z"}]),
-            Compact = [C || C <- Time, C =/= $-, C =/= $:],
-            Name = "perf_baseline_" ++ Compact ++ ".json",
-            from_start(filename:join(os:getenv("ARTIFACTS_DIR", "_artifacts"), Name));
-        File ->
-            from_start(File)
+%% Progress belongs on the console, not into Common Test's pages. The exit status and the last line.
+to_console(Port, Last) ->
+    receive
+        {Port, {data, {End, Bytes}}} ->
+            Text = text(Bytes),
+            ok = io:put_chars(user, [Text, [$\n || End =:= eol]]),
+            to_console(Port, Text);
+        {Port, {exit_status, Status}} ->
+            {Status, Last}
     end.
 
-%% Common Test changes directory; relative names are meant from where the command was typed.
-from_start(File) ->
-    filename:absname(File, os:getenv("PWD", ".")).
+%% What a router prints may be no UTF-8.
+text(Bytes) ->
+    case unicode:characters_to_list(Bytes) of
+        Text when is_list(Text) -> Text;
+        _ -> binary_to_list(Bytes)
+    end.

@@ -10,7 +10,7 @@
 -export([recorder_new/1, recorder_snapshot/1, recorder_slice/1]).
 -export([dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1]).
 -export([hiccup_start/1, hiccup_stop/1, kernels/0]).
--export([report_encode/1, report_write/2, os_now/0, info/0]).
+-export([report_encode/1, report_write/2, request_decode/1, event_encode/1, os_now/0, info/0]).
 
 -export_type([recorder/0, dispatch/0, waker/0, hiccup/0, ns/0, snapshot/0, figures/0]).
 
@@ -18,7 +18,8 @@
 -nifs([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4,
        recorder_new/1, recorder_snapshot/1, recorder_slice/1,
        dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1,
-       hiccup_start/1, hiccup_stop/1, kernels/0, report_encode/1, report_write/2, os_now/0, info/0]).
+       hiccup_start/1, hiccup_stop/1, kernels/0, report_encode/1, report_write/2,
+       request_decode/1, event_encode/1, os_now/0, info/0]).
 
 %% Dialyzer knows that `nif_error' stands for any value; behind a function it would not.
 -define(NOT_LOADED, erlang:nif_error({not_loaded, [{module, ?MODULE}]})).
@@ -132,6 +133,14 @@ report_encode(_Report) -> ?NOT_LOADED.
 %% @doc Encodes a report and writes it under a temporary name, then renames it.
 -spec report_write(Path :: binary(), map()) -> {ok, Json :: binary()} | {error, binary()}.
 report_write(_Path, _Report) -> ?NOT_LOADED.
+
+%% @doc What the gate asks of the bench, after the checks of the format: keys and strings are binaries.
+-spec request_decode(Json :: binary()) -> {ok, binary() | map()} | {error, Message :: binary()}.
+request_decode(_Json) -> ?NOT_LOADED.
+
+%% @doc What the bench answers, as JSON.
+-spec event_encode(atom() | map()) -> {ok, Json :: binary()} | {error, Message :: binary()}.
+event_encode(_Event) -> ?NOT_LOADED.
 
 %% @doc Reads the operating system's monotonic clock, to compare `now/0' with.
 -spec os_now() -> ns().

@@ -13,6 +13,7 @@
          a_sleeping_dispatcher_is_woken_and_its_thread_ends_with_it/1,
          a_vm_that_halts_while_threads_run_ends_in_order/1,
          a_report_that_the_gate_would_refuse_is_not_written/1,
+         what_is_no_request_is_refused_and_makes_no_atom/1,
          a_term_that_is_no_json_is_badarg_however_deep/1]).
 
 suite() ->
@@ -336,6 +337,26 @@ a_report_that_the_gate_would_refuse_is_not_written(Config) ->
                              {Good#{more => 1}, "more"},
                              {maps:remove(git, Good), "git"}]],
     {error, _} = router_bench_nif:report_write(<<"/proc/none/r.json">>, Good).
+
+what_is_no_request_is_refused_and_makes_no_atom(_Config) ->
+    Plan = <<"\"adapter\": \"toy\", \"blocks\": 3, \"timeout_ms\": 5, \"report_file\": \"x\"">>,
+    {ok, #{<<"measure">> := #{<<"adapter">> := <<"toy">>, <<"blocks">> := 3}}} =
+        router_bench_nif:request_decode(<<"{\"measure\": {", Plan/binary, "}}">>),
+    {ok, <<"go_on">>} = router_bench_nif:request_decode(<<"\"go_on\"">>),
+    Atoms = erlang:system_info(atom_count),
+    [{error, _} = router_bench_nif:request_decode(Bad)
+     || Bad <- [<<>>, <<"{}">>, <<"\"go\"">>, <<"null">>, <<255>>, binary:copy(<<"[">>, 100000),
+                <<"{\"measure\": {}}">>,
+                <<"{\"measure\": {", Plan/binary, ", \"an_unknown_key_of_a_request\": 1}}">>,
+                <<"{\"measure\": {", Plan/binary, ", \"keys\": \"zipf\"}}">>,
+                <<"{\"measure\": {", (binary:replace(Plan, <<"toy">>, <<"../toy">>))/binary, "}}">>]
+            ++ [rand:bytes(N) || N <- lists:seq(1, 200)]],
+    Atoms = erlang:system_info(atom_count),
+    {ok, _} = router_bench_nif:event_encode(#{block => 3}),
+    {ok, _} = router_bench_nif:event_encode(ended),
+    [{error, _} = router_bench_nif:event_encode(Bad) || Bad <- [#{}, other, #{block => -1}, [], 1]],
+    [try router_bench_nif:event_encode(Bad) of Answer -> ct:fail(Answer) catch error:badarg -> ok end
+     || Bad <- [self(), {a}, #{block => {1}}]].
 
 a_term_that_is_no_json_is_badarg_however_deep(_Config) ->
     Deep = lists:foldl(fun(_, Inner) -> [Inner] end, [], lists:seq(1, 1000000)),

@@ -1,34 +1,15 @@
 -module(router_bench_plan_SUITE).
 
--export([all/0, init_per_testcase/2, end_per_testcase/2]).
+-export([all/0]).
 -export([an_unknown_option_is_named/1, a_bad_value_is_named_with_what_was_expected/1,
          an_adapter_without_a_callback_is_refused/1,
          a_fault_that_the_adapter_cannot_plant_is_refused/1, defaults_make_a_plan/1,
          a_fault_reads_back_as_it_was_written/1,
          keys_repeat_with_their_seed_and_follow_their_distribution/1,
-         the_rate_search_ends_within_five_percent_below_the_edge/1,
-         a_setting_that_is_no_number_or_out_of_range_is_named/1,
-         settings_reach_the_options_and_an_empty_one_is_unset/1,
-         a_merge_request_is_a_smoke_run_unless_it_says_otherwise/1]).
-
--define(VARIABLES, ["PERF_MODE", "PERF_BLOCKS", "PERF_WARMUP_MS", "PERF_THROUGHPUT_MS",
-                    "PERF_LATENCY_MS", "PERF_RATE", "PERF_CONCURRENCY", "PERF_TIMEOUT_SECONDS",
-                    "PERF_FAULT", "PERF_ADAPTER", "PERF_ARRIVALS", "PERF_KEYS", "PERF_KEY_COUNT",
-                    "PERF_SEED",  "CI_PIPELINE_SOURCE", "GITHUB_EVENT_NAME"]).
+         the_rate_search_ends_within_five_percent_below_the_edge/1]).
 
 all() ->
     [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info].
-
-init_per_testcase(_Case, Config) ->
-    Saved = [{Name, os:getenv(Name)} || Name <- ?VARIABLES],
-    lists:foreach(fun os:unsetenv/1, ?VARIABLES),
-    [{saved, Saved} | Config].
-
-end_per_testcase(_Case, Config) ->
-    [case Value of
-         false -> os:unsetenv(Name);
-         _ -> os:putenv(Name, Value)
-     end || {Name, Value} <- proplists:get_value(saved, Config)].
 
 new(Options) ->
     router_bench_plan:new(maps:merge(#{adapter => toy_adapter}, Options)).
@@ -64,8 +45,7 @@ a_fault_that_the_adapter_cannot_plant_is_refused(_Config) ->
 defaults_make_a_plan(_Config) ->
     {ok, Plan} = new(#{}),
     Known = lists:sort([adapter | maps:keys(router_bench_plan:defaults())]),
-    Known = lists:sort(maps:keys(Plan)),
-    {ok, #{blocks := 6}} = new(router_bench_plan:smoke()).
+    Known = lists:sort(maps:keys(Plan)).
 
 keys_repeat_with_their_seed_and_follow_their_distribution(_Config) ->
     Draws = 20000,
@@ -119,48 +99,3 @@ a_fault_reads_back_as_it_was_written(_Config) ->
      || Text <- ["", "delay_us", "delay_us=", "delay_us=1.5s", "delay_us=0", "delay_us=1x",
                  "stall_ms=1001", "error_ratio=0", "error_ratio=2", "error_ratio=nan", "backpressure=2",
                  "backpressure=0", "hold_bytes=1.5", "nonsense=1", "delay_us=1=2", "crash_after=-5"]].
-
-a_setting_that_is_no_number_or_out_of_range_is_named(_Config) ->
-    [begin
-         true = os:putenv(Name, Value),
-         {error, Message} = router_bench_settings:options(),
-         {match, _} = re:run(Message, Name),
-         true = os:unsetenv(Name)
-     end || {Name, Value} <- [{"PERF_BLOCKS", "0"}, {"PERF_BLOCKS", "ten"}, {"PERF_BLOCKS", "3.5"},
-                              {"PERF_RATE", "-1"}, {"PERF_RATE", "1e3"}, {"PERF_CONCURRENCY", "0"},
-                              {"PERF_WARMUP_MS", "5"}, {"PERF_LATENCY_MS", "99999999"},
-                              {"PERF_THROUGHPUT_MS", " 5"}, {"PERF_TIMEOUT_SECONDS", "9"},
-                              {"PERF_MODE", "quick"}, {"PERF_FAULT", "delay=5"},
-                              {"PERF_ARRIVALS", "burst"}, {"PERF_KEYS", "zipf"},
-                              {"PERF_KEYS", "zipf:0"}, {"PERF_KEYS", "zipf:1.1x"},
-                              {"PERF_KEY_COUNT", "0"}, {"PERF_SEED", "-1"},
-                              {"PERF_ADAPTER", "Not an atom"}, {"PERF_ADAPTER", "../x"}]].
-
-settings_reach_the_options_and_an_empty_one_is_unset(_Config) ->
-    [os:putenv(Name, Value) || {Name, Value} <- [{"PERF_BLOCKS", "7"}, {"PERF_RATE", "123"},
-                                                 {"PERF_LATENCY_MS", ""}, {"PERF_MODE", "smoke"},
-                                                 {"PERF_TIMEOUT_SECONDS", "100"},
-                                                 {"PERF_ARRIVALS", "poisson"},
-                                                 {"PERF_KEYS", "zipf:1.1"},
-                                                 {"PERF_KEY_COUNT", "77"}, {"PERF_SEED", "9"},
-                                                 {"PERF_FAULT", "delay_us=3"}]],
-    {ok, Options} = router_bench_settings:options(),
-    #{blocks := 7, rate_per_second := 123, timeout_ms := 95000, fault := {delay_us, 3},
-      arrivals := poisson, keys := {zipf, 1.1}, key_count := 77, seed := 9,
-      adapter := ref_router_adapter} = Options,
-    false = is_map_key(latency_ms, Options),
-    true = os:putenv("PERF_KEYS", "zipf:2"),
-    {ok, #{keys := {zipf, 2}}} = router_bench_settings:options().
-
-a_merge_request_is_a_smoke_run_unless_it_says_otherwise(_Config) ->
-    {ok, Gate} = router_bench_settings:options(),
-    false = is_map_key(blocks, Gate),
-    [begin
-         true = os:putenv(Name, Value),
-         {ok, #{blocks := 6}} = router_bench_settings:options(),
-         true = os:putenv("PERF_MODE", "gate"),
-         {ok, Full} = router_bench_settings:options(),
-         false = is_map_key(blocks, Full),
-         [true = os:unsetenv(N) || N <- [Name, "PERF_MODE"]]
-     end || {Name, Value} <- [{"CI_PIPELINE_SOURCE", "merge_request_event"},
-                              {"GITHUB_EVENT_NAME", "pull_request"}]].

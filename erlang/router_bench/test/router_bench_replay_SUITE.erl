@@ -10,13 +10,9 @@
          both_sides_are_alive_together_and_nothing_of_the_idle_one_runs/1,
          a_router_that_cannot_live_twice_is_measured_one_side_after_the_other/1,
          one_side_that_fails_ends_the_run_and_both_reports_say_so/1,
-         both_reports_are_on_disk_unfinished_from_the_start/1,
-         a_look_that_decides_ends_the_run_as_if_it_had_been_planned_so/1,
-         a_look_that_is_undecided_goes_on_to_the_last_block/1,
-         a_look_command_is_given_complete_reports_that_are_gone_afterwards/1,
-         a_look_command_that_cannot_start_or_hangs_fails_the_run/1,
-         no_further_look_is_begun_when_the_time_does_not_suffice/1,
-         a_run_of_one_side_has_looks_too/1,
+         both_reports_are_on_disk_unfinished_while_the_run_goes_on/1,
+         a_run_that_is_told_to_stop_ends_as_if_it_had_been_planned_so/1,
+         a_run_of_one_side_is_told_too/1, nobody_is_asked_after_the_last_block/1,
          options_that_make_no_replay_are_refused/1]).
 
 -define(COMMIT, <<"0123456789abcdef0123456789abcdef01234567">>).
@@ -74,9 +70,7 @@ file(Config, Name) ->
 run(Config, More) ->
     Files = [file(Config, Name) || Name <- ["frozen.json", "candidate.json"]],
     lists:foreach(fun file:delete/1, Files),
-    Result = router_bench:run(options(Config, More)),
-    [] = filelib:wildcard(file(Config, "*.look")),
-    Result.
+    router_bench:run(options(Config, More)).
 
 frozen_json(Config) ->
     {ok, Json} = file:read_file(file(Config, "frozen.json")),
@@ -226,79 +220,41 @@ one_side_that_fails_ends_the_run_and_both_reports_say_so(Config) ->
                                    {"candidate", "block 1, the candidate: ",
                                     #{fault => "crash_after=10"}}]].
 
-both_reports_are_on_disk_unfinished_from_the_start(Config) ->
-    Copy = file(Config, "copy.json"),
-    Both = io_lib:format("cat '~s' '~s' > '~s'; exit 75",
-                         [file(Config, "frozen.json"), file(Config, "candidate.json"), Copy]),
-    {ok, _} = run(Config, #{looks => [1], look_command => shell(Both)}),
-    {ok, Json} = file:read_file(Copy),
-    {match, [_, _]} = re:run(Json, "\"status\": \"unfinished\"", [global]).
-
-shell(Script) ->
-    ["/bin/sh", "-c", lists:flatten(Script), "look"].
-
-a_look_that_decides_ends_the_run_as_if_it_had_been_planned_so(Config) ->
-    [begin
-         {ok, #{blocks := [_], load := #{blocks := 1}, pairing := #{booted_first := [_]},
-                run := #{status := insufficient_samples}}} =
-             run(Config, #{blocks => 9, looks => [1, 2, 9], look_command => shell(Exit)}),
-         Json = frozen_json(Config),
-         [_] = listed(Json, "booted_first"),
-         true = says(Json, "\"blocks\": 1,")
-     end || Exit <- ["exit 0", "exit 1", "kill -KILL $$"]].
-
-a_look_that_is_undecided_goes_on_to_the_last_block(Config) ->
-    Log = file(Config, "looks.log"),
-    {ok, #{blocks := [_, _, _]}} =
-        run(Config, #{blocks => 3, looks => [2, 3],
-                      look_command => shell(["echo $1 >> '", Log, "'; [ $1 = --so-far ] && exit 0; "
-                                             "exit 75"])}),
-    % The last block is judged by whoever started the run.
-    % Between two looks the command only shows where the run stands, whatever its status.
-    {ok, <<"--so-far\n--replay\n">>} = file:read_file(Log).
-
-a_look_command_is_given_complete_reports_that_are_gone_afterwards(Config) ->
-    Copy = file(Config, "look.log"),
-    Script = ["echo \"$1 $3\" > '", Copy, "'; ",
-              "grep -h -e '\"status\"' -e '\"blocks\": 1' \"$2\" \"$4\" >> '", Copy, "'"],
-    {ok, _} = run(Config, #{looks => [1], look_command => shell(Script)}),
-    {ok, Log} = file:read_file(Copy),
-    true = says(Log, "^--replay --candidate\n"),
-    {match, [_, _]} = re:run(Log, "insufficient_samples", [global]),
-    {match, [_, _]} = re:run(Log, "\"blocks\": 1", [global]).
-
-a_look_command_that_cannot_start_or_hangs_fails_the_run(Config) ->
-    {error, {failed, Reason, #{blocks := [_]}}} =
-        run(Config, #{looks => [1], look_command => ["/no/such/program"]}),
-    true = says(Reason, "the look after 1 blocks: /no/such/program could not be started: enoent"),
-    true = says(frozen_json(Config), "could not be started"),
-    PidFile = file(Config, "sleeper.pid"),
-    Hangs = ["sleep 600 & echo $! > '", PidFile, "'; wait"],
-    {error, look_timeout} = router_bench_look:run(shell(Hangs), [], 1000),
-    receive Message -> ct:fail(Message) after 0 -> ok end,
-    {ok, Pid} = file:read_file(PidFile),
-    ok = gone("/proc/" ++ string:trim(binary_to_list(Pid)), 1000),
-    {ok, stop, <<"answer\n">>} = router_bench_look:run(shell("echo answer"), [], 10000),
-    {ok, go_on, <<>>} = router_bench_look:run(shell("exit 75"), [], 10000).
-
-%% A process that was killed may be seen until its parent has been told.
-gone(Process, Tries) ->
-    case file:read_file(filename:join(Process, "cmdline")) of
-        {ok, <<_, _/binary>>} when Tries > 0 -> timer:sleep(10), gone(Process, Tries - 1);
-        {ok, <<_, _/binary>>} -> still_there;
-        _ -> ok
+both_reports_are_on_disk_unfinished_while_the_run_goes_on(Config) ->
+    Read = fun(_) ->
+                   [{ok, _} = file:read_file(file(Config, Name))
+                    || Name <- ["frozen.json", "candidate.json"]]
+           end,
+    Case = self(),
+    {ok, _} = run(Config, #{blocks => 2,
+                            after_block => fun(1) -> Case ! {on_disk, Read(1)}, go_on end}),
+    receive
+        {on_disk, Both} ->
+            [begin
+                 true = says(Json, "\"status\": \"unfinished\""),
+                 true = says(Json, "\"p95_ns\"")
+             end || {ok, Json} <- Both]
     end.
 
-no_further_look_is_begun_when_the_time_does_not_suffice(Config) ->
-    {ok, #{blocks := [_, _], load := #{blocks := 2}}} =
-        run(Config, #{blocks => 900, looks => [2, 900], timeout_ms => 60000,
-                      look_command => shell("exit 75")}).
+a_run_that_is_told_to_stop_ends_as_if_it_had_been_planned_so(Config) ->
+    {ok, #{blocks := [_], load := #{blocks := 1}, pairing := #{booted_first := [_]},
+           run := #{status := insufficient_samples}}} =
+        run(Config, #{blocks => 9, after_block => fun(1) -> stop end}),
+    Json = frozen_json(Config),
+    [_] = listed(Json, "booted_first"),
+    true = says(Json, "\"blocks\": 1,").
 
-a_run_of_one_side_has_looks_too(Config) ->
-    {ok, Report} = run(Config, #{replay => none, blocks => 9, looks => [1, 2],
-                                 look_command => shell("[ $# -eq 2 ] && exit 0; exit 75")}),
-    #{blocks := [_], load := #{blocks := 1}} = Report,
+a_run_of_one_side_is_told_too(Config) ->
+    {ok, #{blocks := [_], load := #{blocks := 1}} = Report} =
+        run(Config, #{replay => none, blocks => 9, after_block => fun(1) -> stop end}),
     false = is_map_key(pairing, Report).
+
+nobody_is_asked_after_the_last_block(Config) ->
+    Case = self(),
+    {ok, #{blocks := [_, _, _]}} =
+        run(Config, #{blocks => 3, after_block => fun(N) -> Case ! {asked, N}, go_on end}),
+    Asked = fun Asked() -> receive {asked, N} -> [N | Asked()] after 0 -> [] end end,
+    [1, 2] = Asked().
 
 options_that_make_no_replay_are_refused(Config) ->
     #{replay := Replay} = Options = options(Config, #{}),
@@ -314,8 +270,6 @@ options_that_make_no_replay_are_refused(Config) ->
                                 {Replay#{lib_dir := file(Config, "none")}, "no application"},
                                 {Replay#{report_file := file(Config, "candidate.json")},
                                  "other than"}]],
-    [{error, {bad_option, Key, _, _}} = router_bench_plan:new(maps:merge(Options, Bad))
-     || {Key, Bad} <- [{looks, #{looks => [2, 1]}}, {looks, #{looks => [0]}},
-                       {looks, #{looks => [3], look_command => ["x"]}},
-                       {look_command, #{looks => [1]}}, {look_command, #{look_command => "x"}},
-                       {report_file, #{looks => [1], look_command => ["x"], report_file => none}}]].
+    [{error, {bad_option, after_block, _, _}} =
+         router_bench_plan:new(Options#{after_block => Bad})
+     || Bad <- [go_on, fun() -> stop end, "x"]].

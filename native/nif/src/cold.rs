@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cp1_format::{Report, parse, to_json, write_atomically};
+use cp1_format::{Event, Report, Request, parse, to_json, write_atomically};
 use latency_recorder::{
     Arrivals, ClockInfo, Dispatch, HiccupHandle, KernelTimes, Recorder, Recorders, Schedule,
     Snapshot, WakerHandle, os_now_ns,
@@ -12,7 +12,7 @@ use rustler::{
 };
 
 use crate::handle::Handle;
-use crate::json::value_of;
+use crate::json::{term_of, value_of};
 
 mod atoms {
     rustler::atoms! {
@@ -216,6 +216,30 @@ fn encode(value: &serde_json::Value) -> Result<String, String> {
     let report: Report = parse(Path::new("about to be written"), value.to_string().as_bytes())
         .map_err(|error| error.to_string())?;
     to_json(&report).map_err(|error| error.to_string())
+}
+
+/// `request_decode(Json) -> {ok, Request} | {error, Message}`: what the gate asks, through its own
+/// strict reader. Dirty because it may be long.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn request_decode<'a>(env: Env<'a>, json: rustler::Binary<'a>) -> Term<'a> {
+    let request = parse::<Request>(Path::new("from the gate"), json.as_slice())
+        .map_err(|error| error.to_string())
+        .and_then(|request| serde_json::to_value(request).map_err(|error| error.to_string()));
+    match request {
+        Ok(value) => (atoms::ok(), term_of(env, &value)).encode(env),
+        Err(message) => (atoms::error(), message).encode(env),
+    }
+}
+
+/// `event_encode(Event) -> {ok, Json} | {error, Message}`: what the bench answers. Dirty because it may
+/// be long.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn event_encode<'a>(env: Env<'a>, event: Term<'a>) -> NifResult<Term<'a>> {
+    let value = value_of(event).ok_or(Error::BadArg)?;
+    let event = parse::<Event>(Path::new("to the gate"), value.to_string().as_bytes())
+        .map_err(|error| error.to_string());
+    let json = event.and_then(|event| to_json(&event).map_err(|error| error.to_string()));
+    Ok(answer(env, json))
 }
 
 fn answer(env: Env<'_>, result: Result<String, String>) -> Term<'_> {

@@ -1,7 +1,7 @@
-//! Erlang terms as JSON values.
+//! Erlang terms as JSON values, and back.
 
 use rustler::types::map::MapIterator;
-use rustler::{Term, TermType};
+use rustler::{Encoder, Env, Term, TermType};
 use serde_json::{Map, Number, Value};
 
 /// Deepest accepted nesting; a report has 7 levels. Bounds the stack of a dirty scheduler.
@@ -50,5 +50,28 @@ fn text_of(term: Term<'_>) -> Option<String> {
         TermType::Atom => term.atom_to_string().ok(),
         TermType::Binary => term.decode().ok(),
         _ => None,
+    }
+}
+
+/// Objects become maps with binaries as keys, strings binaries, `null` the atom `nil`: no atom is made.
+pub(crate) fn term_of<'a>(env: Env<'a>, value: &Value) -> Term<'a> {
+    match value {
+        Value::Null => rustler::types::atom::nil().encode(env),
+        Value::Bool(boolean) => boolean.encode(env),
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(unsigned), _) => unsigned.encode(env),
+            (None, Some(signed)) => signed.encode(env),
+            (None, None) => number.as_f64().unwrap_or_default().encode(env),
+        },
+        Value::String(text) => text.encode(env),
+        Value::Array(items) => {
+            items.iter().map(|item| term_of(env, item)).collect::<Vec<_>>().encode(env)
+        }
+        Value::Object(entries) => {
+            let put = |map: Term<'a>, (key, value): (&String, &Value)| {
+                map.map_put(key, term_of(env, value)).unwrap_or(map)
+            };
+            entries.iter().fold(Term::map_new(env), put)
+        }
     }
 }

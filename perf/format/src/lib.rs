@@ -1,6 +1,6 @@
 //! The types of every file that crosses a boundary of the CP1 performance freeze: the measured
 //! report (a candidate, and once frozen the baseline), the policy, its waivers, the verdict, and the
-//! records of what was frozen.
+//! records of what was frozen; and of what gate and bench tell each other.
 //!
 //! Each file has one strict reader ([`read_file`], [`parse`]) and one writer ([`to_json`],
 //! [`write_atomically`]). This crate is the only place where a file's shape is written down in
@@ -28,6 +28,7 @@ mod decimal;
 mod environment;
 mod evidence;
 mod metric;
+mod plan;
 mod policy;
 mod read;
 mod record;
@@ -48,6 +49,9 @@ pub use decimal::{Amount, Decimal, NumberError};
 pub use environment::{ContainerLimits, Environment, EnvironmentField, kernel_major_minor};
 pub use evidence::{Disturbance, Evidence, Hiccups, KernelTimes, Kernels, Machine};
 pub use metric::{Direction, Metric};
+pub use plan::{
+    Described, Event, FrozenBuild, MESSAGE_MAX_BYTES, Plan, Refused, Request, is_module,
+};
 pub use policy::{
     Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,
     Relative, Rule, SmokePolicy,

@@ -23,6 +23,13 @@ impl Timestamp {
         text.ends_with('Z').then(|| Self { time, text: text.to_owned() })
     }
 
+    /// So many seconds after the beginning of 1970; `None` beyond the year 9999.
+    #[must_use]
+    pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
+        let time = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
+        Self::parse(&time.format(&Rfc3339).ok()?)
+    }
+
     /// The day.
     pub(crate) fn date(&self) -> time::Date {
         self.time.date()

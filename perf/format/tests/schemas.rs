@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use cp1_format::{Policy, Record, Report, Verdict, Waivers, read_file, write_atomically};
+use cp1_format::{
+    Event, Policy, Record, Report, Request, Verdict, Waivers, read_file, write_atomically,
+};
 
 fn perf(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
@@ -18,6 +20,8 @@ fn schemas_do_not_drift_from_the_types() {
         ("verdict", schemars::schema_for!(Verdict)),
         ("record", schemars::schema_for!(Record)),
         ("waivers", schemars::schema_for!(Waivers)),
+        ("request", schemars::schema_for!(Request)),
+        ("event", schemars::schema_for!(Event)),
     ];
     for (name, schema) in schemas {
         let path = perf(&format!("schemas/{name}.schema.json"));

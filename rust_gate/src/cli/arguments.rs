@@ -6,14 +6,37 @@ use std::str::FromStr;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use cp1_format::Metric;
 
+use crate::cli::settings::{Bench, Run};
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  PASS          every rule holds
   1  REGRESSION    at least one rule is violated
   2  INVALID       a file is missing, malformed or incomplete; wrong usage; a failed write
   3  INCONCLUSIVE  the blocks do not decide, too few samples, or arrivals were skipped
+  4  INCOMPARABLE  the reports were measured under different conditions";
+
+const RUN_EXIT_CODES: &str = "\
+Exit codes:
+  0  PASS          every rule holds
+  1  REGRESSION    at least one rule is violated, and the verdict is written
+  2  INVALID       nothing could be measured or judged: a setting, a file, a build, the host, the run
+  3  INCONCLUSIVE  the blocks do not decide, too few samples, or arrivals were skipped
   4  INCOMPARABLE  the reports were measured under different conditions
- 75  only with --until-decided: INCONCLUSIVE so far, and more blocks are planned";
+  130 or 143 when interrupted
+
+Each setting is a flag, a variable in brackets, or a key of perf/perf_gate.toml with the flag's name and
+`_` for `-`: the flag outranks the variable, the variable the file. An empty variable counts as unset.";
+
+const BENCH_EXIT_CODES: &str = "\
+Exit codes:
+  0  measured; the report is sealed
+  1  the run failed, and its report says why
+  2  nothing was measured: a setting, a build, the host
+  124 out of time; 130 or 143 when interrupted
+
+Each setting is a flag, a variable in brackets, or a key of perf/perf_gate.toml with the flag's name and
+`_` for `-`: the flag outranks the variable, the variable the file. An empty variable counts as unset.";
 
 const FINDINGS: &str = "\
 Exit codes:
@@ -26,7 +49,7 @@ Exit codes:
 #[command(
     name = "perf-gate",
     version,
-    about = "Judges a measured report against the frozen CP1 baseline and policy",
+    about = "Measures a message router and judges it against the frozen CP1 baseline and policy",
     after_help = EXIT_CODES,
     color = ColorChoice::Never,
     // A width of its own, so that the help does not depend on the terminal.
@@ -41,21 +64,20 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measure the router and judge it against the frozen baseline
+    #[command(after_help = RUN_EXIT_CODES)]
+    Run(Box<Run>),
+    /// Measure the router and leave a sealed report
+    #[command(after_help = BENCH_EXIT_CODES)]
+    Bench(Box<Bench>),
     /// Judge a report and say PASS, REGRESSION, INVALID, INCONCLUSIVE or INCOMPARABLE
     #[command(after_help = EXIT_CODES)]
     Check(Check),
-    /// Write the exit code of the test run that measured into the report it left
-    Seal(Seal),
     /// Print arrivals a second and workers of the closed loop that a baseline was measured with; an
     /// empty line if it does not say
     Load(Load),
-    /// Print whether blocks measured here can be judged against the frozen ones: `frozen` and the
-    /// looks, or `replay` and why
-    Mode(Mode),
     /// Print a headline figure of a report
     Figure(Figure),
-    /// Print the looks, the commit and, if known, the tree of a replay of a baseline
-    ReplayPlan(ReplayPlan),
     /// Print how often gates under this policy would err, by Monte Carlo over a baseline's blocks
     Simulate(Simulate),
     /// Print how many blocks this policy needs on the baseline's machine
@@ -247,33 +269,15 @@ pub struct Check {
     /// then judged on the blocks, with stated error rates
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
-    /// Exit with 75 instead of 3 where more blocks are planned and may decide
-    #[arg(long)]
-    pub until_decided: bool,
     /// Judge once, after few blocks, with the error rates that the policy states for that
     #[arg(long)]
     pub smoke: bool,
-    /// Decide nothing: print how far each metric has changed so far, with its bounds, and exit with
-    /// 75
-    #[arg(long, conflicts_with = "artifacts")]
-    pub so_far: bool,
     /// Write perf_gate_*.log, perf_summary_*.md and perf_verdict_*.json into this directory
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
     /// Names the artifacts; without it the candidate's timestamp does
     #[arg(long, value_name = "TEXT")]
     pub label: Option<Label>,
-}
-
-/// Arguments of `seal`.
-#[derive(Debug, Args)]
-pub struct Seal {
-    /// The report that the test run left
-    #[arg(long, value_name = "FILE")]
-    pub report: PathBuf,
-    /// The exit code of the test run
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=255))]
-    pub ct_exit_code: i32,
 }
 
 /// Arguments of `load`.
@@ -285,27 +289,6 @@ pub struct Load {
     /// Read the baseline of this revision
     #[arg(long, value_name = "REV")]
     pub trusted_ref: Option<String>,
-}
-
-/// Arguments of `mode`.
-#[derive(Debug, Args)]
-pub struct Mode {
-    /// The frozen report
-    #[arg(long, value_name = "FILE")]
-    pub baseline: PathBuf,
-    /// The policy
-    #[arg(long, value_name = "FILE")]
-    pub policy: PathBuf,
-    /// Read baseline and policy of this revision instead of the work tree's, so that a change cannot
-    /// vouch for itself; for example origin/main
-    #[arg(long, value_name = "REV")]
-    pub trusted_ref: Option<String>,
-    /// A report without figures that says where and under which load a run would be
-    #[arg(long, value_name = "FILE")]
-    pub here: PathBuf,
-    /// For a smoke run, which the policy has another plan for
-    #[arg(long)]
-    pub smoke: bool,
 }
 
 /// Arguments of `figure`.
@@ -323,24 +306,6 @@ fn metric(text: &str) -> Result<Metric, String> {
     let names = || Metric::ALL.map(Metric::name).join(", ");
     let found = Metric::ALL.into_iter().find(|metric| metric.name() == text);
     found.ok_or_else(|| format!("expected one of {}", names()))
-}
-
-/// Arguments of `replay-plan`.
-#[derive(Debug, Args)]
-pub struct ReplayPlan {
-    /// The frozen report
-    #[arg(long, value_name = "FILE")]
-    pub baseline: PathBuf,
-    /// The policy, which has the looks
-    #[arg(long, value_name = "FILE")]
-    pub policy: PathBuf,
-    /// Read baseline and policy of this revision instead of the work tree's, so that a change cannot
-    /// vouch for itself; for example origin/main
-    #[arg(long, value_name = "REV")]
-    pub trusted_ref: Option<String>,
-    /// For a smoke run, which the policy has another plan for
-    #[arg(long)]
-    pub smoke: bool,
 }
 
 /// Arguments of `simulate`.

@@ -1,3 +1,5 @@
-//! What was typed. Below this room nothing knows a command line.
+//! What was typed, and what else sets it. Below this room nothing knows a command line.
 
 pub mod arguments;
+pub mod settings;
+pub mod sources;

@@ -148,7 +148,7 @@ pub(crate) struct Judged {
     pub(crate) decision: Option<Decision>,
     /// Why not every metric could be judged.
     doubts: Vec<Problem>,
-    /// Whether nothing relative was judged, for what the machine or the load generator did; further
+    /// Whether nothing but counts was judged, for what the machine or the load generator did; further
     /// blocks may be better.
     is_unsound: bool,
     /// Why the figures were compared alone and not the blocks; `None` where the blocks were.
@@ -168,7 +168,8 @@ pub(crate) fn judge(
     let mut rulings =
         rules::judge(policy, &baseline.document.metrics, &candidate.document.metrics, |metric| {
             let is_relative = policy.rules.get(&metric).is_some_and(rules::is_relative);
-            let unsound = unsound.first().filter(|_| is_relative);
+            // A count is what it is, whatever the machine did.
+            let unsound = unsound.first().filter(|_| is_relative || !metric.is_count());
             unsound.or_else(|| shortages.get(&metric)).map(|problem| problem.message.clone())
         });
     let sides = match replayed {
@@ -212,7 +213,7 @@ fn elsewhere(frozen: &Report, candidate: &Report, policy: &Policy) -> Option<Not
     })
 }
 
-/// Why no relative rule can be judged: every block was disturbed, or a percentile that a rule judges
+/// Why nothing but counts can be judged: every block was disturbed, or a percentile that a rule judges
 /// shows the load generator's own lateness, which was late in the closed loop's minutes too.
 fn unsound(
     frozen: Named<'_>,

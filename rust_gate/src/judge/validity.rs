@@ -64,7 +64,7 @@ pub fn of_candidate(file: &str, candidate: &Report, policy: &Policy) -> Vec<Prob
             None => problems.add(
                 "run.ct_exit_code",
                 "the exit code of the test run that measured is missing",
-                "measure with scripts/bench_router.sh, or add the code with `perf-gate seal`",
+                "measure with `perf-gate bench`, which adds it when the run has ended",
             ),
         }
     }

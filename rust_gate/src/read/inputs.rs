@@ -64,6 +64,12 @@ pub fn read(files: &Files<'_>) -> Inputs {
     let mut problems = Vec::new();
     let mut notices = Vec::new();
     let baseline_source = read_one(baseline, trusted_ref, &mut problems);
+    if !trusted::is_there(baseline, trusted_ref) {
+        for problem in &mut problems {
+            problem.message = format!("there is no baseline yet ({})", problem.message);
+            problem.cure = "measure sessions and freeze them: perf-gate freeze".into();
+        }
+    }
     let mut policy: Source<Policy> = read_one(policy, trusted_ref, &mut problems);
     if smoke {
         policy.document = policy.document.map(Policy::for_smoke);

@@ -1,7 +1,186 @@
-//! What a measurement needs to know before and after it.
+//! A run: from settings to sealed reports, and to a verdict that others make of them.
+//!
+//! Settings → build → bench, asked where it is → comparison → build of the frozen commit → bench, asked
+//! to measure → looks ([`crate::judge`]) → sealed reports → check. Whatever fails on the way and is not
+//! the router's is a [`RunError`]: the exit code 1 is a written verdict's alone.
 
+pub mod bench;
+pub mod build;
+pub mod child;
+pub mod comparison;
 pub mod figure;
+pub mod frozen;
+pub mod gate;
+pub mod host_lock;
+pub mod interrupt;
 pub mod load;
-pub mod mode;
-pub mod replay_plan;
+pub mod measure;
 pub mod seal;
+
+use std::io;
+use std::path::PathBuf;
+
+use cp1_format::{ReadError, Refused, WriteError};
+
+use crate::cli::sources::SettingError;
+use crate::read::git::GitError;
+use crate::run::comparison::NoCommit;
+use crate::run::seal::SealError;
+
+/// Why a run came to nothing. No verdict was reached.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A setting.
+    #[error("{0}")]
+    Setting(#[from] SettingError),
+    /// No adapter is named.
+    #[error("no adapter is named; set adapter in perf/perf_gate.toml, PERF_ADAPTER or --adapter")]
+    NoAdapter,
+    /// A replay measures.
+    #[error("--compare=replay measures; leave --candidate out")]
+    CandidateOfReplay,
+    /// A report is there already.
+    #[error("{} exists; a report is never overwritten", .0.display())]
+    Exists(PathBuf),
+    /// A path that JSON cannot say.
+    #[error("the path {} is no UTF-8; name another directory", .0.display())]
+    Path(PathBuf),
+    /// The operating system refused.
+    #[error("failed to {what} {}: {source}; check permissions and free space", path.display())]
+    Io {
+        /// What was to be done.
+        what: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The host's lock cannot be had.
+    #[error("failed to open the lock {}: {source}; remove it, or set TMPDIR", path.display())]
+    Lock {
+        /// The lock.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Another benchmark runs.
+    #[error("another benchmark holds {} and still runs after {seconds} s", path.display())]
+    Busy {
+        /// The lock.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// A build failed.
+    #[error(
+        "failed to build with `{command}` in {}: {problem}; see above, or set build in \
+         perf/perf_gate.toml",
+        directory.display()
+    )]
+    Build {
+        /// The command.
+        command: String,
+        /// Where.
+        directory: PathBuf,
+        /// How it failed.
+        problem: String,
+    },
+    /// A build left nothing.
+    #[error(
+        "nothing compiled is at {globs} in {}; set code_path in perf/perf_gate.toml",
+        directory.display()
+    )]
+    NoCode {
+        /// Where.
+        directory: PathBuf,
+        /// What was looked for.
+        globs: String,
+    },
+    /// The bench is not among what was compiled.
+    #[error(
+        "router_bench is neither at {globs} nor beside this program; add it to the project, or install \
+         perf-gate with it"
+    )]
+    NoBench {
+        /// What was looked for.
+        globs: String,
+    },
+    /// No BEAM.
+    #[error("failed to start the bench with erl: {source}; install Erlang/OTP 25 or newer")]
+    BenchNotStarted {
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The BEAM of the bench ended.
+    #[error("the bench has gone: {source}; see what it printed above")]
+    BenchGone {
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The bench does not speak the gate's language.
+    #[error("{0}; bench and gate are of different versions: build both")]
+    Answer(#[source] Box<ReadError>),
+    /// The bench refuses the plan.
+    #[error("the bench refuses the plan: {}", .0.problem)]
+    Refused(Refused),
+    /// A report cannot be sealed.
+    #[error("{0}")]
+    Seal(#[source] Box<SealError>),
+    /// Baseline or policy; a check says why.
+    #[error("baseline or policy cannot be read; see perf-gate lint")]
+    Unread,
+    /// The verdict has no JSON form.
+    #[error(transparent)]
+    Verdict(#[from] WriteError),
+    /// A git command.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// There is no frozen commit.
+    #[error("{0}")]
+    Baseline(#[from] NoCommit),
+    /// No repository.
+    #[error(
+        "this is no git repository, so the frozen commit {0} cannot be replayed; clone the \
+         repository, or compare with frozen numbers: PERF_COMPARE=frozen"
+    )]
+    NoRepository(String),
+    /// The frozen commit is not here.
+    #[error("{}", no_commit(commit, *is_shallow))]
+    NoCommit {
+        /// The commit.
+        commit: String,
+        /// Whether the clone is shallow.
+        is_shallow: bool,
+    },
+    /// A baseline that contradicts the repository.
+    #[error("the baseline's tree {tree} is not that of its commit {commit}; freeze again")]
+    OtherTree {
+        /// The commit.
+        commit: String,
+        /// The tree.
+        tree: String,
+    },
+    /// The router lives in an application that comes from the candidate.
+    #[error(
+        "the application at the root of the project needs router_bench, so nothing would be left to \
+         replay; give the adapter an application of its own"
+    )]
+    NothingToReplay,
+    /// A signal.
+    #[error("interrupted")]
+    Interrupted(u8),
+}
+
+fn no_commit(commit: &str, is_shallow: bool) -> String {
+    if is_shallow {
+        format!(
+            "this shallow clone does not have the frozen commit {commit}; deepen it, then try \
+             again:\n  git fetch --unshallow        or    git fetch origin {commit}"
+        )
+    } else {
+        format!(
+            "this repository does not have the frozen commit {commit}; fetch it, then try again:\n  \
+             git fetch origin {commit}"
+        )
+    }
+}

@@ -1,10 +1,8 @@
 //! Writes into a report what its own run could not know: how the test run ended.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cp1_format::{ReadError, Report, WriteError, parse, read_file, to_json, write_atomically};
-
-use crate::cli::arguments::Seal;
 
 /// Why a report was not sealed. It is then as it was.
 #[derive(Debug, thiserror::Error)]
@@ -32,13 +30,12 @@ pub enum SealError {
 ///
 /// # Errors
 /// [`SealError`], also for a report that has the same code already: a report is sealed once.
-pub fn seal(arguments: &Seal) -> Result<(), SealError> {
-    let path = arguments.report.as_path();
+pub fn seal(path: &Path, exit_code: i32) -> Result<(), SealError> {
     let mut report: Report = read_file(path).map_err(SealError::Read)?;
     if let Some(code) = report.run.ct_exit_code {
         return Err(SealError::Sealed { path: path.to_owned(), code });
     }
-    report.run.ct_exit_code = Some(arguments.ct_exit_code);
+    report.run.ct_exit_code = Some(exit_code);
     let json = to_json(&report).map_err(SealError::Write)?;
     // A report near the size limit could outgrow it: better no seal than an unreadable report.
     parse::<Report>(path, json.as_bytes()).map_err(SealError::Read)?;

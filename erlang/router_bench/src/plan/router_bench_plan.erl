@@ -1,7 +1,7 @@
 %% @doc What a run does, validated once. Everything after this trusts it.
 -module(router_bench_plan).
 
--export([defaults/0, smoke/0, new/1, adapter_options/1, message/1]).
+-export([defaults/0, new/1, adapter_options/1, message/1]).
 
 -export_type([plan/0, options/0, reason/0, replay/0]).
 
@@ -35,10 +35,11 @@
       p99_limit_us := pos_integer(),     % what find_rate/1 keeps under
       fault := none | router_bench_fault:fault(), % in a replay only in the candidate
       replay := none | replay(),
-      looks := [pos_integer()],          % ascending: after so many blocks the command is asked
-      look_command := none | [string(), ...], % program and arguments; see router_bench_run
+      after_block := none | after_block(), % asked after each block but the last
       report_file := none | file:filename_all(), % kept up to date while the run goes on
       quiet := boolean()}.               % no progress and no table on the console
+%% Given the number of blocks that are measured and in the report file: whether there are more.
+-type after_block() :: fun((pos_integer()) -> go_on | stop).
 %% A frozen build to measure in turn with the candidate, and where its own report goes. `build' is
 %% there once it is validated, and is no option.
 -type replay() :: #{lib_dir := file:filename_all(), report_file := file:filename_all(),
@@ -75,15 +76,9 @@ defaults() ->
       p99_limit_us => 1000,
       fault => none,
       replay => none,
-      looks => [],
-      look_command => none,
+      after_block => none,
       report_file => none,
       quiet => false}.
-
-%% @doc What a smoke run has different: as few blocks as tell a change from noise.
--spec smoke() -> #{atom() => term()}.
-smoke() ->
-    #{blocks => 6}.
 
 %% @doc Makes a plan of options.
 -spec new(options()) -> {ok, plan()} | {error, reason()}.
@@ -101,7 +96,7 @@ new(Options) ->
 
 check([], Plan) ->
     case check_adapter(Plan) of
-        {ok, _} -> check_looks(Plan);
+        {ok, _} -> check_replay(maps:get(replay, Plan), Plan);
         {error, Reason} -> {error, Reason}
     end;
 check([Key | Rest], Plan) ->
@@ -137,10 +132,9 @@ checked(Key, Value) ->
         {file, _} when is_binary(Value); is_list(Value) -> {ok, Value};
         {file, _} -> {error, "none or a file name"};
         {replay, _} -> checked_replay(Value);
-        {looks, _} -> checked_looks(Value);
-        {command, none} -> {ok, none};
-        {command, [[_ | _] | _]} -> {ok, Value};
-        {command, _} -> {error, "none or a list of strings, a program and its arguments"};
+        {function, none} -> {ok, none};
+        {function, _} when is_function(Value, 1) -> {ok, Value};
+        {function, _} -> {error, "none or a function of the number of blocks so far"};
         {fault, none} -> {ok, none};
         {fault, {_, _}} -> checked_fault(router_bench_fault:text(Value));
         {fault, _} when is_binary(Value); is_list(Value) -> checked_fault(Value);
@@ -151,13 +145,6 @@ checked_fault(Text) ->
     case router_bench_fault:parse(Text) of
         {ok, Fault} -> {ok, Fault};
         {error, Message} -> {error, binary_to_list(Message)}
-    end.
-
-checked_looks(Looks) ->
-    IsBlocks = fun(Look) -> is_integer(Look) andalso Look >= 1 end,
-    case is_list(Looks) andalso lists:all(IsBlocks, Looks) andalso lists:usort(Looks) =:= Looks of
-        true -> {ok, Looks};
-        false -> {error, "a list of numbers of blocks, ascending"}
     end.
 
 checked_replay(none) ->
@@ -176,19 +163,6 @@ checked_replay(#{lib_dir := LibDir, report_file := File, commit := Commit} = Rep
     end;
 checked_replay(_) ->
     {error, "none or a map of lib_dir, report_file, commit and, if known, tree"}.
-
-%% Looks need a command to ask and a file for it to read.
-check_looks(#{looks := [], replay := Replay} = Plan) ->
-    check_replay(Replay, Plan);
-check_looks(#{look_command := none}) ->
-    {error, {bad_option, look_command, none, "a command for the looks"}};
-check_looks(#{report_file := none}) ->
-    {error, {bad_option, report_file, none, "a file, because the command of the looks reads it"}};
-check_looks(#{looks := Looks, blocks := Blocks, replay := Replay} = Plan) ->
-    case lists:last(Looks) =< Blocks of
-        true -> check_replay(Replay, Plan);
-        false -> {error, {bad_option, looks, Looks, "no look after more blocks than there are"}}
-    end.
 
 check_replay(none, Plan) ->
     {ok, Plan};
@@ -223,8 +197,7 @@ domain(control) -> boolean;
 domain(p99_limit_us) -> {1, 60000000};
 domain(fault) -> fault;
 domain(replay) -> replay;
-domain(looks) -> looks;
-domain(look_command) -> command;
+domain(after_block) -> function;
 domain(report_file) -> file;
 domain(quiet) -> boolean.
 

@@ -17,7 +17,6 @@ words({block, N, Reason}) -> [io_lib:format("block ~b: ", [N]), words(Reason)];
 words({block, N, Side, Reason}) ->
     [io_lib:format("block ~b, ", [N]), side(Side), ": ", words(Reason)];
 words({calibration, Reason}) -> ["while the load was calibrated: ", words(Reason)];
-words({look, N, Reason}) -> [io_lib:format("the look after ~b blocks: ", [N]), words(Reason)];
 words({no_return, Callback, LimitMs}) ->
     [callback(Callback), io_lib:format(" did not return in ~b s", [LimitMs div 1000])];
 words({bad_return, Callback, Answer}) ->
@@ -55,9 +54,6 @@ words({latency_too_long, Rate, NeededMs, RunMs, LimitMs}) ->
                   "PERF_BLOCKS to fewer blocks",
                   [Rate, seconds(NeededMs), seconds(RunMs), seconds(LimitMs),
                    2 * seconds(RunMs)]);
-words({look_not_started, Program, Reason}) ->
-    io_lib:format("~ts could not be started: ~0tp", [Program, Reason]);
-words(look_timeout) -> "the command of the look did not end in time";
 words(no_request_succeeded) -> "no request succeeded";
 words(timeout) -> "the time limit was reached (PERF_TIMEOUT_SECONDS)";
 words(Reason) -> term(Reason).

@@ -8,7 +8,7 @@
 %% the router's own application comes with the router.
 -module(router_bench_frozen).
 
--export([load/2, code_path/1, check/1, bench_applications/0, main/0]).
+-export([load/2, code_path/1, check/1, bench_applications/0]).
 
 -export_type([build/0, code/0]).
 
@@ -75,12 +75,6 @@ first_strange([{Module, File} | Rest]) ->
 bench_applications() ->
     [router_bench | [Name || {Name, #{needs := Needs}} <- maps:to_list(applications(own_path())),
                              Name =/= router_bench, lists:member(router_bench, Needs)]].
-
-%% @doc Prints the names of those applications, for the script that builds a frozen commit.
--spec main() -> no_return().
-main() ->
-    io:format("~s~n", [lists:join(" ", [atom_to_list(Name) || Name <- bench_applications()])]),
-    halt(0).
 
 %% The code of this VM that is not OTP's own. Archives are left out: those are a build tool's.
 own_path() ->

@@ -5,24 +5,13 @@
 %% ({@link router_bench_block}). Each side has a report of its own. A planted fault is the
 %% candidate's alone. A side that fails ends the run, and both reports say so.
 %%
-%% <b>Looks.</b> A report on disk is `unfinished' until the run has ended, so nobody can take what
-%% is left of a killed run for a whole one. After each block of a plan with `looks', copies that end
-%% there, complete, are put beside the reports, under their names with `.look' appended; the plan's
-%% `look_command' is run with `--candidate FILE' and, in a replay, `--replay FILE' added to its
-%% arguments, and what it prints is shown; and the copies are removed. After as many blocks as `looks'
-%% say, exit status 75 (EX_TEMPFAIL) means undecided, on to the next look, and any other that the run
-%% ends, complete with the blocks so far. After other blocks `--so-far' is added too, and the status is
-%% of no consequence. A command that cannot be started or does not end fails the run. No look is taken
-%% after the last block, which is judged by
-%% whoever started the run, and the run ends at a look if the time left is too short for the next.
+%% A report on disk is `unfinished' until the run has ended, so nobody can take what is left of a
+%% killed run for a whole one. After each block but the last, a plan's `after_block' is asked, outside of
+%% any measurement, and while it is the reports on disk have all blocks so far; on `stop' the run ends,
+%% complete with these.
 -module(router_bench_run).
 
--export([run/1, look_file/1]).
-
-%% A verdict takes about a second.
--define(LOOK_TIMEOUT_MS, 60000).
-%% What blocks may take longer than the longest so far, when the time to the next look is judged.
--define(BLOCK_RESERVE, 1.25).
+-export([run/1]).
 
 %% What a BEAM takes to start and to end, about.
 -define(BOOT_MS, 1000).
@@ -35,7 +24,7 @@
 -type state() :: #{plan := router_bench_plan:plan(), sides := [side(), ...],
                    timestamp := binary(), start_ms := integer(),
                    deadline_ms := integer(), done := non_neg_integer(),
-                   longest_ms := non_neg_integer(), calibration_rps => float(), ending := router_bench_report:ending()}.
+                   calibration_rps => float(), ending := router_bench_report:ending()}.
 -type result() :: {ok, router_bench_report:report()}
                 | {error, {failed, Text :: binary(), router_bench_report:report()}
                         | {not_written, Message :: binary()}}.
@@ -46,7 +35,7 @@ run(#{timeout_ms := TimeoutMs} = Plan) ->
     StartMs = now_ms(),
     State = #{plan => Plan, sides => sides(Plan),
               timestamp => timestamp(), start_ms => StartMs, deadline_ms => StartMs + TimeoutMs,
-              done => 0, longest_ms => 0, ending => unfinished},
+              done => 0, ending => unfinished},
     case save(State) of
         {ok, _} ->
             announce(State),
@@ -54,11 +43,6 @@ run(#{timeout_ms := TimeoutMs} = Plan) ->
         {error, Message} ->
             {error, {not_written, Message}}
     end.
-
-%% @doc Where the copy of a report is while a look is taken.
--spec look_file(file:filename_all()) -> file:filename_all().
-look_file(File) when is_binary(File) -> <<File/binary, ".look">>;
-look_file(File) -> File ++ ".look".
 
 -spec sides(router_bench_plan:plan()) -> [side(), ...].
 sides(#{adapter := Adapter, replay := Replay} = Plan) ->
@@ -123,8 +107,14 @@ planned(Change, #{plan := Plan, sides := Sides} = State) ->
 settle(#{plan := #{latency_ms := calibrate, rate_per_second := Rate}} = State) ->
     #{plan := #{latency_ms := LatencyMs} = Plan, sides := Sides} = Settled =
         planned(fun router_bench_calibration:settled/1, State),
-    #{blocks := Blocks, looks := Looks, warmup_ms := WarmupMs, throughput_ms := ThroughputMs} = Plan,
-    RunMs = hd(Looks ++ [Blocks]) * length(Sides)
+    #{blocks := Blocks, after_block := AfterBlock, warmup_ms := WarmupMs,
+      throughput_ms := ThroughputMs} = Plan,
+    % Who is asked after each block may need the first only.
+    Least = case AfterBlock of
+                none -> Blocks;
+                _ -> 1
+            end,
+    RunMs = Least * length(Sides)
         * (?BOOT_MS + 3 * WarmupMs div 2 + ThroughputMs + LatencyMs),
     case left_ms(State) of
         LeftMs when RunMs > LeftMs ->
@@ -138,20 +128,17 @@ settle(State) ->
 -spec blocks(state()) -> result().
 blocks(#{done := Done, plan := #{blocks := Done}} = State) ->
     finish(State#{ending := complete});
-blocks(#{done := Done, sides := Sides, deadline_ms := DeadlineMs,
-         longest_ms := LongestMs} = State) ->
+blocks(#{done := Done, sides := Sides, deadline_ms := DeadlineMs} = State) ->
     N = Done + 1,
-    StartMs = now_ms(),
     case router_bench_block:run(Sides, N, DeadlineMs) of
         {ok, Results} ->
             Measured = [Side#{blocks := Before ++ [maps:get(Role, Results)]}
                         || #{role := Role, blocks := Before} = Side <- Sides],
-            Next = State#{sides := Measured, done := N,
-                          longest_ms := max(LongestMs, now_ms() - StartMs)},
+            Next = State#{sides := Measured, done := N},
             case save(Next) of
                 {ok, Reports} ->
                     progress(Next, Reports),
-                    look(Next);
+                    asked(Next);
                 {error, Message} ->
                     {error, {not_written, Message}}
             end;
@@ -166,67 +153,15 @@ failure(What, Role, Reason, _State) -> of_what(What, [Role, Reason]).
 of_what(control, More) -> list_to_tuple([control | More]);
 of_what({block, N}, More) -> list_to_tuple([block, N | More]).
 
-%% Looks
-
-look(#{done := Done, plan := #{looks := Looks, blocks := Blocks}} = State) ->
-    case Done < Blocks andalso Looks =/= [] of
-        true -> taken(lists:member(Done, Looks), State);
-        false -> blocks(State)
-    end.
-
-%% A planned look decides; one between two of them only shows where the run stands.
-taken(IsPlanned, #{plan := #{look_command := Command, quiet := Quiet}, sides := Sides} = State) ->
-    Files = [{Role, look_file(File)} || #{role := Role, plan := #{report_file := File}} <- Sides],
-    LeftMs = left_ms(State),
-    TimeoutMs = min(?LOOK_TIMEOUT_MS, LeftMs),
-    try write_look(State) of
-        ok when LeftMs > 0 ->
-            Arguments = ["--so-far" || not IsPlanned] ++ look_arguments(Files),
-            case router_bench_look:run(Command, Arguments, TimeoutMs) of
-                {ok, Answer, Output} ->
-                    print(Quiet, Output),
-                    case IsPlanned of
-                        true -> answered(Answer, State);
-                        false -> blocks(State)
-                    end;
-                {error, Reason} ->
-                    finish(State#{ending := {failed, {look, maps:get(done, State), Reason}}})
-            end;
-        ok ->
-            finish(ended_here(State));
-        {error, Message} ->
-            {error, {not_written, Message}}
-    after
-        lists:foreach(fun({_, File}) -> file:delete(File) end, Files)
-    end.
-
-look_arguments(Files) ->
-    lists:append([[case Role of candidate -> "--candidate"; frozen -> "--replay" end, File]
-                  || {Role, File} <- Files]).
-
-write_look(State) ->
-    #{sides := Sides} = Ended = ended_here(State),
-    AsLook = [Side#{plan := Plan#{report_file := look_file(File)}}
-              || #{plan := #{report_file := File} = Plan} = Side <- Sides],
-    case save(Ended#{sides := AsLook}) of
-        {ok, _} -> ok;
-        {error, Message} -> {error, Message}
-    end.
-
-answered(stop, State) ->
-    say(State, "the look decides: no more blocks~n", []),
-    finish(ended_here(State));
-answered(go_on, #{done := Done, plan := #{looks := Looks, blocks := Blocks},
-                  longest_ms := LongestMs} = State) ->
-    Next = hd([Look || Look <- Looks ++ [Blocks], Look > Done]),
-    NeededMs = round((Next - Done) * LongestMs * ?BLOCK_RESERVE),
-    case left_ms(State) > NeededMs of
-        true ->
-            blocks(State);
-        false ->
-            say(State, "undecided, and too little time for another look: ~s left, ~s needed~n",
-                [duration(left_ms(State)), duration(NeededMs)]),
-            finish(ended_here(State))
+%% Whether there is another block.
+asked(#{plan := #{after_block := none}} = State) ->
+    blocks(State);
+asked(#{done := Done, plan := #{blocks := Done}} = State) ->
+    blocks(State);
+asked(#{done := Done, plan := #{after_block := Ask}} = State) ->
+    case Ask(Done) of
+        go_on -> blocks(State);
+        stop -> finish(ended_here(State))
     end.
 
 %% The run as if it had been planned to end with the blocks so far.
@@ -280,34 +215,19 @@ pairing(#{role := Role, blocks := Blocks}, #{plan := #{seed := Seed, adapter := 
 
 %% On the console
 
-announce(#{plan := #{replay := none, looks := []}}) ->
+announce(#{sides := [_]}) ->
     ok;
-announce(#{plan := #{blocks := Blocks, looks := Looks, seed := Seed}} = State) ->
-    Order = case State of
-                #{sides := [_]} -> "";
-                #{} -> io_lib:format(" of frozen build and candidate in turn, order by seed ~b", [Seed])
-            end,
-    Before = [integer_to_list(Look) || Look <- Looks, Look < Blocks],
-    say(State, "at most ~b blocks~s~s; at most ~s~n",
-        [Blocks, Order,
-         [[", looks after ", lists:join(", ", Before)] || Before =/= []],
-         duration(left_ms(State))]).
+announce(#{plan := #{blocks := Blocks, seed := Seed}} = State) ->
+    say(State, "at most ~b blocks of frozen build and candidate in turn, order by seed ~b; at most ~s~n",
+        [Blocks, Seed, duration(left_ms(State))]).
 
-progress(#{done := Done, plan := #{blocks := Blocks, looks := Looks}} = State, Reports) ->
-    Ends = [Look || Look <- Looks, Look < Blocks] ++ [Blocks],
-    Number = length([End || End <- Ends, End < Done]) + 1,
-    To = case length(Ends) of
-             1 -> io_lib:format("~b", [Blocks]);
-             Count -> io_lib:format("~b (look ~b of ~b; at most ~s more)",
-                                    [lists:nth(Number, Ends), Number, Count,
-                                     duration(left_ms(State))])
-         end,
+progress(#{done := Done, plan := #{blocks := Blocks}} = State, Reports) ->
     case maps:to_list(Reports) of
         [{candidate, Report}] ->
-            say(State, "block ~b of ~s: ~s~n", [Done, To, figures(Report)]);
+            say(State, "block ~b of ~b: ~s~n", [Done, Blocks, figures(Report)]);
         _ ->
-            say(State, "block ~b of ~s~n  frozen     ~s~n  candidate  ~s~n",
-                [Done, To | [figures(maps:get(Role, Reports)) || Role <- [frozen, candidate]]])
+            say(State, "block ~b of at most ~b~n  frozen     ~s~n  candidate  ~s~n",
+                [Done, Blocks | [figures(maps:get(Role, Reports)) || Role <- [frozen, candidate]]])
     end.
 
 figures(#{blocks := Measured}) ->

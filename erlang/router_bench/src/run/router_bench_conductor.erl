@@ -1,0 +1,147 @@
+%% @doc The bench as the gate's child: takes requests from a local socket, runs the plans in them, and
+%% answers with events. Shapes and checks of both are those of `cp1_format'.
+%%
+%% While a run goes on it is told after each block to go on or to stop. Where the gate goes, this VM
+%% goes, and the measured ones with it; what the report says then is that the run was unfinished.
+-module(router_bench_conductor).
+
+-export([start/1]).
+
+-define(CONNECT_TIMEOUT_MS, 10000).
+
+%% @doc Serves the gate that listens at a path until it hangs up, and ends the VM: with 0, or with 1 in
+%% the middle of a run. For `erl -run'.
+-spec start([string()]) -> no_return().
+start([Path]) ->
+    case gen_tcp:connect({local, Path}, 0, [binary, {packet, 4}, {active, true}],
+                         ?CONNECT_TIMEOUT_MS) of
+        {ok, Socket} ->
+            % Progress belongs on the console of whoever started this VM.
+            true = group_leader(whereis(user), self()),
+            idle(Socket);
+        {error, Reason} ->
+            io:format(standard_error, "no gate at ~ts: ~p~n", [Path, Reason]),
+            halt(1)
+    end.
+
+idle(Socket) ->
+    receive
+        {tcp, Socket, Json} ->
+            handle(router_bench_nif:request_decode(Json), Socket),
+            idle(Socket);
+        {tcp_closed, Socket} ->
+            halt(0)
+    end.
+
+handle({ok, #{<<"describe">> := Plan}}, Socket) -> answer(Socket, describe(options(Plan)));
+handle({ok, #{<<"measure">> := Plan}}, Socket) -> measure(options(Plan), Socket);
+handle({ok, _}, Socket) -> refuse(Socket, <<"there is no run to go on with">>);
+handle({error, Message}, Socket) -> refuse(Socket, Message).
+
+refuse(Socket, Problem) ->
+    answer(Socket, #{refused => #{problem => Problem}}).
+
+answer(Socket, Event) ->
+    {ok, Json} = router_bench_nif:event_encode(Event),
+    _ = gen_tcp:send(Socket, Json), % if the gate has gone, its socket says so
+    ok.
+
+%% Describing
+
+describe(Options) ->
+    case router_bench_plan:new(Options) of
+        {ok, Plan} ->
+            #{described =>
+                  #{report => report(Plan),
+                    bench_applications => router_bench_frozen:bench_applications(),
+                    otp_release => list_to_binary(erlang:system_info(otp_release))}};
+        {error, Reason} ->
+            #{refused => refusal(Reason)}
+    end.
+
+report(#{adapter := Adapter} = Plan) ->
+    Timestamp = calendar:system_time_to_rfc3339(erlang:system_time(second), [{offset, "Z"}]),
+    Git = router_bench_env:git(filename:dirname(code:which(Adapter))),
+    Report = router_bench_report:new(#{timestamp => list_to_binary(Timestamp), git => Git,
+                                       plan => Plan, controls => #{}, blocks => [],
+                                       ending => unfinished, duration_ms => 0}),
+    Report#{env := router_bench_env:vm()}.
+
+refusal({bad_option, Option, _Value, Expected}) ->
+    #{option => Option, problem => text("expected " ++ Expected)};
+refusal({adapter, _Module, _Problem} = Reason) ->
+    #{option => adapter, problem => text(router_bench_plan:message(Reason))};
+refusal(Reason) ->
+    #{problem => text(router_bench_plan:message(Reason))}.
+
+%% Measuring
+
+%% The run has a process of its own, so that this one can see the gate go.
+measure(Options, Socket) ->
+    Conductor = self(),
+    Ask = fun(Block) ->
+                  Conductor ! {block, self(), Block},
+                  receive {Conductor, Answer} -> Answer end
+          end,
+    {Runner, Monitor} =
+        spawn_monitor(fun() ->
+                              Conductor ! {ran, self(), router_bench:run(Options#{after_block => Ask})}
+                      end),
+    running(Runner, Monitor, Socket).
+
+running(Runner, Monitor, Socket) ->
+    receive
+        {block, Runner, Block} ->
+            answer(Socket, #{block => Block}),
+            Runner ! {self(), next(Socket)},
+            running(Runner, Monitor, Socket);
+        {ran, Runner, Result} ->
+            true = demonitor(Monitor, [flush]),
+            answer(Socket, ended(Result));
+        {'DOWN', Monitor, process, Runner, Reason} ->
+            Text = io_lib:format("internal error of the bench: ~0tp", [Reason]),
+            answer(Socket, #{failed => text(Text)});
+        {tcp_closed, Socket} ->
+            halt(1)
+    end.
+
+next(Socket) ->
+    receive
+        {tcp, Socket, Json} ->
+            case router_bench_nif:request_decode(Json) of
+                {ok, <<"go_on">>} -> go_on;
+                _ -> stop
+            end;
+        {tcp_closed, Socket} ->
+            halt(1)
+    end.
+
+ended({ok, _Report}) -> ended;
+ended({error, {failed, Text, _Report}}) -> #{failed => Text};
+ended({error, {not_written, Message}}) -> #{failed => Message};
+ended({error, Reason}) -> #{refused => refusal(Reason)}.
+
+text(Text) ->
+    unicode:characters_to_binary(Text).
+
+%% Options
+
+options(Plan) ->
+    maps:from_list([option(Key, Value, Plan)
+                    || {Key, Value} <- maps:to_list(Plan), Key =/= <<"key_exponent">>]).
+
+%% The plan's names are those of the options. The format has made sure that the adapter is a module's
+%% name; no other text becomes an atom.
+option(<<"adapter">>, Name, _) -> {adapter, binary_to_atom(Name)};
+option(<<"arrivals">>, <<"constant">>, _) -> {arrivals, constant};
+option(<<"arrivals">>, <<"poisson">>, _) -> {arrivals, poisson};
+option(<<"keys">>, <<"uniform">>, _) -> {keys, uniform};
+option(<<"keys">>, <<"zipf">>, #{<<"key_exponent">> := Exponent}) -> {keys, {zipf, Exponent}};
+option(<<"replay">>, Replay, _) ->
+    {replay, maps:from_list([{named(Key, [lib_dir, report_file, commit, tree]), Value}
+                             || {Key, Value} <- maps:to_list(Replay)])};
+option(Key, Value, _) ->
+    {named(Key, maps:keys(router_bench_plan:defaults())), Value}.
+
+named(Key, Names) ->
+    hd([Name || Name <- Names, atom_to_binary(Name) =:= Key]).

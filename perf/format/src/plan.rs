@@ -1,0 +1,189 @@
+//! What the gate asks of the bench and what the bench answers. Each is one JSON document; on the local
+//! socket between the two, its length in 4 bytes, the most significant first, stands before it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::decimal::Amount;
+use crate::read::{Document, Segment, Violation};
+use crate::report::{Arrivals, KeyDistribution, Report};
+
+/// What a run measures. What is absent the bench chooses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The adapter module: a lower-case letter, then letters, digits, `_` and `@`.
+    #[schemars(regex(pattern = "^[a-z][A-Za-z0-9_@]{0,200}$"))]
+    pub adapter: String,
+    /// Blocks at most.
+    pub blocks: u32,
+    /// Least discarded load before a block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup_ms: Option<u32>,
+    /// Closed loop of a block, all slices together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throughput_ms: Option<u32>,
+    /// Open loop of a block, all slices together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u32>,
+    /// Length of a slice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slice_ms: Option<u32>,
+    /// Arrival rate of the open loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_second: Option<u32>,
+    /// Workers of the closed loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// How arrivals are spaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<Arrivals>,
+    /// How requests draw their key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<KeyDistribution>,
+    /// Exponent of a Zipf distribution, and only of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_exponent: Option<Amount>,
+    /// How many keys there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_count: Option<u64>,
+    /// Seed of every random choice of the load, and of the orders of a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Limit of each call of the adapter's `init/1`, `counters/1`, `control/2` and `terminate/1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback_timeout_ms: Option<u32>,
+    /// Time for the whole run.
+    pub timeout_ms: u64,
+    /// A fault to plant, for example `delay_us=200`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// Where the report goes.
+    pub report_file: String,
+    /// The frozen build to measure in turn with the candidate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<FrozenBuild>,
+}
+
+/// The frozen side of a replay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FrozenBuild {
+    /// The directory of its applications.
+    pub lib_dir: String,
+    /// Where its report goes.
+    pub report_file: String,
+    /// The commit, 40 lower-case hexadecimal digits.
+    pub commit: String,
+    /// The commit's tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tree: Option<String>,
+}
+
+/// What the gate asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Where would a run with this plan be? Answered by [`Event::Described`].
+    Describe(Plan),
+    /// Measure. Answered by [`Event::Block`] after each block, and at last by [`Event::Ended`] or
+    /// [`Event::Failed`].
+    Measure(Plan),
+    /// After a block: measure the next one.
+    GoOn,
+    /// After a block: the run ends here, complete.
+    Stop,
+}
+
+/// What the bench answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// Where a run would be.
+    Described(Box<Described>),
+    /// The plan cannot be run; nothing was measured.
+    Refused(Refused),
+    /// So many blocks are measured and in the report; the run waits.
+    Block(u32),
+    /// The run is complete.
+    Ended,
+    /// The run failed, and why; the report says so too.
+    Failed(String),
+}
+
+/// A run before it begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Described {
+    /// Environment and load, as a report without figures.
+    pub report: Report,
+    /// The applications that always come from the candidate: the bench, and what needs it.
+    pub bench_applications: Vec<String>,
+    /// The release of Erlang/OTP.
+    pub otp_release: String,
+}
+
+/// An option that the bench does not accept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// Its name in the plan; absent where the plan as a whole is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub option: Option<String>,
+    /// What is wrong, in words.
+    pub problem: String,
+}
+
+/// Largest message, in bytes: a description has a report without blocks.
+pub const MESSAGE_MAX_BYTES: u64 = 1024 * 1024;
+
+impl Document for Request {
+    const KIND: &'static str = "request to the bench";
+    const MAX_BYTES: u64 = MESSAGE_MAX_BYTES;
+
+    fn check(&self) -> Result<(), Violation> {
+        match self {
+            Self::Describe(plan) => plan.check("describe"),
+            Self::Measure(plan) => plan.check("measure"),
+            Self::GoOn | Self::Stop => Ok(()),
+        }
+    }
+}
+
+impl Plan {
+    /// Numbers are the bench's to judge, which has the same options in a shell; what becomes an atom
+    /// or a path is judged here.
+    fn check(&self, request: &str) -> Result<(), Violation> {
+        let refuse = |key: &str, problem: &str, cure: &str| {
+            Err(Violation::new([Segment::from(request), key.into()], problem, cure))
+        };
+        if !is_module(&self.adapter) {
+            return refuse("adapter", "this is no module's name", "name the adapter module");
+        }
+        if self.key_exponent.is_some() != (self.keys == Some(KeyDistribution::Zipf)) {
+            let problem = "a Zipf distribution has an exponent, and no other has one";
+            return refuse("key_exponent", problem, "give keys as zipf:S");
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text can be the name of an adapter module: nothing else becomes an atom.
+#[must_use]
+pub fn is_module(text: &str) -> bool {
+    text.len() <= 201
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@'))
+}
+
+impl Document for Event {
+    const KIND: &'static str = "answer of the bench";
+    const MAX_BYTES: u64 = MESSAGE_MAX_BYTES;
+
+    fn check(&self) -> Result<(), Violation> {
+        match self {
+            Self::Described(described) => described.report.check(),
+            _ => Ok(()),
+        }
+    }
+}

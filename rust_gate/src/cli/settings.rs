@@ -1,0 +1,187 @@
+//! The settings of a measurement, each defined once. The name of a flag makes that of its variable and
+//! that of its key in the project's file ([`crate::cli::sources`]): `--timeout-seconds`,
+//! `PERF_TIMEOUT_SECONDS`, `timeout_seconds`.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use cp1_format::{Amount, Arrivals, KeyDistribution, is_module};
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// What is measured.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Where the report goes; a report is never overwritten [default: a new one in --artifacts]
+    #[arg(long, value_name = "FILE")]
+    pub report_file: Option<PathBuf>,
+    /// End the run when standard input closes, as whoever started it has gone then
+    #[arg(long, hide = true)]
+    pub stop_with_stdin: bool,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// What is measured.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Judge this report instead of measuring; a glob means its newest match
+    #[arg(long, value_name = "FILE")]
+    pub candidate: Option<PathBuf>,
+    /// The frozen report [default: perf/baseline_cp1.json]
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// The policy [default: perf/policy_cp1.json]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// What the candidate is compared with
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub compare: Compare,
+    /// Judge by baseline and policy of this revision, such as origin/main, instead of the work tree's
+    #[arg(long, value_name = "REV")]
+    pub trusted_ref: Option<String>,
+}
+
+/// What a candidate is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compare {
+    /// The baseline's figures where its machine and sessions allow it, else a replay
+    Auto,
+    /// The baseline's figures, on its machine
+    Frozen,
+    /// The baseline's commit, measured beside the candidate, in turn
+    Replay,
+}
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Few blocks, wider error rates, as the policy says
+    Smoke,
+    /// As many blocks as it takes, up to the policy's last look
+    Gate,
+}
+
+/// What is measured, and how.
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// The project: the directory that has perf/
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+    /// The adapter module that knows the router
+    #[arg(long, value_name = "MODULE", value_parser = module)]
+    pub adapter: Option<String>,
+    /// The command that compiles router and adapter, in the project; empty where they are compiled
+    #[arg(long, value_name = "COMMAND", default_value = "rebar3 as perf compile")]
+    pub build: String,
+    /// Directories of compiled modules, from the project on: globs, with `:` between
+    #[arg(long, value_name = "GLOBS", default_value = "_build/perf/lib/*/ebin")]
+    pub code_path: String,
+    /// Where reports and verdicts go [default: _artifacts]
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+    /// smoke is the default in a merge or pull request, gate elsewhere
+    #[arg(long, value_name = "MODE", default_value = "gate")]
+    pub mode: Mode,
+    /// Blocks, each with a fresh BEAM of each side: as many are measured, whatever they show [default:
+    /// as many as the looks of the policy take]
+    #[arg(long, value_name = "N", value_parser = whole::<u32, 1, 1000>)]
+    pub blocks: Option<u32>,
+    /// Least discarded load before each block; five times that until throughput is steady [default:
+    /// 1000]
+    #[arg(long, value_name = "MS", value_parser = whole::<u32, 10, 600_000>)]
+    pub warmup_ms: Option<u32>,
+    /// Closed loop of a block, all slices [default: 1000]
+    #[arg(long, value_name = "MS", value_parser = whole::<u32, 10, 600_000>)]
+    pub throughput_ms: Option<u32>,
+    /// Open loop of a block, all slices [default: 4000, or as long as 20,000 requests take]
+    #[arg(long, value_name = "MS", value_parser = whole::<u32, 10, 600_000>)]
+    pub latency_ms: Option<u32>,
+    /// How long one side is measured before the other takes its turn; longer where 1,000 arrivals take
+    /// longer [default: 60]
+    #[arg(long, value_name = "MS", value_parser = whole::<u32, 10, 600_000>)]
+    pub slice_ms: Option<u32>,
+    /// Arrivals a second in the open loop [default: the baseline's, else found]
+    #[arg(long, value_name = "N", value_parser = whole::<u32, 1, 1_000_000>)]
+    pub rate: Option<u32>,
+    /// Workers of the closed loop [default: the baseline's, else found]
+    #[arg(long, value_name = "N", value_parser = whole::<u32, 1, 10_000>)]
+    pub concurrency: Option<u32>,
+    /// How arrivals are spaced: constant or poisson
+    #[arg(long, value_name = "HOW", value_parser = arrivals, default_value = "constant")]
+    pub arrivals: Arrivals,
+    /// How requests draw their key: uniform, or zipf:S with an exponent S above 0 and up to 10
+    #[arg(long, value_name = "HOW", value_parser = keys, default_value = "uniform")]
+    pub keys: KeyDraw,
+    /// Keys that there are [default: 10000]
+    #[arg(long, value_name = "N", value_parser = whole::<u64, 1, 4_294_967_296>)]
+    pub key_count: Option<u64>,
+    /// Seed of keys, arrivals, and who goes first [default: 1; of a replay a new one]
+    #[arg(long, value_name = "N", value_parser = whole::<u64, 0, 9_007_199_254_740_992>)]
+    pub seed: Option<u64>,
+    /// Limit of each call of the adapter's init/1, counters/1, control/2 and terminate/1 [default:
+    /// 30000]
+    #[arg(long, value_name = "MS", value_parser = whole::<u32, 100, 3_600_000>)]
+    pub callback_timeout_ms: Option<u32>,
+    /// Time limit of the measurement
+    #[arg(long, value_name = "SECONDS", default_value = "900", value_parser = whole::<u64, 10, 86_400>)]
+    pub timeout_seconds: u64,
+    /// Plant a fault to see the gate fail: delay_us=N stall_ms=N error_ratio=R hold_bytes=N
+    /// leak_bytes=N backpressure=1 crash_after=N
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Option<String>,
+}
+
+/// How requests draw their key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyDraw {
+    /// The distribution.
+    pub distribution: KeyDistribution,
+    /// Of a Zipf distribution its exponent.
+    pub exponent: Option<Amount>,
+}
+
+/// A whole number in a range.
+fn whole<T, const MIN: u64, const MAX: u64>(text: &str) -> Result<T, String>
+where
+    T: FromStr + TryFrom<u64> + Display,
+{
+    let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number));
+    let typed =
+        number.filter(|_| !text.starts_with('+')).and_then(|number| T::try_from(number).ok());
+    typed.ok_or_else(|| format!("expected a whole number from {MIN} to {MAX}"))
+}
+
+fn module(text: &str) -> Result<String, &'static str> {
+    let expected = "expected the name of an adapter module";
+    if is_module(text) { Ok(text.to_owned()) } else { Err(expected) }
+}
+
+fn arrivals(text: &str) -> Result<Arrivals, &'static str> {
+    match text {
+        "constant" => Ok(Arrivals::Constant),
+        "poisson" => Ok(Arrivals::Poisson),
+        _ => Err("expected constant or poisson"),
+    }
+}
+
+fn keys(text: &str) -> Result<KeyDraw, &'static str> {
+    if text == "uniform" {
+        return Ok(KeyDraw { distribution: KeyDistribution::Uniform, exponent: None });
+    }
+    let exponent = text.strip_prefix("zipf:").and_then(|exponent| Amount::parse(exponent).ok());
+    let in_range = |exponent: &Amount| {
+        let number = exponent.approximate();
+        number > 0.0 && number <= 10.0
+    };
+    match exponent.filter(in_range) {
+        Some(exponent) => {
+            Ok(KeyDraw { distribution: KeyDistribution::Zipf, exponent: Some(exponent) })
+        }
+        None => Err("expected uniform, or zipf:S with an exponent S above 0 and up to 10"),
+    }
+}

@@ -1,0 +1,172 @@
+//! The bench as a child: a BEAM that is asked and answers, over a socket that nobody else can open.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use cp1_format::{Event, MESSAGE_MAX_BYTES, Request, parse};
+
+use crate::run::RunError;
+use crate::run::child::{Group, POLL};
+use crate::run::interrupt::Interrupt;
+
+/// A BEAM boots in a second; a loaded machine may take some.
+const BOOT: Duration = Duration::from_secs(60);
+
+/// A BEAM halts in well under a second.
+const HALT: Duration = Duration::from_secs(5);
+
+/// A scheduler without work would spin for a while, and keep the measured BEAMs from a processor.
+const NO_BUSY_WAIT: [&str; 6] = ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"];
+
+/// Longest path of a local socket, the least of the systems that have them.
+const SOCKET_PATH_MAX_BYTES: usize = 100;
+
+/// The bench, alive; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Bench {
+    group: Group,
+    stream: UnixStream,
+    received: Vec<u8>,
+    /// Holds the socket's directory.
+    _directory: tempfile::TempDir,
+}
+
+impl Bench {
+    /// Starts it in a project, with a code path.
+    ///
+    /// # Errors
+    /// No Erlang, no bench on the code path, or it does not come.
+    pub fn start(
+        project: &Path,
+        code_path: &[PathBuf],
+        interrupt: &Interrupt,
+    ) -> Result<Self, RunError> {
+        let failed = |source| RunError::BenchNotStarted { source };
+        let directory = socket_directory().map_err(failed)?;
+        let path = directory.path().join("bench");
+        let listener = UnixListener::bind(&path).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let mut erl = Command::new("erl");
+        erl.current_dir(project).args(["-noshell", "-noinput", "-boot", "no_dot_erlang"]);
+        erl.args(NO_BUSY_WAIT);
+        // What it has to say it prints; a dump in the project helps nobody.
+        erl.env("ERL_CRASH_DUMP_BYTES", "0");
+        for directory in code_path {
+            erl.arg("-pa").arg(directory);
+        }
+        erl.args(["-run", "router_bench_conductor", "start"]).arg(&path);
+        if std::env::var_os("HOME").is_none() {
+            erl.env("HOME", directory.path());
+        }
+        let mut group = Group::spawn(&mut erl).map_err(failed)?;
+        let deadline = Instant::now() + BOOT;
+        let stream = loop {
+            match listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(failed(error)),
+            }
+            if let Some(code) = interrupt.code() {
+                return Err(RunError::Interrupted(code));
+            }
+            if let Some(status) = group.status().map_err(failed)? {
+                return Err(failed(io::Error::other(format!("erl ended with {status}"))));
+            }
+            if Instant::now() >= deadline {
+                return Err(failed(ErrorKind::TimedOut.into()));
+            }
+            std::thread::sleep(POLL);
+        };
+        stream.set_nonblocking(false).map_err(failed)?;
+        stream.set_read_timeout(Some(POLL)).map_err(failed)?;
+        Ok(Self { group, stream, received: Vec::new(), _directory: directory })
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// The bench has gone.
+    pub fn ask(&mut self, request: &Request) -> Result<(), RunError> {
+        let json = serde_json::to_vec(request).map_err(io::Error::from);
+        let sent = json.and_then(|json| {
+            let length = u32::try_from(json.len()).map_err(io::Error::other)?;
+            self.stream.write_all(&length.to_be_bytes())?;
+            self.stream.write_all(&json)
+        });
+        sent.map_err(|source| RunError::BenchGone { source })
+    }
+
+    /// The next answer; `None` at the deadline.
+    ///
+    /// # Errors
+    /// An interruption, a bench that has gone, an answer that cannot be read.
+    pub fn answer(
+        &mut self,
+        deadline: Instant,
+        interrupt: &Interrupt,
+    ) -> Result<Option<Event>, RunError> {
+        loop {
+            if let Some(message) = self.message()? {
+                let event = parse(Path::new("from the bench"), &message);
+                return event.map(Some).map_err(|error| RunError::Answer(Box::new(error)));
+            }
+            if let Some(code) = interrupt.code() {
+                return Err(RunError::Interrupted(code));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            let mut bytes = [0; 65536];
+            match self.stream.read(&mut bytes) {
+                Ok(0) => {
+                    return Err(RunError::BenchGone { source: ErrorKind::UnexpectedEof.into() });
+                }
+                Ok(count) => self.received.extend(bytes.iter().take(count)),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) => {}
+                Err(source) => return Err(RunError::BenchGone { source }),
+            }
+        }
+    }
+
+    /// A whole message, if one has come: its length stands before it.
+    fn message(&mut self) -> Result<Option<Vec<u8>>, RunError> {
+        let Some((length, rest)) = self.received.split_first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_be_bytes(*length);
+        if u64::from(length) > MESSAGE_MAX_BYTES {
+            let source = io::Error::other("it sends what is no answer");
+            return Err(RunError::BenchGone { source });
+        }
+        let message = rest.get(..length as usize).map(<[u8]>::to_vec);
+        if message.is_some() {
+            self.received.drain(..4 + length as usize);
+        }
+        Ok(message)
+    }
+
+    /// Hangs up, which ends the bench and the BEAMs that it measures; what has not ended soon is killed.
+    pub fn end(mut self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+        let deadline = Instant::now() + HALT;
+        while matches!(self.group.status(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(POLL);
+        }
+        let _ = self.group.end();
+    }
+}
+
+/// The path of a socket is short.
+fn socket_directory() -> io::Result<tempfile::TempDir> {
+    let directory = tempfile::Builder::new().prefix("perf-gate.").tempdir()?;
+    if directory.path().as_os_str().len() + "/bench".len() <= SOCKET_PATH_MAX_BYTES {
+        return Ok(directory);
+    }
+    tempfile::Builder::new().prefix("perf-gate.").tempdir_in("/tmp")
+}

@@ -1,0 +1,68 @@
+//! Compiling a project with its own command, and finding what came out.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::run::RunError;
+use crate::run::child::Group;
+use crate::run::interrupt::Interrupt;
+
+/// Runs the build command in a directory. `apart`, a directory of libraries for it, says that the build
+/// is of another commit: what leads the candidate's build elsewhere must not lead this one there.
+///
+/// # Errors
+/// It cannot be started, or fails.
+pub fn build(
+    directory: &Path,
+    command: &str,
+    apart: Option<&Path>,
+    interrupt: &Interrupt,
+) -> Result<(), RunError> {
+    if command.trim().is_empty() {
+        return Ok(());
+    }
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(command).current_dir(directory);
+    if let Some(libraries) = apart {
+        for variable in ["REBAR_BASE_DIR", "REBAR_CONFIG", "REBAR_PROFILE", "ERL_COMPILER_OPTIONS"]
+        {
+            shell.env_remove(variable);
+        }
+        shell.env("ERL_LIBS", libraries);
+    }
+    let failed = |problem: String| RunError::Build {
+        command: command.to_owned(),
+        directory: directory.to_owned(),
+        problem,
+    };
+    let mut group = Group::spawn(&mut shell).map_err(|error| failed(error.to_string()))?;
+    let status = group.wait(interrupt).map_err(|error| failed(error.to_string()))?;
+    match interrupt.code() {
+        Some(code) => Err(RunError::Interrupted(code)),
+        None if status.success() => Ok(()),
+        None => Err(failed(status.to_string())),
+    }
+}
+
+/// The directories that the globs of a code path find in a directory, in their order.
+#[must_use]
+pub fn code_path(directory: &Path, globs: &str) -> Vec<PathBuf> {
+    // What is before the globs is a path and no pattern.
+    let escaped = glob::Pattern::escape(&directory.to_string_lossy());
+    let found = globs.split(':').filter(|glob| !glob.is_empty()).flat_map(|text| {
+        let pattern = match Path::new(text).is_absolute() {
+            true => text.to_owned(),
+            false => format!("{escaped}/{text}"),
+        };
+        glob::glob(&pattern).into_iter().flatten().flatten().collect::<Vec<_>>()
+    });
+    found.filter(|path| path.is_dir()).collect()
+}
+
+/// The bench of an installation: beside the directory that this program is in.
+#[must_use]
+pub fn installed_bench() -> Vec<PathBuf> {
+    let program = std::env::current_exe().and_then(|path| path.canonicalize());
+    let prefix = program.ok().and_then(|path| Some(path.parent()?.parent()?.to_owned()));
+    prefix.map(|prefix| code_path(&prefix, "lib/router_bench-*/ebin")).unwrap_or_default()
+}

@@ -1,0 +1,380 @@
+//! `perf-gate run` and `perf-gate bench`, from settings to reports.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use cp1_format::{
+    Described, Event, FrozenBuild, Load, Plan, Refused, Report, Request, RunStatus, Timestamp,
+};
+
+use crate::check::{Checked, judge};
+use crate::cli::settings::{self, Compare, Mode, Settings};
+use crate::cli::sources::CommandLine;
+use crate::read::inputs::{self, Files, Inputs};
+use crate::run::bench::Bench;
+use crate::run::build::{build, code_path, installed_bench};
+use crate::run::comparison::{commit, replay_needed};
+use crate::run::frozen::{Frozen, frozen_build};
+use crate::run::interrupt::Interrupt;
+use crate::run::measure::{Ended, Next, measure};
+use crate::run::{RunError, child, host_lock};
+
+/// Blocks of a run that has no looks.
+const BLOCKS: u32 = 10;
+
+/// The same of a smoke run.
+const SMOKE_BLOCKS: u32 = 6;
+
+/// The project's files, from its root on.
+const BASELINE: &str = "perf/baseline_cp1.json";
+const POLICY: &str = "perf/policy_cp1.json";
+const WAIVERS: &str = "perf/waivers.json";
+const ARTIFACTS: &str = "_artifacts";
+
+/// How long the bench may take to say where it is.
+const DESCRIBE: Duration = Duration::from_secs(60);
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The verdict, and where its artifacts go.
+    pub checked: Checked,
+    /// The directory of the artifacts.
+    pub artifacts: PathBuf,
+    /// How the measurement ended; `None` where there was a report already.
+    pub ended: Option<Ended>,
+}
+
+/// Measures, and leaves a sealed report, whose path comes first.
+///
+/// # Errors
+/// [`RunError`]
+pub fn bench(
+    arguments: &settings::Bench,
+    line: &CommandLine,
+) -> Result<(PathBuf, Ended), RunError> {
+    let interrupt = listen()?;
+    if arguments.stop_with_stdin {
+        interrupt.listen_to_stdin();
+    }
+    let host = Host { settings: &arguments.settings, line, interrupt: &interrupt };
+    let stamp = stamp();
+    let report = match &arguments.report_file {
+        Some(path) => absolute(path)?,
+        None => host.artifact(&format!("perf_baseline_{stamp}.json"))?,
+    };
+    if report.exists() {
+        return Err(RunError::Exists(report));
+    }
+    let (_lock, code_path) = host.prepare()?;
+    let bench = Bench::start(&host.settings.project, &code_path, &interrupt)?;
+    let plan = host.plan(&report, None)?;
+    let ended = host.measure(bench, &plan, |_| Ok(Next::GoOn { look: plan.blocks }))?;
+    Ok((report, ended))
+}
+
+/// Measures the candidate, beside the baseline's commit where that is needed, and judges.
+///
+/// # Errors
+/// [`RunError`]
+pub fn run(arguments: &settings::Run, line: &CommandLine) -> Result<Outcome, RunError> {
+    let host = Host { settings: &arguments.settings, line, interrupt: &listen()? };
+    let stamp = stamp();
+    let mut files = Judged::new(arguments);
+    let artifacts = host.artifacts();
+    if arguments.candidate.is_some() && arguments.compare == Compare::Replay {
+        return Err(RunError::CandidateOfReplay);
+    }
+    let label = stamp.parse().ok();
+    if arguments.candidate.is_none() {
+        // A contract that cannot be read makes whatever is measured worthless.
+        let contract = files.read(&[]);
+        if !contract.problems.is_empty() {
+            let checked = judge(contract, label.as_ref(), false)?;
+            return Ok(Outcome { checked, artifacts, ended: None });
+        }
+        // A new name: what an earlier run left can never be judged as this run's.
+        files.candidate = host.artifact(&format!("perf_baseline_{stamp}.json"))?;
+        let ended = measured(&host, arguments.compare, contract, &mut files, &stamp)?;
+        let checked = judge(files.read_all(), label.as_ref(), false)?;
+        return Ok(Outcome { checked, artifacts, ended: Some(ended) });
+    }
+    Ok(Outcome { checked: judge(files.read_all(), label.as_ref(), false)?, artifacts, ended: None })
+}
+
+fn measured(
+    host: &Host<'_>,
+    compare: Compare,
+    contract: Inputs,
+    files: &mut Judged<'_>,
+    stamp: &str,
+) -> Result<Ended, RunError> {
+    let (Some(baseline), Some(policy)) = (contract.baseline.document, contract.policy.document)
+    else {
+        return Err(RunError::Unread);
+    };
+    let (_lock, path) = host.prepare()?;
+    let mut plan = host.plan(&files.candidate, baseline.load.as_ref())?;
+    let mut bench = Bench::start(&host.settings.project, &path, host.interrupt)?;
+    let described = host.describe(&mut bench, &plan)?;
+    let needed = replay_needed(&baseline, &policy, &described.report);
+    let looks = match (compare, &needed) {
+        (Compare::Replay, _) | (Compare::Auto, _) | (Compare::Frozen, None) => {
+            policy.decision.looks.clone()
+        }
+        // Figures that cannot be judged block by block are judged at the end.
+        (Compare::Frozen, Some(_)) => Vec::new(),
+    };
+    if let (Compare::Auto, Some(reason)) = (compare, &needed) {
+        println!("replay: {reason}");
+    }
+    if compare == Compare::Replay || compare == Compare::Auto && needed.is_some() {
+        let replay = host.replay(&baseline, &described, &path, stamp)?;
+        files.replay = Some(PathBuf::from(&replay.report_file));
+        plan.replay = Some(replay);
+        // Another order each time; the report has the seed.
+        plan.seed = plan.seed.or_else(|| Some(u64::from(fastrand::u32(..))));
+    }
+    let looks = if host.settings.blocks.is_some() { Vec::new() } else { looks };
+    plan.blocks = looks.last().copied().unwrap_or(plan.blocks);
+    let last = plan.blocks;
+    let files = &*files;
+    host.measure(bench, &plan, |number| {
+        let Some(look) = looks.iter().copied().find(|look| *look >= number) else {
+            return Ok(Next::GoOn { look: last });
+        };
+        let checked = judge(files.read_so_far(), None, look != number)?;
+        print!("{}", checked.text);
+        let next = checked.verdict.decision.as_ref().and_then(|decision| decision.next_look);
+        match next {
+            _ if look != number => Ok(Next::GoOn { look }),
+            Some(look) => Ok(Next::GoOn { look }),
+            None => {
+                println!("the look decides: no more blocks");
+                Ok(Next::Stop)
+            }
+        }
+    })
+}
+
+/// What a run has of its host.
+struct Host<'a> {
+    settings: &'a Settings,
+    line: &'a CommandLine,
+    interrupt: &'a Interrupt,
+}
+
+impl Host<'_> {
+    fn artifacts(&self) -> PathBuf {
+        let default = || self.settings.project.join(ARTIFACTS);
+        self.settings.artifacts.clone().unwrap_or_else(default)
+    }
+
+    fn artifact(&self, name: &str) -> Result<PathBuf, RunError> {
+        absolute(&self.artifacts().join(name))
+    }
+
+    /// Holds the host, compiles, and finds what was compiled.
+    fn prepare(&self) -> Result<(std::fs::File, Vec<PathBuf>), RunError> {
+        let Settings { project, build: command, code_path: globs, .. } = self.settings;
+        let limit = Duration::from_secs(self.settings.timeout_seconds);
+        let lock = host_lock::take(limit, self.interrupt)?;
+        println!("building router and bench: {command}");
+        build(project, command, None, self.interrupt)?;
+        let directory = absolute(project)?;
+        let mut path = code_path(&directory, globs);
+        if path.is_empty() {
+            return Err(RunError::NoCode { directory, globs: globs.clone() });
+        }
+        let has_bench = |path: &PathBuf| path.join("router_bench.beam").is_file();
+        if !path.iter().any(has_bench) {
+            path.extend(installed_bench());
+        }
+        if !path.iter().any(has_bench) {
+            return Err(RunError::NoBench { globs: globs.clone() });
+        }
+        Ok((lock, path))
+    }
+
+    fn plan(&self, report: &Path, frozen: Option<&Load>) -> Result<Plan, RunError> {
+        let settings = self.settings;
+        let of_baseline =
+            |figure: fn(&Load) -> u64| frozen.and_then(|load| u32::try_from(figure(load)).ok());
+        let blocks = match settings.mode {
+            Mode::Smoke => SMOKE_BLOCKS,
+            Mode::Gate => BLOCKS,
+        };
+        Ok(Plan {
+            adapter: settings.adapter.clone().ok_or(RunError::NoAdapter)?,
+            blocks: settings.blocks.unwrap_or(blocks),
+            warmup_ms: settings.warmup_ms,
+            throughput_ms: settings.throughput_ms,
+            latency_ms: settings.latency_ms,
+            slice_ms: settings.slice_ms,
+            rate_per_second: settings.rate.or(of_baseline(|load| load.rate_per_second)),
+            concurrency: settings.concurrency.or(of_baseline(|load| u64::from(load.concurrency))),
+            arrivals: Some(settings.arrivals),
+            keys: Some(settings.keys.distribution),
+            key_exponent: settings.keys.exponent.clone(),
+            key_count: settings.key_count,
+            seed: settings.seed,
+            callback_timeout_ms: settings.callback_timeout_ms,
+            timeout_ms: settings.timeout_seconds * 1000,
+            fault: settings.fault.clone(),
+            report_file: text(report)?,
+            replay: None,
+        })
+    }
+
+    fn describe(&self, bench: &mut Bench, plan: &Plan) -> Result<Described, RunError> {
+        bench.ask(&Request::Describe(plan.clone()))?;
+        match bench.answer(Instant::now() + DESCRIBE, self.interrupt)? {
+            Some(Event::Described(described)) => Ok(*described),
+            Some(Event::Refused(refused)) => Err(self.refusal(plan, refused)),
+            _ => Err(RunError::BenchGone { source: std::io::ErrorKind::TimedOut.into() }),
+        }
+    }
+
+    /// In the words of whoever gave the setting.
+    fn refusal(&self, plan: &Plan, refused: Refused) -> RunError {
+        let values = serde_json::to_value(plan).unwrap_or_default();
+        let given = refused.option.as_ref().and_then(|option| {
+            let flag = match option.as_str() {
+                "rate_per_second" => "rate".to_owned(),
+                "timeout_ms" => "timeout-seconds".to_owned(),
+                other => other.replace('_', "-"),
+            };
+            let value = values.get(option)?;
+            Some((flag, value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)))
+        });
+        match given {
+            Some((flag, value)) => self.line.refusal(&flag, &value, &refused.problem).into(),
+            None => RunError::Refused(refused),
+        }
+    }
+
+    fn measure(
+        &self,
+        bench: Bench,
+        plan: &Plan,
+        after_block: impl FnMut(u32) -> Result<Next, RunError>,
+    ) -> Result<Ended, RunError> {
+        let limit = Duration::from_secs(self.settings.timeout_seconds);
+        let ended = measure(bench, plan, limit, self.interrupt, after_block);
+        child::end_orphans();
+        match ended {
+            Err(RunError::Refused(refused)) => Err(self.refusal(plan, refused)),
+            ended => ended,
+        }
+    }
+
+    fn replay(
+        &self,
+        baseline: &Report,
+        described: &Described,
+        candidate_path: &[PathBuf],
+        stamp: &str,
+    ) -> Result<FrozenBuild, RunError> {
+        let commit = commit(baseline)?;
+        let project = absolute(&self.settings.project)?;
+        let frozen = Frozen {
+            project: &project,
+            build: &self.settings.build,
+            code_path: &self.settings.code_path,
+            commit,
+            tree: baseline.git.tree.as_deref(),
+            otp_release: &described.otp_release,
+            bench_applications: &described.bench_applications,
+            candidate_path,
+        };
+        Ok(FrozenBuild {
+            lib_dir: text(&frozen_build(&frozen, self.interrupt)?)?,
+            report_file: text(&self.artifact(&format!("perf_replay_{stamp}.json"))?)?,
+            commit: commit.to_owned(),
+            tree: baseline.git.tree.clone(),
+        })
+    }
+}
+
+/// The files of a verdict.
+struct Judged<'a> {
+    arguments: &'a settings::Run,
+    baseline: PathBuf,
+    policy: PathBuf,
+    waivers: PathBuf,
+    candidate: PathBuf,
+    replay: Option<PathBuf>,
+}
+
+impl<'a> Judged<'a> {
+    fn new(arguments: &'a settings::Run) -> Self {
+        let in_project = |file: &str| arguments.settings.project.join(file);
+        Self {
+            arguments,
+            baseline: arguments.baseline.clone().unwrap_or_else(|| in_project(BASELINE)),
+            policy: arguments.policy.clone().unwrap_or_else(|| in_project(POLICY)),
+            waivers: in_project(WAIVERS),
+            candidate: arguments.candidate.clone().unwrap_or_default(),
+            replay: None,
+        }
+    }
+
+    fn read_all(&self) -> Inputs {
+        self.read(std::slice::from_ref(&self.candidate))
+    }
+
+    /// Baseline and policy, and the candidates that are given.
+    fn read(&self, candidates: &[PathBuf]) -> Inputs {
+        inputs::read(&Files {
+            baseline: &self.baseline,
+            policy: &self.policy,
+            trusted_ref: self.arguments.trusted_ref.as_deref(),
+            waivers: Some(&self.waivers),
+            candidates,
+            replay: self.replay.as_deref(),
+            smoke: self.arguments.settings.mode == Mode::Smoke,
+        })
+    }
+
+    /// The reports as if the run had been planned to end with the blocks so far.
+    fn read_so_far(&self) -> Inputs {
+        let mut inputs = self.read_all();
+        let candidate = inputs.candidate.document.as_mut();
+        let replay = inputs.replay.as_mut().and_then(|replay| replay.document.as_mut());
+        for report in candidate.into_iter().chain(replay) {
+            report.run.ct_exit_code = Some(0);
+            report.run.status = Some(RunStatus::Complete);
+            let blocks = report.blocks.as_ref().map_or(0, Vec::len);
+            if let Some(load) = &mut report.load {
+                load.blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
+            }
+        }
+        inputs
+    }
+}
+
+fn listen() -> Result<Interrupt, RunError> {
+    child::adopt_orphans();
+    Interrupt::listen().map_err(|source| RunError::Io {
+        what: "listen to signals of",
+        path: "this process".into(),
+        source,
+    })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, RunError> {
+    let failed = |source| RunError::Io { what: "find", path: path.to_owned(), source };
+    std::path::absolute(path).map_err(failed)
+}
+
+fn text(path: &Path) -> Result<String, RunError> {
+    path.to_str().map(ToOwned::to_owned).ok_or_else(|| RunError::Path(path.to_owned()))
+}
+
+/// Names the artifacts of this run.
+fn stamp() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(since.as_secs()).ok().and_then(Timestamp::from_unix_seconds);
+    let time = now.map(|now| now.compact()).unwrap_or_default();
+    format!("{time}-{}", std::process::id())
+}
