@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 use cp1_format::{Outcome, Problem};
+use perf_gate::adopt::init::init;
 use perf_gate::check::Checked;
 use perf_gate::cli::arguments::{Arguments, Check, Command};
 use perf_gate::cli::settings;
@@ -15,7 +16,7 @@ use perf_gate::cli::sources::{self, CommandLine};
 use perf_gate::contract::budget::budget;
 use perf_gate::contract::lint::lint;
 use perf_gate::contract::usable::usable;
-use perf_gate::contract::verify::verify;
+use perf_gate::contract::verify::{verify, verify_in_ci};
 use perf_gate::contract::{ContractError, change, list};
 use perf_gate::escape::line as line_of;
 use perf_gate::prove::plan::plan;
@@ -78,6 +79,7 @@ fn run() -> Ending {
         Err(error) => error.exit(),
     };
     match arguments.command {
+        Command::Init(arguments) => answer(init(&arguments)),
         Command::Run(arguments) => run_gate(&arguments, &line),
         Command::Bench(arguments) => run_bench(&arguments, &line),
         Command::Check(arguments) => check(&arguments),
@@ -93,6 +95,9 @@ fn run() -> Ending {
         Command::Amend(arguments) => answer(change::amend(&arguments)),
         Command::Rollback(arguments) => answer(change::rollback(&arguments)),
         Command::Budget(arguments) => answer(budget(&arguments)),
+        Command::Verify(arguments) if arguments.ci => {
+            findings("the contract is kept", verify_in_ci(&arguments, |name| env::var_os(name)))
+        }
         Command::Verify(arguments) => findings("the contract is kept", verify(&arguments)),
         Command::Lint(arguments) => findings("nothing was found", lint(&arguments)),
     }

@@ -11,6 +11,8 @@ mod common;
 
 use common::repository::{ANSWERS, Repository, git};
 use common::set_memory;
+use perf_gate::cli::arguments::{Root, Verify};
+use perf_gate::contract::verify::verify_in_ci;
 use serde_json::json;
 
 const MAIN: [&str; 2] = ["--against", "main"];
@@ -367,4 +369,37 @@ fn a_contract_below_the_root_of_a_repository_is_guarded_too() {
     let answer = verify();
     assert_eq!(answer.code, 1, "{answer:?}");
     assert!(answer.stdout.contains("it changed without a record of this baseline"), "{answer:?}");
+}
+
+#[test]
+fn a_job_compares_with_what_a_change_goes_into() {
+    let repository = branched();
+    repository.git(&["remote", "add", "origin", "."]);
+    bump(&repository, 1.1);
+    repository.write("router.erl", "-module(router). % changed with the baseline\n");
+    let before = repository.git(&["rev-parse", "HEAD"]);
+    repository.commit("everything at once");
+    let verify = |variables: &[(&str, &str)]| {
+        let arguments =
+            Verify { root: Root { root: repository.path("") }, against: None, ci: true };
+        verify_in_ci(&arguments, |name| {
+            let found = variables.iter().find(|(of, _)| *of == name);
+            found.map(|(_, value)| value.into())
+        })
+    };
+    let zero = "0".repeat(40);
+    let (target, pushed) = ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "CI_COMMIT_BEFORE_SHA");
+    // The files alone are as the records say.
+    let alone = verify(&[]).unwrap();
+    assert_eq!(verify(&[(pushed, &zero), (target, "")]).unwrap(), alone);
+    for variables in [
+        &[(target, "main"), (pushed, zero.as_str())][..],
+        &[("GITHUB_BASE_REF", "main")],
+        &[(pushed, before.as_str())],
+        &[("CP1_BEFORE", before.as_str())],
+    ] {
+        let found = verify(variables).unwrap();
+        assert!(found.len() > alone.len(), "{variables:?}: {found:?}");
+    }
+    assert!(verify(&[(target, "gone")]).is_err());
 }

@@ -64,6 +64,8 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write what a project needs to be measured: settings, policy, an adapter to fill in, a profile, jobs
+    Init(Init),
     /// Measure the router and judge it against the frozen baseline
     #[command(after_help = RUN_EXIT_CODES)]
     Run(Box<Run>),
@@ -115,6 +117,34 @@ pub struct Root {
     /// The directory that has perf/
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub root: PathBuf,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The project
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+    /// The router's application [default: the project's only one]
+    #[arg(long, value_name = "NAME")]
+    pub app: Option<String>,
+    /// Jobs for which platform of continuous integration [default: the one that the project uses]
+    #[arg(long, value_name = "PLATFORM")]
+    pub ci: Option<Platform>,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub show: bool,
+}
+
+/// A platform of continuous integration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Platform {
+    /// .gitlab-ci.perf.yml
+    Gitlab,
+    /// .github/workflows/perf.yml
+    Github,
+    /// No jobs
+    None,
 }
 
 /// The justification of a change.
@@ -210,6 +240,9 @@ pub struct Verify {
     /// Look at every commit since this revision too, such as origin/main
     #[arg(long, value_name = "REV")]
     pub against: Option<String>,
+    /// In a job: look at every commit since what the platform names, which is fetched, and lint too
+    #[arg(long, conflicts_with = "against")]
+    pub ci: bool,
 }
 
 /// Arguments of `budget`.

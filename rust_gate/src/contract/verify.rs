@@ -1,16 +1,57 @@
 //! `verify`: whether the contract is what its records say; and, against a revision, whether every
 //! commit since kept to the rules ([`super::history`]).
 
+use std::ffi::OsString;
+
 use cp1_format::{Date, Problem, ReadError, Waivers, read_file};
 
+use super::lint::lint;
 use super::records::Chain;
 use super::standing::Standing;
 use super::{
     BASELINE, Contract, ContractError, POLICY, RECORDS, WAIVERS, budget, ci_files, digest, history,
     problem,
 };
-use crate::cli::arguments::Verify;
+use crate::cli::arguments::{Lint, Root, Verify};
 use crate::judge::waivers;
+use crate::read::git::Git;
+
+/// The same in a job of continuous integration, with what `lint` finds: against the branch that a merge
+/// or pull request goes into, which is fetched, or against what a push was on top of. A schedule, and the
+/// first push of a branch, have nothing to be compared with: there the files are verified alone.
+///
+/// # Errors
+/// It cannot be found out.
+pub fn verify_in_ci(
+    arguments: &Verify,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Vec<Problem>, ContractError> {
+    let text = |name: &str| {
+        let value = variable(name)?.to_string_lossy().into_owned();
+        Some(value).filter(|value| !value.is_empty())
+    };
+    let branch = text("CI_MERGE_REQUEST_TARGET_BRANCH_NAME").or_else(|| text("GITHUB_BASE_REF"));
+    let before = text("CI_COMMIT_BEFORE_SHA").or_else(|| text("CP1_BEFORE"));
+    // A platform says with zeros that there is nothing before.
+    let before = before.filter(|commit| commit.bytes().any(|byte| byte != b'0'));
+    let against = match (branch, before) {
+        (Some(branch), _) => {
+            let fetched = format!("refs/remotes/origin/{branch}");
+            let refspec = format!("+refs/heads/{branch}:{fetched}");
+            Git::at(&arguments.root.root).output(&["fetch", "--quiet", "origin", &refspec])?;
+            Some(fetched)
+        }
+        (None, before) => before,
+    };
+    if against.is_none() {
+        println!("nothing to be compared with, so the files are verified alone");
+    }
+    let root = Root { root: arguments.root.root.clone() };
+    let mut problems = verify(&Verify { root, against, ci: false })?;
+    let root = Root { root: arguments.root.root.clone() };
+    problems.extend(lint(&Lint { root })?);
+    Ok(problems)
+}
 
 /// Everything that is wrong; empty where nothing is.
 ///

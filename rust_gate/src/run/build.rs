@@ -1,5 +1,6 @@
 //! Compiling a project with its own command, and finding what came out.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -7,15 +8,24 @@ use crate::run::RunError;
 use crate::run::child::Group;
 use crate::run::interrupt::Interrupt;
 
-/// Runs the build command in a directory. `apart`, a directory of libraries for it, says that the build
-/// is of another commit: what leads the candidate's build elsewhere must not lead this one there.
+/// Which libraries a build finds besides its own.
+#[derive(Debug, Clone, Copy)]
+pub enum Libraries<'a> {
+    /// Those of the environment, and the bench of this installation, if it is one.
+    Candidate,
+    /// Those in this directory and no other. The build is of another commit: what leads the candidate's
+    /// build elsewhere must not lead this one there.
+    Frozen(&'a Path),
+}
+
+/// Runs the build command in a directory.
 ///
 /// # Errors
 /// It cannot be started, or fails.
 pub fn build(
     directory: &Path,
     command: &str,
-    apart: Option<&Path>,
+    libraries: Libraries<'_>,
     interrupt: &Interrupt,
 ) -> Result<(), RunError> {
     if command.trim().is_empty() {
@@ -23,12 +33,19 @@ pub fn build(
     }
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(command).current_dir(directory);
-    if let Some(libraries) = apart {
-        for variable in ["REBAR_BASE_DIR", "REBAR_CONFIG", "REBAR_PROFILE", "ERL_COMPILER_OPTIONS"]
-        {
-            shell.env_remove(variable);
+    match libraries {
+        Libraries::Candidate => {
+            if let Some(libraries) = with_installed(std::env::var_os("ERL_LIBS")) {
+                shell.env("ERL_LIBS", libraries);
+            }
         }
-        shell.env("ERL_LIBS", libraries);
+        Libraries::Frozen(libraries) => {
+            for name in ["REBAR_BASE_DIR", "REBAR_CONFIG", "REBAR_PROFILE", "ERL_COMPILER_OPTIONS"]
+            {
+                shell.env_remove(name);
+            }
+            shell.env("ERL_LIBS", libraries);
+        }
     }
     let failed = |problem: String| RunError::Build {
         command: command.to_owned(),
@@ -42,6 +59,18 @@ pub fn build(
         None if status.success() => Ok(()),
         None => Err(failed(status.to_string())),
     }
+}
+
+/// The directories of libraries with that of this installation at their end, if it has a bench.
+fn with_installed(given: Option<OsString>) -> Option<OsString> {
+    let bench = installed_bench().into_iter().next()?;
+    let libraries = bench.parent()?.parent()?;
+    let mut all = given.filter(|given| !given.is_empty()).unwrap_or_default();
+    if !all.is_empty() {
+        all.push(":");
+    }
+    all.push(libraries);
+    Some(all)
 }
 
 /// The directories that the globs of a code path find in a directory, in their order.

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::read::git::{Git, GitError};
 use crate::run::RunError;
-use crate::run::build::{build, code_path};
+use crate::run::build::{Libraries, build, code_path};
 use crate::run::interrupt::Interrupt;
 
 /// Deepest directory of an application that is copied.
@@ -69,7 +69,7 @@ pub fn frozen_build(frozen: &Frozen<'_>, interrupt: &Interrupt) -> Result<PathBu
     if !source.is_dir() {
         return Err(RunError::NothingToReplay);
     }
-    build(&source, frozen.build, Some(&libraries), interrupt)?;
+    build(&source, frozen.build, Libraries::Frozen(&libraries), interrupt)?;
     let ebins = code_path(&source, frozen.code_path);
     if ebins.is_empty() {
         return Err(RunError::NoCode { directory: source, globs: frozen.code_path.to_owned() });

@@ -12,7 +12,7 @@ use crate::cli::settings::{self, Compare, Mode, Settings};
 use crate::cli::sources::CommandLine;
 use crate::read::inputs::{self, Files, Inputs};
 use crate::run::bench::Bench;
-use crate::run::build::{build, code_path, installed_bench};
+use crate::run::build::{Libraries, build, code_path, installed_bench};
 use crate::run::comparison::{commit, replay_needed};
 use crate::run::frozen::{Frozen, frozen_build};
 use crate::run::interrupt::Interrupt;
@@ -180,7 +180,7 @@ impl Host<'_> {
         let limit = Duration::from_secs(self.settings.timeout_seconds);
         let lock = host_lock::take(limit, self.interrupt)?;
         println!("building router and bench: {command}");
-        build(project, command, None, self.interrupt)?;
+        build(project, command, Libraries::Candidate, self.interrupt)?;
         let directory = absolute(project)?;
         let mut path = code_path(&directory, globs);
         if path.is_empty() {

@@ -1,0 +1,200 @@
+//! `init`: writes what a project needs to be measured, and nothing over what is there.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cp1_format::{WriteError, is_module, write_atomically};
+
+use crate::adopt::rebar_config::{Edit, with_profile};
+use crate::cli::arguments::{Init, Platform};
+use crate::contract::ci_files::{GITHUB, GITLAB};
+
+const SETTINGS: &str = include_str!("templates/perf_gate.toml");
+const POLICY: &str = include_str!("../../../perf/policy_cp1.json");
+const ADAPTER: &str = include_str!("templates/adapter.erl");
+const ADAPTER_APP: &str = include_str!("templates/adapter.app.src");
+const GITLAB_JOBS: &str = include_str!("templates/gitlab.yml");
+const GITHUB_JOBS: &str = include_str!("templates/github.yml");
+
+/// Lines for `.gitignore`.
+const IGNORED: [&str; 2] = ["/_build/", "/_artifacts/"];
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// There is no application.
+    #[error(
+        "no application is in {}: neither src/*.app.src nor {{apps,lib}}/*/src/*.app.src; name the \
+         router's with --app",
+        .0.display()
+    )]
+    NoApplication(PathBuf),
+    /// There are several.
+    #[error("several applications are here: {0}; name the router's with --app")]
+    Several(String),
+    /// The name is none.
+    #[error(
+        "{0:?} is no application's name: a lower-case letter, then letters, digits, `_` and `@`"
+    )]
+    NoName(String),
+    /// The operating system refused.
+    #[error("failed to read {}: {source}; check its permissions", path.display())]
+    Io {
+        /// What was read.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// What is done with one file.
+enum Step {
+    Write { file: String, text: String },
+    Keep { file: String, why: &'static str },
+    ByHand(String),
+}
+
+/// Says what it writes, and writes it unless it is only to be shown.
+///
+/// # Errors
+/// [`InitError`]; nothing is written before everything was read.
+pub fn init(arguments: &Init) -> Result<String, InitError> {
+    let project = arguments.project.as_path();
+    let router = match &arguments.app {
+        Some(name) => name.clone(),
+        None => application(project)?,
+    };
+    if !is_module(&router) {
+        return Err(InitError::NoName(router));
+    }
+    let mut steps = Vec::new();
+    let adapter = format!("perf/adapter/src/{router}_perf_adapter");
+    let mut files = vec![
+        ("perf/perf_gate.toml".to_owned(), SETTINGS),
+        ("perf/policy_cp1.json".to_owned(), POLICY),
+        (format!("{adapter}.app.src"), ADAPTER_APP),
+        (format!("{adapter}.erl"), ADAPTER),
+    ];
+    match platform(arguments, project) {
+        Some(Platform::Gitlab) => files.push((GITLAB.to_owned(), GITLAB_JOBS)),
+        Some(Platform::Github) => files.push((GITHUB.to_owned(), GITHUB_JOBS)),
+        Some(Platform::None) | None => {}
+    }
+    for (file, template) in files {
+        steps.push(match project.join(&file).symlink_metadata() {
+            Ok(_) => Step::Keep { file, why: "is there" },
+            Err(_) => Step::Write { file, text: template.replace("{{router}}", &router) },
+        });
+    }
+    steps.push(profile(project)?);
+    steps.push(lines(project, ".gitignore", &IGNORED)?);
+    if let Some(owners) = owners(project) {
+        steps.push(lines(project, owners, &["/perf/ @who-answers-for-operations"])?);
+    }
+    let mut said = Vec::new();
+    for step in steps {
+        said.push(match step {
+            Step::Keep { file, why } => format!("keep   {file}: it {why}"),
+            Step::ByHand(what) => format!("todo   {what}"),
+            Step::Write { file, text } => {
+                if !arguments.show {
+                    write_atomically(&project.join(&file), text.as_bytes())?;
+                    format!("write  {file}")
+                } else {
+                    format!("would write {file}:\n{}", indented(&text))
+                }
+            }
+        });
+    }
+    said.push(format!(
+        "next: write route/2 in {adapter}.erl, then perf-gate bench --blocks=1; docs/adopt.md of perf-gate \
+         goes on from there"
+    ));
+    Ok(said.join("\n"))
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+/// The only application of the project.
+fn application(project: &Path) -> Result<String, InitError> {
+    let escaped = glob::Pattern::escape(&project.to_string_lossy());
+    let mut names: Vec<String> = ["src", "apps/*/src", "lib/*/src"]
+        .iter()
+        .flat_map(|place| glob::glob(&format!("{escaped}/{place}/*.app.src")).into_iter().flatten())
+        .filter_map(|path| {
+            let name = path.ok()?.file_name()?.to_string_lossy().into_owned();
+            name.strip_suffix(".app.src").map(ToOwned::to_owned)
+        })
+        .collect();
+    names.sort();
+    match names.as_slice() {
+        [] => Err(InitError::NoApplication(project.to_owned())),
+        [name] => Ok(name.clone()),
+        _ => Err(InitError::Several(names.join(", "))),
+    }
+}
+
+/// Which platform's file is written: what was asked for, else what the project has.
+fn platform(arguments: &Init, project: &Path) -> Option<Platform> {
+    arguments.ci.or_else(|| {
+        if project.join(".gitlab-ci.yml").exists() {
+            Some(Platform::Gitlab)
+        } else if project.join(".github").is_dir() {
+            Some(Platform::Github)
+        } else {
+            None
+        }
+    })
+}
+
+fn read(path: &Path) -> Result<Option<String>, InitError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(InitError::Io { path: path.to_owned(), source }),
+    }
+}
+
+/// The profile that compiles the adapter; a project without `rebar.config` has another build.
+fn profile(project: &Path) -> Result<Step, InitError> {
+    let file = "rebar.config".to_owned();
+    let Some(text) = read(&project.join(&file))? else {
+        return Ok(Step::ByHand(
+            "this is no rebar3 project: name its build and code_path in perf/perf_gate.toml, and let \
+             the build compile perf/adapter"
+                .to_owned(),
+        ));
+    };
+    Ok(match with_profile(&text) {
+        Edit::Done => Step::Keep { file, why: "has the profile" },
+        Edit::Text(text) => Step::Write { file, text },
+        Edit::ByHand(what) => Step::ByHand(what),
+    })
+}
+
+/// Lines at the end of a file.
+fn lines(project: &Path, file: &str, wanted: &[&str]) -> Result<Step, InitError> {
+    let text = read(&project.join(file))?.unwrap_or_default();
+    // With or without the slashes it ignores the same here.
+    let bare = |line: &str| line.trim().trim_matches('/').to_owned();
+    let has = |line: &&&str| text.lines().any(|have| bare(have) == bare(line));
+    let missing: Vec<&str> = wanted.iter().filter(|line| !has(line)).copied().collect();
+    let file = file.to_owned();
+    if missing.is_empty() {
+        return Ok(Step::Keep { file, why: "has the lines" });
+    }
+    let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    Ok(Step::Write { file, text: format!("{text}{gap}{}\n", missing.join("\n")) })
+}
+
+/// The file of owners, where the project has one.
+fn owners(project: &Path) -> Option<&'static str> {
+    let places = [".github/CODEOWNERS", ".gitlab/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"];
+    places.into_iter().find(|file| project.join(file).is_file())
+}

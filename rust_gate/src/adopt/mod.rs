@@ -1,0 +1,4 @@
+//! How a project takes the gate up: the files that it needs, written once.
+
+pub mod init;
+pub mod rebar_config;

@@ -1,0 +1,273 @@
+//! The gate in a project of strangers: `docs/adopt.md`, line by line, with the installed tool.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cp1_format::{Outcome, Percentiles, Report, Timestamp, Verdict, read_file, to_json};
+use cp1_pipeline_tests::{Ended, root};
+
+/// Judged on two blocks, of which one limit alone may have all of the false alarms.
+const POLICY: &str = r#"{
+  "version": "cp1",
+  "rules": {
+    "rps": {"relative": {"max_pct_decrease": 50}},
+    "mem_mb_total_erlang": {"absolute": {"max": 1000}},
+    "errors_total": {"absolute": {"equals": 0}},
+    "backpressure_active_total": {"absolute": {"equals": 0}}
+  },
+  "decision": {"looks": [2], "false_alarm_pct": 49, "miss_pct": 49}
+}
+"#;
+
+/// The router of a stranger: a table of its own, in a process of its own.
+const ROUTER: &str = r#"-module(tiny).
+-behaviour(application).
+-export([start/2, stop/1, route/1]).
+start(_, _) ->
+    Owner = spawn_link(fun() ->
+        ets:new(tiny, [named_table, public, {read_concurrency, true}]),
+        receive stop -> ok end
+    end),
+    {ok, Owner}.
+stop(_) -> ok.
+route(Key) -> _ = ets:lookup(tiny, Key), ok.
+"#;
+
+const ROUTER_APP: &str = r#"{application, tiny, [{description, "routes"}, {vsn, "1"}, {modules, []},
+  {registered, [tiny]}, {mod, {tiny, []}}, {applications, [kernel, stdlib]}]}.
+"#;
+
+/// A project in a directory with a space, a comma and an umlaut in its name, and the installed
+/// tool beside it.
+struct Stranger {
+    directory: tempfile::TempDir,
+}
+
+impl Stranger {
+    fn new() -> Self {
+        let stranger = Self { directory: tempfile::tempdir().unwrap() };
+        let mut install = Command::new(root().join("scripts/install.sh"));
+        let installed = install.arg("--prefix").arg(stranger.path("prefix")).output().unwrap();
+        assert!(installed.status.success(), "{}", Ended::from(installed).printed);
+        stranger
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn project(&self) -> PathBuf {
+        self.path("a b, ü")
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.project().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.project().join(name)).unwrap()
+    }
+
+    /// The installed tool, in the project.
+    fn gate(&self, arguments: &[&str]) -> Ended {
+        let mut command = Command::new(self.path("prefix/bin/perf-gate"));
+        for (name, _) in std::env::vars() {
+            if ["PERF_", "CI_", "GITHUB_"].iter().any(|prefix| name.starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
+        command.current_dir(self.project()).stdin(Stdio::null()).args(arguments);
+        Ended::from(command.output().unwrap())
+    }
+
+    /// A command that measures for some seconds.
+    fn measure(&self, command: &str, further: &[&str]) -> Ended {
+        let short = [
+            "--warmup-ms=100",
+            "--throughput-ms=300",
+            "--latency-ms=2100",
+            "--rate=10000",
+            "--concurrency=4",
+        ];
+        self.gate(&[&[command], &short[..], further].concat())
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+        let mut git = Command::new("git");
+        git.arg("-C").arg(self.project()).args(identity).args(arguments);
+        let output = git.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn commit(&self, message: &str) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", message]);
+    }
+
+    /// The artifacts whose name begins so.
+    fn artifacts(&self, prefix: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.project().join("_artifacts")).into_iter().flatten();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let begins = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+        };
+        let mut found: Vec<_> = paths.filter(begins).collect();
+        found.sort();
+        found
+    }
+
+    fn forget_artifacts(&self) {
+        std::fs::remove_dir_all(self.project().join("_artifacts")).unwrap();
+    }
+
+    /// What the gate says of the only replay, had the machine not been busy with something else.
+    fn judged_as_on_a_quiet_machine(&self) -> Verdict {
+        let [replay] = self.artifacts("perf_replay_").try_into().unwrap();
+        let [candidate] = self.artifacts("perf_baseline_").try_into().unwrap();
+        for path in [&replay, &candidate] {
+            let mut report: Report = read_file(path).unwrap();
+            as_on_a_quiet_machine(&mut report);
+            std::fs::write(path, to_json(&report).unwrap()).unwrap();
+        }
+        let files = [
+            "check",
+            "--baseline=perf/baseline_cp1.json",
+            "--policy=perf/policy_cp1.json",
+            "--artifacts=judged",
+            "--label=quiet",
+        ];
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        let (replay, candidate) = (text(&replay), text(&candidate));
+        self.gate(&[&files[..], &["--replay", &replay, "--candidate", &candidate]].concat());
+        let verdict = read_file(&self.project().join("judged/perf_verdict_quiet.json")).unwrap();
+        std::fs::remove_dir_all(self.project().join("judged")).unwrap();
+        verdict
+    }
+}
+
+fn as_on_a_quiet_machine(report: &mut Report) {
+    (report.run.status, report.run.reason, report.histograms) = (None, None, None);
+    for block in report.blocks.iter_mut().flatten() {
+        block.latency.dispatch_lag = Percentiles::default();
+        block.disturbed = Some(BTreeSet::new());
+    }
+}
+
+/// A session of seven blocks out of a measured one, as a quiet machine would have it.
+fn session(measured: &Report, hour: u32) -> Report {
+    let mut report = measured.clone();
+    as_on_a_quiet_machine(&mut report);
+    (report.series, report.accounting) = (None, None);
+    report.timestamp = Timestamp::parse(&format!("2026-01-31T{hour}:00:00Z")).unwrap();
+    let block = report.blocks.take().unwrap().remove(0);
+    let numbered = (1..=7).map(|number| {
+        let mut block = block.clone();
+        block.block = number;
+        block
+    });
+    report.blocks = Some(numbered.collect());
+    report.load.as_mut().unwrap().blocks = 7;
+    report
+}
+
+#[test]
+fn a_strangers_router_is_adopted_frozen_and_guarded() {
+    let stranger = Stranger::new();
+    stranger.write("rebar.config", "%% ours\n{erl_opts, [debug_info, warnings_as_errors]}.\n");
+    stranger.write("src/tiny.app.src", ROUTER_APP);
+    stranger.write("src/tiny.erl", ROUTER);
+    stranger.git(&["init", "--quiet", "--initial-branch=main"]);
+    stranger.commit("a router");
+
+    // Take it to the project.
+    let shown = stranger.gate(&["init", "--ci=gitlab", "--show"]);
+    assert_eq!((shown.code, stranger.git(&["status", "--porcelain"])), (Some(0), String::new()));
+    let taken = stranger.gate(&["init", "--ci=gitlab"]);
+    assert_eq!(taken.code, Some(0), "{}", taken.printed);
+    assert!(stranger.text("rebar.config").starts_with("%% ours\n{erl_opts, "));
+    stranger.commit("the gate");
+    let again = stranger.gate(&["init", "--ci=gitlab"]);
+    assert_eq!((again.code, stranger.git(&["status", "--porcelain"])), (Some(0), String::new()));
+
+    // The skeleton compiles, and says what is missing.
+    let first = stranger.measure("bench", &["--blocks=1"]);
+    assert_eq!(first.code, Some(0), "{}", first.printed);
+    assert!(first.printed.contains("not_written_yet"), "{}", first.printed);
+    stranger.forget_artifacts();
+
+    let adapter = "perf/adapter/src/tiny_perf_adapter.erl";
+    let skeleton = stranger.text(adapter);
+    let written = skeleton.replace("route(_Request, _State)", "route(Key, _State)");
+    stranger.write(adapter, &written.replace("{error, not_written_yet}", "tiny:route(Key)"));
+    stranger.write("perf/policy_cp1.json", POLICY);
+    stranger.commit("the adapter");
+    let none = stranger.measure("run", &[]);
+    assert_eq!(none.code, Some(2), "{}", none.printed);
+    assert!(none.printed.contains("no baseline yet"), "{}", none.printed);
+    assert!(none.printed.contains("perf-gate freeze"), "{}", none.printed);
+    stranger.forget_artifacts();
+
+    // Freeze.
+    let measured = stranger.measure("bench", &["--blocks=1"]);
+    assert_eq!(measured.code, Some(0), "{}", measured.printed);
+    let [path] = stranger.artifacts("perf_baseline_").try_into().unwrap();
+    let report: Report = read_file(&path).unwrap();
+    assert_eq!(report.git.dirty, Some(false), "what was measured is a commit");
+    assert_eq!(report.git.commit.as_deref(), Some(stranger.git(&["rev-parse", "HEAD"]).as_str()));
+    for hour in 10..13 {
+        let file = format!("../s{hour}.json");
+        std::fs::write(stranger.project().join(file), to_json(&session(&report, hour)).unwrap())
+            .unwrap();
+    }
+    let answers = [
+        "--what=The first baseline of this router, measured on its own machine.",
+        "--why-acceptable=These are the figures that it has had in production since last year.",
+        "--why-policy-holds=Its limits are relative, so they mean the same on these figures.",
+        "--artifact=https://ci.example.org/jobs/17/artifacts",
+        "--session=../s10.json",
+        "--session=../s11.json",
+        "--session=../s12.json",
+    ];
+    let frozen = stranger.gate(&[&["freeze"], &answers[..]].concat());
+    assert_eq!(frozen.code, Some(0), "{}", frozen.printed);
+    stranger.forget_artifacts();
+    stranger.commit("freeze");
+    let kept = stranger.gate(&["verify"]);
+    assert_eq!(kept.code, Some(0), "{}", kept.printed);
+
+    // Measured beside the frozen commit. What the verdict is depends on the machine.
+    let replay = ["--compare=replay"];
+    let ended = stranger.measure("run", &replay);
+    assert!(matches!(ended.code, Some(0 | 1 | 3)), "{}", ended.printed);
+    assert!(ended.printed.contains("judged on 2 blocks"), "{}", ended.printed);
+    stranger.forget_artifacts();
+
+    // A change that makes each request far slower is stopped.
+    let slower = ROUTER.replace("ok.\n", "timer:sleep(20).\n");
+    assert_ne!(slower, ROUTER);
+    stranger
+        .write("src/tiny.erl", &slower.replace("stop(_) -> timer:sleep(20).", "stop(_) -> ok."));
+    stranger.commit("more work for each request");
+    let ended =
+        stranger.measure("run", &[&replay[..], &["--rate=1000", "--latency-ms=1000"]].concat());
+    assert!(matches!(ended.code, Some(1 | 3)), "{}", ended.printed);
+    assert_eq!(stranger.judged_as_on_a_quiet_machine().outcome, Outcome::Regression);
+
+    // Nor does a change of the frozen file help it.
+    let baseline = stranger.text("perf/baseline_cp1.json");
+    stranger.write("perf/baseline_cp1.json", &baseline.replacen("\"rps\": ", "\"rps\": 1", 1));
+    let broken = stranger.gate(&["verify"]);
+    assert_eq!(broken.code, Some(1), "{}", broken.printed);
+}
