@@ -4,10 +4,10 @@ use std::path::Path;
 
 use cp1_format::{Verdict, WriteError};
 
+use crate::artifacts::{self, Stamp};
 use crate::cli::arguments::{Check, Label};
 use crate::judge::verdict;
 use crate::read::inputs::{self, Files, Inputs};
-use crate::render::artifacts::{self, Stamp};
 use crate::render::{markdown, so_far, terminal};
 
 /// Everything that a check answers, before a byte of it is written.

@@ -1,8 +1,8 @@
 //! Judges a measured report (the candidate) against the frozen one (the baseline) and the policy.
 //!
 //! Rooms follow the flow, and no arrow leads back: [`cli`] (as typed) → [`run`] (what a measurement
-//! needs) → [`read`] (all files before any judging) → [`judge`] (pure) → [`render`] (pure, and the
-//! files that it leaves) → the exit code, decided in `main.rs`. [`prove`] asks how often the gate
+//! needs) → [`read`] (all files before any judging) → [`judge`] (pure) → [`render`] (pure) →
+//! [`artifacts`] → the exit code, decided in `main.rs`. [`prove`] asks how often the gate
 //! errs, [`contract`] keeps the freeze, [`adopt`] takes it to a project.
 //!
 //! # Determinism
@@ -20,6 +20,7 @@
 //! Nothing here panics, whatever the files hold.
 
 pub mod adopt;
+pub mod artifacts;
 pub mod check;
 pub mod cli;
 pub mod contract;

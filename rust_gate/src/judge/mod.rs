@@ -1,6 +1,8 @@
 //! Documents in, a verdict out. Nothing here reads a file, a clock or the environment, or starts a
 //! program: the same documents give the same verdict.
 
+#![deny(clippy::disallowed_methods)]
+
 pub mod blocks;
 pub mod compare;
 pub mod consistency;

@@ -1,6 +1,7 @@
 //! The verdict for readers. A renderer sees only the verdict and computes nothing.
 
-pub mod artifacts;
+#![deny(clippy::disallowed_methods)]
+
 pub mod figures;
 pub mod markdown;
 pub mod so_far;

@@ -1,5 +1,7 @@
 //! Formulas, each with its source; nothing here knows a report.
 
+#![deny(clippy::disallowed_methods)]
+
 pub mod binomial;
 pub mod moments;
 pub mod shift;
