@@ -5,6 +5,8 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# A frozen commit is built without its bench.
+[ -d "$root/erlang/router_bench" ] || exit 0
 priv="$root/erlang/router_bench/priv"
 staged=
 trap '[ -z "$staged" ] || rm -f "$staged"' EXIT

@@ -38,6 +38,8 @@ impl Project {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
+        // A link to an application is none of its own.
+        std::os::unix::fs::symlink("tool/src", project.path("in side/src")).unwrap();
         project.git(&["init", "--quiet", "--initial-branch=main"]);
         project.commit("frozen");
         fs::write(project.path("in side/app/src/app.erl"), "later").unwrap();

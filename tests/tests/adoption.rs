@@ -182,6 +182,100 @@ fn session(measured: &Report, hour: u32) -> Report {
     report
 }
 
+/// Compiles what has changed nothing: two applications, of which the frozen tree has but one.
+const MAKEFILE: &str = "all:\n\
+\tfor d in . perf/adapter; do [ ! -d $$d/src ] || ( cd $$d && mkdir -p ebin && \
+erlc -o ebin src/*.erl && for a in src/*.app.src; do \
+cp $$a ebin/$$(basename $$a .src); done ); done\n";
+
+#[test]
+fn a_project_without_rebar3_is_built_by_its_own_command_its_frozen_commit_too() {
+    let stranger = Stranger::new();
+    stranger.write("src/tiny.app.src", ROUTER_APP);
+    stranger.write("src/tiny.erl", ROUTER);
+    stranger.write("Makefile", MAKEFILE);
+    stranger.git(&["init", "--quiet", "--initial-branch=main"]);
+    let taken = stranger.gate(&["init"]);
+    assert!(taken.printed.contains("name its build and code_path"), "{}", taken.printed);
+    let settings = stranger.text("perf/perf_gate.toml");
+    let settings =
+        settings.replace("# build = ", "build = ").replace("# code_path = ", "code_path = ");
+    assert!(settings.contains("\nbuild = \"make\"\ncode_path = ["), "{settings}");
+    stranger.write("perf/perf_gate.toml", &settings);
+    let adapter = "perf/adapter/src/tiny_perf_adapter.erl";
+    let written = stranger.text(adapter).replace("route(_Request, _State)", "route(Key, _State)");
+    stranger.write(adapter, &written.replace("{error, not_written_yet}", "tiny:route(Key)"));
+    stranger.write("perf/policy_cp1.json", POLICY);
+    stranger.write(".gitignore", "/_build/\n/_artifacts/\nebin/\n");
+    stranger.commit("the adapter");
+    let measured = stranger.measure("bench", &["--blocks=1"]);
+    assert_eq!(measured.code, Some(0), "{}", measured.printed);
+    let [path] = stranger.artifacts("perf_baseline_").try_into().unwrap();
+    std::fs::rename(path, stranger.project().join("perf/baseline_cp1.json")).unwrap();
+    let ended = stranger.measure("run", &["--compare=replay"]);
+    assert!(matches!(ended.code, Some(0 | 1 | 3)), "{}", ended.printed);
+    assert!(ended.printed.contains("judged on 2 blocks"), "{}", ended.printed);
+}
+
+/// A project that has the bench as a dependency, in some way.
+fn depends(way: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let project = directory.path();
+    let repository = root().canonicalize().unwrap();
+    let shown = repository.display();
+    let config = match way {
+        "git" => format!(
+            "{{deps, [{{router_bench, {{git, \"file://{shown}\", {{ref, \"HEAD\"}}}}}}]}}.\n"
+        ),
+        "_checkouts" => "{deps, [router_bench]}.\n".to_owned(),
+        _ => format!("{{project_app_dirs, [\".\", \"{shown}\"]}}.\n"),
+    };
+    std::fs::create_dir_all(project.join("src")).unwrap();
+    std::fs::create_dir_all(project.join("_checkouts")).unwrap();
+    if way == "_checkouts" {
+        std::os::unix::fs::symlink(&repository, project.join("_checkouts/router_bench")).unwrap();
+    }
+    std::fs::write(project.join("rebar.config"), config).unwrap();
+    std::fs::write(project.join("src/tiny.app.src"), ROUTER_APP).unwrap();
+    std::fs::write(project.join("src/tiny.erl"), ROUTER).unwrap();
+    let mut rebar3 = Command::new("rebar3");
+    rebar3.current_dir(project).arg("compile").stdin(Stdio::null());
+    if way == "git" {
+        // A clone builds on its own; what it builds is not measured here.
+        rebar3.env("CARGO_TARGET_DIR", directory.path().join("target"));
+        rebar3.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
+        rebar3.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    }
+    let ended = Ended::from(rebar3.output().unwrap());
+    assert_eq!(ended.code, Some(0), "{way}: {}", ended.printed);
+    let parent =
+        if way == "_checkouts" { "_build/default/checkouts" } else { "_build/default/lib" };
+    let bench = project.join(parent).join("router_bench");
+    let mut erl = Command::new("erl");
+    erl.args(["-noshell", "-pa"])
+        .arg(bench.join("ebin"))
+        .args(["-eval", "io:put_chars(maps:get(profile, router_bench_nif:info())), halt()."]);
+    let loaded = Ended::from(erl.output().unwrap());
+    assert_eq!((loaded.code, loaded.printed.as_str()), (Some(0), "release"), "{way}");
+    let gate = Command::new(bench.join("priv/perf-gate")).arg("--version").output().unwrap();
+    assert!(gate.status.success(), "{way}: the gate comes with it");
+}
+
+#[test]
+fn the_bench_is_a_dependency_from_git() {
+    depends("git");
+}
+
+#[test]
+fn the_bench_is_a_dependency_in_checkouts() {
+    depends("_checkouts");
+}
+
+#[test]
+fn the_bench_is_an_application_at_a_path() {
+    depends("path");
+}
+
 #[test]
 fn a_strangers_router_is_adopted_frozen_and_guarded() {
     let stranger = Stranger::new();

@@ -9,6 +9,9 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use cp1_format::{Amount, Arrivals, KeyDistribution, is_module};
 
+/// Where rebar3 leaves what it compiles, dependencies in `_checkouts` too.
+const CODE_PATH: &str = "_build/perf/lib/*/ebin:_build/perf/checkouts/*/ebin";
+
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub struct Bench {
@@ -79,7 +82,7 @@ pub struct Settings {
     #[arg(long, value_name = "COMMAND", default_value = "rebar3 as perf compile")]
     pub build: String,
     /// Directories of compiled modules, from the project on: globs, with `:` between
-    #[arg(long, value_name = "GLOBS", default_value = "_build/perf/lib/*/ebin")]
+    #[arg(long, value_name = "GLOBS", default_value = CODE_PATH)]
     pub code_path: String,
     /// Where reports and verdicts go [default: _artifacts]
     #[arg(long, value_name = "DIR")]

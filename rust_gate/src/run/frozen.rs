@@ -172,7 +172,9 @@ fn link(application: &str, candidate_path: &[PathBuf], libraries: &Path) -> io::
 
 /// Removes the directory of every application of this name from a source tree.
 fn remove(application: &str, directory: &Path, depth: u32) -> io::Result<()> {
-    if directory.join("src").join(format!("{application}.app.src")).is_file() {
+    let source = directory.join("src");
+    // A link leads to an application that has a directory of its own.
+    if source.join(format!("{application}.app.src")).is_file() && !source.is_symlink() {
         return fs::remove_dir_all(directory);
     }
     for entry in fs::read_dir(directory)? {
