@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
-use cp1_format::{Outcome, Problem};
+use cp1_format::{FindingVerdict, Outcome, Problem};
 use perf_gate::adopt::init::init;
 use perf_gate::check::Checked;
 use perf_gate::cli::arguments::{Arguments, Check, Command};
@@ -80,6 +80,7 @@ fn run() -> Ending {
     };
     match arguments.command {
         Command::Init(arguments) => answer(init(&arguments)),
+        Command::Doctor(arguments) => run_doctor(&arguments, &line),
         Command::Run(arguments) => run_gate(&arguments, &line),
         Command::Bench(arguments) => run_bench(&arguments, &line),
         Command::Check(arguments) => check(&arguments),
@@ -176,6 +177,30 @@ fn run_bench(arguments: &settings::Bench, line: &CommandLine) -> Ending {
         }
         Err(RunError::Interrupted(code)) => Ending::Interrupted(code),
         Err(error) => failed(&error),
+    }
+}
+
+fn run_doctor(arguments: &settings::Doctor, line: &CommandLine) -> Ending {
+    let found = match gate::doctor(arguments, line) {
+        Ok(found) => found,
+        Err(RunError::Interrupted(code)) => return Ending::Interrupted(code),
+        Err(error) => return failed(&error),
+    };
+    let lines: Vec<_> = found
+        .iter()
+        .map(|finding| {
+            let word = match finding.verdict {
+                FindingVerdict::Fine => "fine ",
+                FindingVerdict::Note => "note ",
+                FindingVerdict::Wrong => "WRONG",
+            };
+            format!("{word}  {}", finding.text)
+        })
+        .collect();
+    let is_wrong = found.iter().any(|finding| finding.verdict == FindingVerdict::Wrong);
+    match answer::<RunError>(Ok(lines.join("\n"))) {
+        Ending::Done if is_wrong => Ending::Found,
+        ending => ending,
     }
 }
 

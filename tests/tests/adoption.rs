@@ -300,6 +300,10 @@ fn a_strangers_router_is_adopted_frozen_and_guarded() {
     assert_eq!(first.code, Some(0), "{}", first.printed);
     assert!(first.printed.contains("not_written_yet"), "{}", first.printed);
     stranger.forget_artifacts();
+    let sick = stranger.gate(&["doctor"]);
+    assert_eq!(sick.code, Some(1), "{}", sick.printed);
+    let said = "WRONG  10 of 10 requests ended with error, the first with {error, not_written_yet}";
+    assert!(sick.printed.contains(said), "{}", sick.printed);
 
     let adapter = "perf/adapter/src/tiny_perf_adapter.erl";
     let skeleton = stranger.text(adapter);
@@ -307,6 +311,9 @@ fn a_strangers_router_is_adopted_frozen_and_guarded() {
     stranger.write(adapter, &written.replace("{error, not_written_yet}", "tiny:route(Key)"));
     stranger.write("perf/policy_cp1.json", POLICY);
     stranger.commit("the adapter");
+    let well = stranger.gate(&["doctor"]);
+    assert_eq!(well.code, Some(0), "{}", well.printed);
+    assert!(well.printed.contains("fine   10 of 10 requests succeeded"), "{}", well.printed);
     let none = stranger.measure("run", &[]);
     assert_eq!(none.code, Some(2), "{}", none.printed);
     assert!(none.printed.contains("no baseline yet"), "{}", none.printed);

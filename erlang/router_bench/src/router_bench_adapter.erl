@@ -7,12 +7,13 @@
 
 -export_type([options/0, state/0, request/0, result/0, counters/0]).
 
-%% `adapter_options' of the run, with the keys that requests may be drawn from (see
+%% `adapter_options' of the run (those that come from a file or a variable have binaries as keys), with the
+%% keys that requests may be drawn from (see
 %% {@link router_bench_keys:key/2}), and `fault' where one was planted. In a replay two routers are
 %% alive on one machine, each in a BEAM of its own: `instance' is 1 in one and 2 in the other, by which
 %% a router that needs a port or a name of its own chooses another.
 -type options() :: #{keys => router_bench_keys:keys(), fault => router_bench_fault:fault(),
-                     instance => 1..2, atom() => term()}.
+                     instance => 1..2, atom() | binary() => term()}.
 -type state() :: term().
 -type request() :: term().
 %% `error': the router failed at the request. `rejected': it refused the request to protect itself.
@@ -45,7 +46,8 @@
 -callback lives_twice() -> boolean().
 
 %% Makes the router itself meet one error, or activate backpressure once, so that `counters/1' must
-%% show it: a counter that does not move is dead, and its 0 would mean nothing.
--callback control(errors_total | backpressure_active_total, state()) -> term().
+%% show it: a counter that does not move is dead, and its 0 would mean nothing. `not_offered' where the
+%% adapter cannot do it for this counter; the report says so.
+-callback control(errors_total | backpressure_active_total, state()) -> not_offered | term().
 
 -optional_callbacks([processes/1, faults/0, control/2, lives_twice/0]).

@@ -4,6 +4,8 @@
 -export([every_request_is_accounted_for/1,
          a_dead_counter_fails_the_run_and_names_the_callback/1,
          an_adapter_without_controls_is_said_to_have_none/1,
+         a_control_may_be_offered_for_one_counter_alone/1,
+         an_adapter_is_examined_and_what_is_wrong_is_said/1,
          the_warm_up_says_where_it_ended/1,
          poisson_arrivals_are_all_accounted_for/1,
          a_rate_left_open_is_calibrated_once_for_all_blocks/1,
@@ -93,6 +95,37 @@ a_dead_counter_fails_the_run_and_names_the_callback(_Config) ->
 an_adapter_without_controls_is_said_to_have_none(_Config) ->
     {ok, #{controls := #{errors_total := not_offered, backpressure_active_total := not_offered}}} =
         run(#{adapter => plain_adapter}).
+
+a_control_may_be_offered_for_one_counter_alone(_Config) ->
+    {ok, #{controls := #{errors_total := alive, backpressure_active_total := not_offered}}} =
+        toy(#{not_offered => [backpressure_active_total]}).
+
+an_adapter_is_examined_and_what_is_wrong_is_said(_Config) ->
+    Examined = fun(More) ->
+                       {ok, Plan} = router_bench_plan:new(options(More)),
+                       DeadlineMs = erlang:monotonic_time(millisecond) + 60000,
+                       {ok, Found} = router_bench_peer:run(router_bench_doctor, Plan, DeadlineMs),
+                       nothing_is_left(),
+                       {[Text || #{verdict := wrong, text := Text} <- Found], Found}
+               end,
+    {[], Sound} = Examined(#{}),
+    [] = [Text || #{verdict := note, text := Text} <- Sound],
+    {[], Plain} = Examined(#{adapter => plain_adapter}),
+    3 = length([Text || #{verdict := note, text := Text} <- Plain]),
+    [begin
+         {[Wrong], _} = Examined(More),
+         {match, _} = re:run(Wrong, Said)
+     end || {More, Said} <-
+                [{#{adapter => hanging_adapter, callback_timeout_ms => 100},
+                  "1 of 10 requests ended with timeout, the first with no answer in 100 ms"},
+                 {#{adapter_options => #{init => {error, planned}}}, "init/1 of toy_adapter"},
+                 {#{adapter_options => #{init => crash}}, "init/1 of toy_adapter"},
+                 {#{adapter_options => #{hangs => init}, callback_timeout_ms => 100}, "init/1 of toy_adapter"},
+                 {#{adapter_options => #{always => bad_return}}, "gave 10 times what it must not, the first surprise"},
+                 {#{adapter_options => #{always => raises}}, "10 of 10 requests ended with exception"},
+                 {#{adapter_options => #{always => worker_dies}}, "10 of 10 requests ended with exception"},
+                 {#{adapter_options => #{answer => {error, <<"n\no">>}}}, "10 of 10 requests ended with error"},
+                 {#{adapter_options => #{dead_counters => [errors_total]}}, "did not count the errors_total"}]].
 
 the_warm_up_says_where_it_ended(_Config) ->
     {ok, #{blocks := [#{warmup := #{steady := Steady, rps := Rates}}]}} = run(#{}),

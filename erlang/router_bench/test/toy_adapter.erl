@@ -28,6 +28,7 @@ init(Options) ->
            mishap => maps:get(mishap, Options, none), always => maps:get(always, Options, none), on => maps:get(on, Options, 0),
            answer => maps:get(answer, Options, ok),
            hidden => maps:get(hidden_counters, Options, []),
+           not_offered => maps:get(not_offered, Options, []),
            dead => maps:get(dead_counters, Options, [])}}.
 
 request(N, _State) ->
@@ -88,9 +89,10 @@ faults() ->
 
 control(_Counter, #{hangs := control}) ->
     receive never -> ok end;
-control(Counter, #{counters := Counters, dead := Dead}) ->
+control(Counter, #{counters := Counters, dead := Dead, not_offered := NotOffered}) ->
     Cell = case Counter of errors_total -> 1; backpressure_active_total -> 2 end,
-    case lists:member(Counter, Dead) of
-        true -> ok;
-        false -> counters:add(Counters, Cell, 1)
+    case {lists:member(Counter, NotOffered), lists:member(Counter, Dead)} of
+        {true, _} -> not_offered;
+        {false, true} -> ok;
+        {false, false} -> counters:add(Counters, Cell, 1)
     end.

@@ -50,7 +50,8 @@ pub use environment::{ContainerLimits, Environment, EnvironmentField, kernel_maj
 pub use evidence::{Disturbance, Evidence, Hiccups, KernelTimes, Kernels, Machine};
 pub use metric::{Direction, Metric};
 pub use plan::{
-    Described, Event, FrozenBuild, MESSAGE_MAX_BYTES, Plan, Refused, Request, is_module,
+    AdapterOption, Described, Event, Finding, FindingVerdict, FrozenBuild, MESSAGE_MAX_BYTES, Plan,
+    Refused, Request, is_module,
 };
 pub use policy::{
     Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,

@@ -1,6 +1,8 @@
 //! What the gate asks of the bench and what the bench answers. Each is one JSON document; on the local
 //! socket between the two, its length in 4 bytes, the most significant first, stands before it.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,9 @@ pub struct Plan {
     /// The adapter module: a lower-case letter, then letters, digits, `_` and `@`.
     #[schemars(regex(pattern = "^[a-z][A-Za-z0-9_@]{0,200}$"))]
     pub adapter: String,
+    /// What the adapter's `init/1` is given besides, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub adapter_options: BTreeMap<String, AdapterOption>,
     /// Blocks at most.
     pub blocks: u32,
     /// Least discarded load before a block.
@@ -65,6 +70,40 @@ pub struct Plan {
     pub replay: Option<FrozenBuild>,
 }
 
+/// The value of an adapter's option.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum AdapterOption {
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// Anything else.
+    Text(String),
+}
+
+/// What was found of an adapter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// How it is.
+    pub verdict: FindingVerdict,
+    /// In words.
+    pub text: String,
+}
+
+/// How something of an adapter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingVerdict {
+    /// As it must be.
+    Fine,
+    /// Allowed, and worth knowing.
+    Note,
+    /// Not as it must be.
+    Wrong,
+}
+
 /// The frozen side of a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +125,8 @@ pub struct FrozenBuild {
 pub enum Request {
     /// Where would a run with this plan be? Answered by [`Event::Described`].
     Describe(Plan),
+    /// Try the adapter. Answered by [`Event::Examined`].
+    Examine(Plan),
     /// Measure. Answered by [`Event::Block`] after each block, and at last by [`Event::Ended`] or
     /// [`Event::Failed`].
     Measure(Plan),
@@ -101,6 +142,8 @@ pub enum Request {
 pub enum Event {
     /// Where a run would be.
     Described(Box<Described>),
+    /// What was found of the adapter.
+    Examined(Vec<Finding>),
     /// The plan cannot be run; nothing was measured.
     Refused(Refused),
     /// So many blocks are measured and in the report; the run waits.
@@ -144,6 +187,7 @@ impl Document for Request {
     fn check(&self) -> Result<(), Violation> {
         match self {
             Self::Describe(plan) => plan.check("describe"),
+            Self::Examine(plan) => plan.check("examine"),
             Self::Measure(plan) => plan.check("measure"),
             Self::GoOn | Self::Stop => Ok(()),
         }

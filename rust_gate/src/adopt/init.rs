@@ -111,8 +111,8 @@ pub fn init(arguments: &Init) -> Result<String, InitError> {
         });
     }
     said.push(format!(
-        "next: write route/2 in {adapter}.erl, then perf-gate bench --blocks=1; docs/adopt.md of perf-gate \
-         goes on from there"
+        "next: write route/2 in {adapter}.erl, then perf-gate doctor; docs/adopt.md of perf-gate goes on from \
+         there"
     ));
     Ok(said.join("\n"))
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use cp1_format::Metric;
 
-use crate::cli::settings::{Bench, Run};
+use crate::cli::settings::{Bench, Doctor, Run};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -66,6 +66,9 @@ pub struct Arguments {
 pub enum Command {
     /// Write what a project needs to be measured: settings, policy, an adapter to fill in, a profile, jobs
     Init(Init),
+    /// Try the adapter: each callback, ten requests, each control, and say what is wrong with it
+    #[command(after_help = FINDINGS)]
+    Doctor(Box<Doctor>),
     /// Measure the router and judge it against the frozen baseline
     #[command(after_help = RUN_EXIT_CODES)]
     Run(Box<Run>),

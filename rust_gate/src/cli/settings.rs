@@ -2,12 +2,13 @@
 //! that of its key in the project's file ([`crate::cli::sources`]): `--timeout-seconds`,
 //! `PERF_TIMEOUT_SECONDS`, `timeout_seconds`.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use cp1_format::{Amount, Arrivals, KeyDistribution, is_module};
+use cp1_format::{AdapterOption, Amount, Arrivals, KeyDistribution, is_module};
 
 /// Where rebar3 leaves what it compiles, dependencies in `_checkouts` too.
 const CODE_PATH: &str = "_build/perf/lib/*/ebin:_build/perf/checkouts/*/ebin";
@@ -24,6 +25,14 @@ pub struct Bench {
     /// End the run when standard input closes, as whoever started it has gone then
     #[arg(long, hide = true)]
     pub stop_with_stdin: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// What is examined.
+    #[command(flatten)]
+    pub settings: Settings,
 }
 
 /// Arguments of `run`.
@@ -78,6 +87,9 @@ pub struct Settings {
     /// The adapter module that knows the router
     #[arg(long, value_name = "MODULE", value_parser = module)]
     pub adapter: Option<String>,
+    /// What the adapter's init/1 is given besides: NAME=VALUE, with commas between; in the file a table
+    #[arg(long, value_name = "OPTIONS", value_parser = adapter_options, default_value = "")]
+    pub adapter_options: AdapterOptions,
     /// The command that compiles router and adapter, in the project; empty where they are compiled
     #[arg(long, value_name = "COMMAND", default_value = "rebar3 as perf compile")]
     pub build: String,
@@ -139,6 +151,9 @@ pub struct Settings {
     pub fault: Option<String>,
 }
 
+/// Options of an adapter, by name.
+pub type AdapterOptions = BTreeMap<String, AdapterOption>;
+
 /// How requests draw their key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeyDraw {
@@ -157,6 +172,21 @@ where
     let typed =
         number.filter(|_| !text.starts_with('+')).and_then(|number| T::try_from(number).ok());
     typed.ok_or_else(|| format!("expected a whole number from {MIN} to {MAX}"))
+}
+
+fn adapter_options(text: &str) -> Result<AdapterOptions, &'static str> {
+    let expected = "expected NAME=VALUE, with commas between";
+    let option = |text: &str| {
+        let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty())?;
+        let value = match (value, value.parse()) {
+            ("true" | "false", _) => AdapterOption::Boolean(value == "true"),
+            (_, Ok(number)) => AdapterOption::Integer(number),
+            _ => AdapterOption::Text(value.to_owned()),
+        };
+        Some((name.to_owned(), value))
+    };
+    let texts = text.split(',').filter(|text| !text.is_empty());
+    texts.map(option).collect::<Option<_>>().ok_or(expected)
 }
 
 fn module(text: &str) -> Result<String, &'static str> {

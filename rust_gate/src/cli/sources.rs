@@ -11,7 +11,7 @@ use clap::{Arg, Command, CommandFactory as _};
 use crate::cli::arguments::Arguments;
 
 /// The commands that have settings.
-const COMMANDS: [&str; 2] = ["run", "bench"];
+const COMMANDS: [&str; 3] = ["run", "bench", "doctor"];
 
 /// The project's settings, counted from it.
 pub const FILE: &str = "perf/perf_gate.toml";
@@ -282,11 +282,21 @@ fn from_file(project: &Path, known: &[Arg]) -> Result<Vec<Given>, SettingError> 
     Ok(given)
 }
 
-/// A list is written as on the command line.
+/// A list and a table are written as on the command line.
 fn text_of(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Table(entries) => {
+            let pairs = entries.iter().map(|(name, value)| match value {
+                toml::Value::Boolean(boolean) => Some(format!("{name}={boolean}")),
+                toml::Value::Table(_) | toml::Value::Array(_) => None,
+                value => text_of(value)
+                    .filter(|text| !text.contains(','))
+                    .map(|text| format!("{name}={text}")),
+            });
+            pairs.collect::<Option<Vec<_>>>().map(|pairs| pairs.join(","))
+        }
         toml::Value::Array(items) => {
             let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
             texts.map(|texts| texts.join(":"))
@@ -347,6 +357,7 @@ fn refused(arg: &Arg, value: &str) -> Option<String> {
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use clap::FromArgMatches as _;
+    use cp1_format::AdapterOption;
 
     use super::*;
     use crate::cli::arguments::Command as Typed;
@@ -475,6 +486,23 @@ mod tests {
             line.refusal("fault", "z", "expected y").to_string(),
             "--fault is \"z\"; expected y"
         );
+    }
+
+    #[test]
+    fn options_of_the_adapter_are_a_table_in_the_file() {
+        let file = "[adapter_options]\npool = 8\nmode = \"fast\"\nlog = false\n";
+        let options = run(file, &[], &[]).settings.adapter_options;
+        let expected = [
+            ("log", AdapterOption::Boolean(false)),
+            ("mode", AdapterOption::Text("fast".into())),
+            ("pool", AdapterOption::Integer(8)),
+        ];
+        assert_eq!(options, expected.map(|(name, value)| (name.to_owned(), value)).into());
+        let variable = [("PERF_ADAPTER_OPTIONS", "pool=9")];
+        let of_variable = run(file, &variable, &[]).settings.adapter_options;
+        assert_eq!(of_variable.len(), 1, "as a whole, like any other setting");
+        assert!(refused("[adapter_options]\nmode = \"a,b\"", &[]).contains("text or a number"));
+        assert!(refused("", &[("PERF_ADAPTER_OPTIONS", "pool")]).contains("expected NAME=VALUE"));
     }
 
     #[test]

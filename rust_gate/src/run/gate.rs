@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use cp1_format::{
-    Described, Event, FrozenBuild, Load, Plan, Refused, Report, Request, RunStatus, Timestamp,
+    Described, Event, Finding, FindingVerdict, FrozenBuild, Load, Plan, Refused, Report, Request,
+    RunStatus, Timestamp,
 };
 
 use crate::check::{Checked, judge};
@@ -71,6 +72,29 @@ pub fn bench(
     let plan = host.plan(&report, None)?;
     let ended = host.measure(bench, &plan, |_| Ok(Next::GoOn { look: plan.blocks }))?;
     Ok((report, ended))
+}
+
+/// Tries the adapter, and says what was found.
+///
+/// # Errors
+/// [`RunError`]
+pub fn doctor(arguments: &settings::Doctor, line: &CommandLine) -> Result<Vec<Finding>, RunError> {
+    let host = Host { settings: &arguments.settings, line, interrupt: &listen()? };
+    let (_lock, code_path) = host.prepare()?;
+    // It writes no report.
+    let plan = host.plan(Path::new(""), None)?;
+    let mut bench = Bench::start(&host.settings.project, &code_path, host.interrupt)?;
+    bench.ask(&Request::Examine(plan.clone()))?;
+    let limit = Duration::from_secs(host.settings.timeout_seconds);
+    let answer = bench.answer(Instant::now() + limit, host.interrupt);
+    bench.end();
+    child::end_orphans();
+    match answer? {
+        Some(Event::Examined(findings)) => Ok(findings),
+        Some(Event::Failed(why)) => Ok(vec![Finding { verdict: FindingVerdict::Wrong, text: why }]),
+        Some(Event::Refused(refused)) => Err(host.refusal(&plan, refused)),
+        _ => Err(RunError::BenchGone { source: std::io::ErrorKind::TimedOut.into() }),
+    }
 }
 
 /// Measures the candidate, beside the baseline's commit where that is needed, and judges.
@@ -206,6 +230,7 @@ impl Host<'_> {
         };
         Ok(Plan {
             adapter: settings.adapter.clone().ok_or(RunError::NoAdapter)?,
+            adapter_options: settings.adapter_options.clone(),
             blocks: settings.blocks.unwrap_or(blocks),
             warmup_ms: settings.warmup_ms,
             throughput_ms: settings.throughput_ms,

@@ -98,8 +98,8 @@ pub fn measure(
             Ok(Some(Event::Ended)) => break (Ended::Complete, 0),
             Ok(Some(Event::Failed(why))) => break (Ended::Failed(why), 1),
             Ok(Some(Event::Refused(refused))) => return Err(RunError::Refused(refused)),
-            Ok(Some(Event::Described(_))) => {
-                let problem = "it described a run that it was asked to measure".to_owned();
+            Ok(Some(Event::Described(_) | Event::Examined(_))) => {
+                let problem = "it answers what it was not asked".to_owned();
                 return Err(RunError::Refused(Refused { option: None, problem }));
             }
             Ok(None) => {

@@ -5,7 +5,7 @@
 %% both must show in `counters/1', the same way as in a measured block.
 -module(router_bench_control).
 
--export([run/1]).
+-export([run/1, moves/3]).
 
 -export_type([result/0]).
 
@@ -29,10 +29,22 @@ run(#{adapter := Adapter} = Plan) ->
 controls([], _Adapter, _State, Result) ->
     {ok, Result};
 controls([Counter | Rest], Adapter, State, Result) ->
+    case moves(Counter, Adapter, State) of
+        {ok, Shown} -> controls(Rest, Adapter, State, Result#{Counter => Shown});
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% @doc Whether a counter moves when the adapter makes it; an adapter may offer nothing for one of
+%% them. Only in the process that `router_bench_router:with/2' made.
+-spec moves(errors_total | backpressure_active_total, module(), router_bench_adapter:state()) ->
+          {ok, alive | not_offered} | {error, term()}.
+moves(Counter, Adapter, State) ->
     Read = fun() -> router_bench_router:counters(Adapter, State) end,
     case {Read(), router_bench_router:control(Counter, Adapter, State), Read()} of
+        {{ok, _}, not_offered, {ok, _}} ->
+            {ok, not_offered};
         {{ok, #{Counter := Before}}, _, {ok, #{Counter := After}}} when After > Before ->
-            controls(Rest, Adapter, State, Result#{Counter => alive});
+            {ok, alive};
         {{ok, _}, _, {ok, _}} ->
             {error, {dead_counter, {Adapter, counters, 1}, Counter}};
         {{error, Reason}, _, _} ->

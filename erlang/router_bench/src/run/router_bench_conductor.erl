@@ -34,6 +34,7 @@ idle(Socket) ->
     end.
 
 handle({ok, #{<<"describe">> := Plan}}, Socket) -> answer(Socket, describe(options(Plan)));
+handle({ok, #{<<"examine">> := Plan}}, Socket) -> answer(Socket, examine(options(Plan)));
 handle({ok, #{<<"measure">> := Plan}}, Socket) -> measure(options(Plan), Socket);
 handle({ok, _}, Socket) -> refuse(Socket, <<"there is no run to go on with">>);
 handle({error, Message}, Socket) -> refuse(Socket, Message).
@@ -73,6 +74,20 @@ refusal({adapter, _Module, _Problem} = Reason) ->
     #{option => adapter, problem => text(router_bench_plan:message(Reason))};
 refusal(Reason) ->
     #{problem => text(router_bench_plan:message(Reason))}.
+
+%% Examining
+
+examine(Options) ->
+    case router_bench_plan:new(Options) of
+        {ok, #{timeout_ms := TimeoutMs} = Plan} ->
+            DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
+            case router_bench_peer:run(router_bench_doctor, Plan, DeadlineMs) of
+                {ok, Findings} -> #{examined => Findings};
+                {error, Reason} -> #{failed => router_bench_failure:sentence(Reason)}
+            end;
+        {error, Reason} ->
+            #{refused => refusal(Reason)}
+    end.
 
 %% Measuring
 
@@ -140,6 +155,7 @@ option(<<"keys">>, <<"zipf">>, #{<<"key_exponent">> := Exponent}) -> {keys, {zip
 option(<<"replay">>, Replay, _) ->
     {replay, maps:from_list([{named(Key, [lib_dir, report_file, commit, tree]), Value}
                              || {Key, Value} <- maps:to_list(Replay)])};
+option(<<"adapter_options">>, Given, _) -> {adapter_options, Given};
 option(Key, Value, _) ->
     {named(Key, maps:keys(router_bench_plan:defaults())), Value}.
 

@@ -1,7 +1,6 @@
 %% @doc How the bench starts {{router}}, sends a request through it, and reads its counters.
 %%
-%% Each callback is described in the module router_bench_adapter. `perf-gate bench --blocks=1' tries
-%% them.
+%% Each callback is described in the module router_bench_adapter. `perf-gate doctor' tries them.
 -module({{router}}_perf_adapter).
 
 -behaviour(router_bench_adapter).
