@@ -14,7 +14,7 @@ trap '[ -z "$staged" ] || rm -f "$staged"' EXIT
 # A running BEAM may have the old file mapped: replace its name, never its content.
 put() { # built name mode
   staged=$(mktemp "$priv/.$2.XXXXXX")
-  cp "${CARGO_TARGET_DIR:-$root/target}/release/$1" "$staged"
+  cp "${CARGO_TARGET_DIR:-$root/target}/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}release/$1" "$staged"
   chmod "$3" "$staged"
   if cmp --silent "$staged" "$priv/$2"; then rm -f "$staged"; else mv "$staged" "$priv/$2"; fi
 }

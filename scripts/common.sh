@@ -9,7 +9,7 @@ build_gate() {
   "$root/scripts/setup.sh" || exit 2
   # The first time this takes some minutes.
   (cd "$root" && cargo build --locked --release --package perf-gate) || exit 2
-  gate=$(cd "$root" && cd "${CARGO_TARGET_DIR:-target}" && pwd)/release/perf-gate
+  gate=$(cd "$root" && cd "${CARGO_TARGET_DIR:-target}" && pwd)/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}release/perf-gate
 }
 
 # A path as the caller meant it, whatever directory the script changes to later.

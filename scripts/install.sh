@@ -3,7 +3,8 @@
 #
 # Usage: scripts/install.sh [--prefix DIR]      (/usr/local as root, else ~/.local)
 # Exit: 0 installed; 2 wrong usage, or it cannot be built or written.
-# Writes: target/, _build/; PREFIX/bin/perf-gate, PREFIX/lib/router_bench-VERSION.
+# Writes: target/, _build/; PREFIX/bin/perf-gate, PREFIX/lib/router_bench-VERSION, manual pages and
+# completions under PREFIX/share.
 set -euo pipefail
 
 # shellcheck source=scripts/common.sh
@@ -14,7 +15,7 @@ prefix=/usr/local
 case "${1:-}" in
   --prefix=*) prefix=${1#--prefix=}; shift ;;
   --prefix) prefix=${2:-}; shift; shift || true ;;
-  --help | -h) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+  --help | -h) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
 esac
 if [ "$#" -gt 0 ] || [ -z "$prefix" ]; then
   echo "install.sh: usage: scripts/install.sh [--prefix DIR]" >&2
@@ -40,6 +41,8 @@ mv "$staged" "$library"
 # A program that runs keeps its file: its name is replaced, never its content.
 cp "$gate" "$prefix/bin/.perf-gate.new"
 mv "$prefix/bin/.perf-gate.new" "$prefix/bin/perf-gate"
+# What was built for another machine cannot run here.
+"$prefix/bin/perf-gate" manuals --prefix "$prefix" || [ -n "${CARGO_BUILD_TARGET:-}" ] || exit 2
 echo "installed $prefix/bin/perf-gate and $library"
 case ":$PATH:" in
   *":$prefix/bin:"*) ;;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::FromArgMatches as _;
 use cp1_format::{FindingVerdict, Outcome, Problem};
 use perf_gate::adopt::init::init;
+use perf_gate::adopt::manuals;
 use perf_gate::check::Checked;
 use perf_gate::cli::arguments::{Arguments, Check, Command};
 use perf_gate::cli::settings;
@@ -80,6 +81,10 @@ fn run() -> Ending {
     };
     match arguments.command {
         Command::Init(arguments) => answer(init(&arguments)),
+        Command::Manuals(arguments) => match manuals::write(&arguments.prefix) {
+            Ok(()) => Ending::Done,
+            Err(error) => failed(&error),
+        },
         Command::Doctor(arguments) => run_doctor(&arguments, &line),
         Command::Run(arguments) => run_gate(&arguments, &line),
         Command::Bench(arguments) => run_bench(&arguments, &line),

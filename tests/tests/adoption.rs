@@ -54,9 +54,16 @@ struct Stranger {
 impl Stranger {
     fn new() -> Self {
         let stranger = Self { directory: tempfile::tempdir().unwrap() };
-        let mut install = Command::new(root().join("scripts/install.sh"));
-        let installed = install.arg("--prefix").arg(stranger.path("prefix")).output().unwrap();
-        assert!(installed.status.success(), "{}", Ended::from(installed).printed);
+        let mut package = Command::new(root().join("scripts/package.sh"));
+        let packed = Ended::from(package.arg(stranger.path("packed")).output().unwrap());
+        assert_eq!(packed.code, Some(0), "{}", packed.printed);
+        let [tarball] = files(&stranger.path("packed")).try_into().unwrap();
+        std::fs::create_dir(stranger.path("prefix")).unwrap();
+        let mut tar = Command::new("tar");
+        tar.args(["--extract", "--strip-components=1", "--file"]).arg(tarball);
+        assert!(tar.arg("--directory").arg(stranger.path("prefix")).status().unwrap().success());
+        assert!(stranger.path("prefix/share/man/man1/perf-gate-run.1").is_file());
+        assert!(stranger.path("prefix/share/bash-completion/completions/perf-gate").is_file());
         stranger
     }
 
@@ -118,13 +125,8 @@ impl Stranger {
 
     /// The artifacts whose name begins so.
     fn artifacts(&self, prefix: &str) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.project().join("_artifacts")).into_iter().flatten();
-        let paths = entries.map(|entry| entry.unwrap().path());
-        let begins = |path: &PathBuf| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
-        };
-        let mut found: Vec<_> = paths.filter(begins).collect();
-        found.sort();
+        let mut found = files(&self.project().join("_artifacts"));
+        found.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with(prefix));
         found
     }
 
@@ -155,6 +157,14 @@ impl Stranger {
         std::fs::remove_dir_all(self.project().join("judged")).unwrap();
         verdict
     }
+}
+
+/// What is in a directory, by name; nothing where there is none.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    let mut found: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    found
 }
 
 fn as_on_a_quiet_machine(report: &mut Report) {

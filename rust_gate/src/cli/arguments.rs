@@ -66,6 +66,9 @@ pub struct Arguments {
 pub enum Command {
     /// Write what a project needs to be measured: settings, policy, an adapter to fill in, a profile, jobs
     Init(Init),
+    /// Write manual pages and completions under a prefix, as an installation has them
+    #[command(hide = true)]
+    Manuals(Manuals),
     /// Try the adapter: each callback, ten requests, each control, and say what is wrong with it
     #[command(after_help = FINDINGS)]
     Doctor(Box<Doctor>),
@@ -137,6 +140,14 @@ pub struct Init {
     /// Show what would be written, and write nothing
     #[arg(long)]
     pub show: bool,
+}
+
+/// Arguments of `manuals`.
+#[derive(Debug, Args)]
+pub struct Manuals {
+    /// The prefix
+    #[arg(long, value_name = "DIR")]
+    pub prefix: PathBuf,
 }
 
 /// A platform of continuous integration.

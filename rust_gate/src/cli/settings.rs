@@ -90,7 +90,8 @@ pub struct Settings {
     /// What the adapter's init/1 is given besides: NAME=VALUE, with commas between; in the file a table
     #[arg(long, value_name = "OPTIONS", value_parser = adapter_options, default_value = "")]
     pub adapter_options: AdapterOptions,
-    /// The command that compiles router and adapter, in the project; empty where they are compiled
+    /// The command that compiles router and adapter, in the project, without REBAR_BASE_DIR; empty where
+    /// they are compiled
     #[arg(long, value_name = "COMMAND", default_value = "rebar3 as perf compile")]
     pub build: String,
     /// Directories of compiled modules, from the project on: globs, with `:` between

@@ -33,6 +33,12 @@ pub fn build(
     }
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(command).current_dir(directory);
+    // Where rebar3 builds must be where the code path looks: a stale build there would be measured.
+    shell.env_remove("REBAR_BASE_DIR");
+    if std::env::var_os("HOME").is_none() {
+        // Rebar3 crashes without one.
+        shell.env("HOME", std::env::temp_dir());
+    }
     match libraries {
         Libraries::Candidate => {
             if let Some(libraries) = with_installed(std::env::var_os("ERL_LIBS")) {

@@ -203,7 +203,9 @@ impl Host<'_> {
         let Settings { project, build: command, code_path: globs, .. } = self.settings;
         let limit = Duration::from_secs(self.settings.timeout_seconds);
         let lock = host_lock::take(limit, self.interrupt)?;
-        println!("building router and bench: {command}");
+        if !command.trim().is_empty() {
+            println!("building router and bench: {command}");
+        }
         build(project, command, Libraries::Candidate, self.interrupt)?;
         let directory = absolute(project)?;
         let mut path = code_path(&directory, globs);
