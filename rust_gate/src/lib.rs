@@ -1,4 +1,5 @@
-//! Judges a measured report (the candidate) against the frozen one (the baseline) and the policy.
+//! Measures a router, and judges the report (the candidate) against the frozen one (the baseline) and
+//! the policy.
 //!
 //! Rooms follow the flow, and no arrow leads back: [`cli`] (as typed) → [`run`] (what a measurement
 //! needs) → [`read`] (all files before any judging) → [`judge`] (pure) → [`render`] (pure) →

@@ -26,11 +26,8 @@ use perf_gate::prove::simulate::simulate;
 use perf_gate::prove::tally::tally;
 use perf_gate::run::figure::figure;
 use perf_gate::run::load::load;
-use perf_gate::run::measure::Ended;
+use perf_gate::run::measure::{Ended, OUT_OF_TIME};
 use perf_gate::run::{RunError, gate};
-
-/// What `timeout` exits with.
-const OUT_OF_TIME: u8 = 124;
 
 /// What came of the command, as far as the exit code needs it.
 enum Ending {
@@ -163,7 +160,11 @@ fn run_bench(arguments: &settings::Bench, line: &CommandLine) -> Ending {
     match gate::bench(arguments, line) {
         Ok((report, ended)) => {
             let ending = match ended {
-                Ended::Complete => Ending::Done,
+                Ended::Complete if report.exists() => Ending::Done,
+                Ended::Complete => {
+                    complain("the benchmark ended and left no report; see what it printed above");
+                    Ending::Failed
+                }
                 Ended::Interrupted(code) => Ending::Interrupted(code),
                 Ended::Failed(why) => {
                     complain(&why);

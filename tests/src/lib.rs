@@ -27,6 +27,20 @@ const WIDE_POLICY: &str = r#"{
 }
 "#;
 
+/// Judged on two blocks: of so few the smallest probability of the test is one quarter, so one limit
+/// alone may have all of the false alarms.
+pub const TWO_BLOCKS: &str = r#"{
+  "version": "cp1",
+  "rules": {
+    "rps": {"relative": {"max_pct_decrease": 50}},
+    "mem_mb_total_erlang": {"absolute": {"max": 1000}},
+    "errors_total": {"absolute": {"equals": 0}},
+    "backpressure_active_total": {"absolute": {"equals": 0}}
+  },
+  "decision": {"looks": [2], "false_alarm_pct": 49, "miss_pct": 49}
+}
+"#;
+
 /// A report that is well-formed, and passes against itself.
 pub const MINIMAL: &str = r#"{"timestamp": "2026-01-31T12:00:00Z",
   "git": {"commit": "0123456789012345678901234567890123456789"},

@@ -12,20 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cp1_format::{Outcome, Percentiles, Report, Timestamp, Verdict, read_file, to_json};
-use cp1_pipeline_tests::{Ended, root};
-
-/// Judged on two blocks, of which one limit alone may have all of the false alarms.
-const POLICY: &str = r#"{
-  "version": "cp1",
-  "rules": {
-    "rps": {"relative": {"max_pct_decrease": 50}},
-    "mem_mb_total_erlang": {"absolute": {"max": 1000}},
-    "errors_total": {"absolute": {"equals": 0}},
-    "backpressure_active_total": {"absolute": {"equals": 0}}
-  },
-  "decision": {"looks": [2], "false_alarm_pct": 49, "miss_pct": 49}
-}
-"#;
+use cp1_pipeline_tests::{Ended, TWO_BLOCKS, root};
 
 /// The router of a stranger: a table of its own, in a process of its own.
 const ROUTER: &str = r#"-module(tiny).
@@ -215,7 +202,7 @@ fn a_project_without_rebar3_is_built_by_its_own_command_its_frozen_commit_too() 
     let adapter = "perf/adapter/src/tiny_perf_adapter.erl";
     let written = stranger.text(adapter).replace("route(_Request, _State)", "route(Key, _State)");
     stranger.write(adapter, &written.replace("{error, not_written_yet}", "tiny:route(Key)"));
-    stranger.write("perf/policy_cp1.json", POLICY);
+    stranger.write("perf/policy_cp1.json", TWO_BLOCKS);
     stranger.write(".gitignore", "/_build/\n/_artifacts/\nebin/\n");
     stranger.commit("the adapter");
     let measured = stranger.measure("bench", &["--blocks=1"]);
@@ -319,7 +306,7 @@ fn a_strangers_router_is_adopted_frozen_and_guarded() {
     let skeleton = stranger.text(adapter);
     let written = skeleton.replace("route(_Request, _State)", "route(Key, _State)");
     stranger.write(adapter, &written.replace("{error, not_written_yet}", "tiny:route(Key)"));
-    stranger.write("perf/policy_cp1.json", POLICY);
+    stranger.write("perf/policy_cp1.json", TWO_BLOCKS);
     stranger.commit("the adapter");
     let well = stranger.gate(&["doctor"]);
     assert_eq!(well.code, Some(0), "{}", well.printed);

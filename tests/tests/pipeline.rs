@@ -6,22 +6,8 @@ use std::time::Duration;
 
 use cp1_format::{Block, Metric, Outcome, Report, RunStatus, Session, read_file, to_json};
 use cp1_pipeline_tests::{
-    MINIMAL, Workplace, gate_binary, kill_peer, left_running, root, signal, violated,
+    MINIMAL, TWO_BLOCKS, Workplace, gate_binary, kill_peer, left_running, root, signal, violated,
 };
-
-/// Judged on two blocks: of so few the smallest probability of the test is one quarter, so one limit
-/// alone may have all of the false alarms.
-const TWO_BLOCKS: &str = r#"{
-  "version": "cp1",
-  "rules": {
-    "rps": {"relative": {"max_pct_decrease": 50}},
-    "mem_mb_total_erlang": {"absolute": {"max": 1000}},
-    "errors_total": {"absolute": {"equals": 0}},
-    "backpressure_active_total": {"absolute": {"equals": 0}}
-  },
-  "decision": {"looks": [2], "false_alarm_pct": 49, "miss_pct": 49}
-}
-"#;
 
 #[test]
 fn a_machine_that_the_baseline_does_not_know_replays_its_commit() {

@@ -11,6 +11,8 @@ use cp1_format::{
 use crate::check::{Checked, judge};
 use crate::cli::settings::{self, Compare, Mode, Settings};
 use crate::cli::sources::CommandLine;
+use crate::contract::{BASELINE, POLICY, WAIVERS};
+use crate::escape;
 use crate::read::inputs::{self, Files, Inputs};
 use crate::run::bench::Bench;
 use crate::run::build::{Libraries, build, code_path, installed_bench};
@@ -26,10 +28,7 @@ const BLOCKS: u32 = 10;
 /// The same of a smoke run.
 const SMOKE_BLOCKS: u32 = 6;
 
-/// The project's files, from its root on.
-const BASELINE: &str = "perf/baseline_cp1.json";
-const POLICY: &str = "perf/policy_cp1.json";
-const WAIVERS: &str = "perf/waivers.json";
+/// Where artifacts go, from the project on.
 const ARTIFACTS: &str = "_artifacts";
 
 /// How long the bench may take to say where it is.
@@ -204,7 +203,7 @@ impl Host<'_> {
         let limit = Duration::from_secs(self.settings.timeout_seconds);
         let lock = host_lock::take(limit, self.interrupt)?;
         if !command.trim().is_empty() {
-            println!("building router and bench: {command}");
+            println!("building router and bench: {}", escape::line(command));
         }
         build(project, command, Libraries::Candidate, self.interrupt)?;
         let directory = absolute(project)?;

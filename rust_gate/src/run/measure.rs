@@ -14,7 +14,7 @@ use crate::run::seal::seal;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What `timeout` exits with.
-const TIMED_OUT: i32 = 124;
+pub const OUT_OF_TIME: u8 = 124;
 
 /// What blocks may take longer than the longest so far.
 const RESERVE: f64 = 1.25;
@@ -104,7 +104,7 @@ pub fn measure(
             }
             Ok(None) => {
                 let why = format!("stopped after {} s (PERF_TIMEOUT_SECONDS)", limit.as_secs());
-                break (Ended::OutOfTime(why), TIMED_OUT);
+                break (Ended::OutOfTime(why), i32::from(OUT_OF_TIME));
             }
             Err(RunError::Interrupted(code)) => {
                 break (Ended::Interrupted(code), i32::from(TERMINATED));
