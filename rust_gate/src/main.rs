@@ -16,17 +16,15 @@ use perf_gate::cli::settings;
 use perf_gate::cli::sources::{self, CommandLine};
 use perf_gate::contract::budget::budget;
 use perf_gate::contract::lint::lint;
-use perf_gate::contract::usable::usable;
 use perf_gate::contract::verify::{verify, verify_in_ci};
 use perf_gate::contract::{ContractError, change, list};
 use perf_gate::escape::line as line_of;
 use perf_gate::prove::plan::plan;
 use perf_gate::prove::selftest::selftest;
 use perf_gate::prove::simulate::simulate;
-use perf_gate::prove::tally::tally;
-use perf_gate::run::figure::figure;
-use perf_gate::run::load::load;
 use perf_gate::run::measure::{Ended, OUT_OF_TIME};
+use perf_gate::run::prove::prove;
+use perf_gate::run::sessions::{Sessions, sessions};
 use perf_gate::run::{RunError, gate};
 
 /// What came of the command, as far as the exit code needs it.
@@ -37,6 +35,8 @@ enum Ending {
     Interrupted(u8),
     /// The benchmark failed or ran out of time, with this code; the report says so.
     Unmeasured(u8),
+    /// What was measured is no good for what it was measured for; the reasons are printed.
+    Unusable,
     /// What was asked is done or printed.
     Done,
     /// What was looked at is not as it must be; the findings are printed.
@@ -61,6 +61,7 @@ fn exit_code(ending: &Ending) -> u8 {
         Ending::Judged { outcome, .. } => outcome.exit_code(),
         Ending::Done => 0,
         Ending::Found => 1,
+        Ending::Unusable => Outcome::Inconclusive.exit_code(),
         Ending::Interrupted(code) | Ending::Unmeasured(code) => *code,
     }
 }
@@ -85,14 +86,15 @@ fn run() -> Ending {
         Command::Doctor(arguments) => run_doctor(&arguments, &line),
         Command::Run(arguments) => run_gate(&arguments, &line),
         Command::Bench(arguments) => run_bench(&arguments, &line),
+        Command::Sessions(arguments) => run_sessions(&arguments, &line),
         Command::Check(arguments) => check(&arguments),
-        Command::Load(arguments) => answer(load(&arguments)),
-        Command::Figure(arguments) => answer(figure(&arguments)),
         Command::Simulate(arguments) => answer(simulate(&arguments)),
         Command::Plan(arguments) => answer(plan(&arguments)),
         Command::Selftest(arguments) => answer(selftest(&arguments)),
-        Command::Tally(arguments) => answer(tally(&arguments)),
-        Command::Usable(arguments) => findings("nothing speaks against it", usable(&arguments)),
+        Command::Prove(arguments) => match prove(&arguments, &line) {
+            Err(RunError::Interrupted(code)) => Ending::Interrupted(code),
+            asked => answer(asked),
+        },
         Command::Freeze(arguments) => answer(change::freeze(&arguments)),
         Command::Bump(arguments) => answer(change::bump(&arguments)),
         Command::Amend(arguments) => answer(change::amend(&arguments)),
@@ -183,6 +185,25 @@ fn run_bench(arguments: &settings::Bench, line: &CommandLine) -> Ending {
         }
         Err(RunError::Interrupted(code)) => Ending::Interrupted(code),
         Err(error) => failed(&error),
+    }
+}
+
+fn run_sessions(arguments: &settings::Sessions, line: &CommandLine) -> Ending {
+    let measured = match sessions(arguments, line) {
+        Ok(measured) => measured,
+        Err(RunError::Interrupted(code)) => return Ending::Interrupted(code),
+        Err(error) => return failed(&error),
+    };
+    match measured {
+        Sessions::Usable(next) => answer::<RunError>(Ok(next)),
+        Sessions::Unusable(reasons) => {
+            complain(&format!("no baseline can have this session\n{}", list(&reasons)));
+            Ending::Unusable
+        }
+        Sessions::OutOfTime(why) => {
+            complain(&why);
+            Ending::Unmeasured(OUT_OF_TIME)
+        }
     }
 }
 

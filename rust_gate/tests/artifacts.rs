@@ -176,17 +176,3 @@ fn what_cannot_be_read_is_not_sealed() {
     assert!(seal(&room, 0).is_err());
     assert!(!room.path("candidate.json").exists());
 }
-
-#[test]
-fn the_load_of_a_baseline_is_printed_for_scripts_and_an_unreadable_one_is_refused() {
-    let room = Room::new();
-    room.json("baseline.json", &full());
-    let load = &full()["load"];
-    let line = format!("{} {}\n", load["rate_per_second"], load["concurrency"]);
-    let answer = room.run(&["load", "--baseline", "baseline.json"]);
-    assert_eq!((answer.code, answer.stdout.as_str()), (0, line.as_str()));
-    room.json("baseline.json", &minimal());
-    assert_eq!(room.run(&["load", "--baseline", "baseline.json"]).stdout, "\n");
-    let missing = room.run(&["load", "--baseline", "missing.json"]);
-    assert_eq!((missing.code, missing.stdout.as_str()), (2, ""));
-}

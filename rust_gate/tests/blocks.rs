@@ -1,5 +1,5 @@
 //! Frozen blocks judged with error rates, and what says how large those are: `simulate`, `plan`,
-//! `selftest`, `tally`.
+//! `selftest`.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{Room, full_of, minimal, pair, set_memory};
+use common::{Room, full_of, pair, set_memory};
 use serde_json::{Value, json};
 
 const FILES: [&str; 4] = ["--baseline", "baseline.json", "--policy", "policy.json"];
@@ -217,22 +217,4 @@ fn nothing_is_planted_into_what_cannot_be_judged() {
     let answer = selftest(&room);
     assert_eq!(answer.code, 2);
     assert!(answer.stderr.contains("the candidate itself is INVALID"), "{}", answer.stderr);
-}
-
-#[test]
-fn verdicts_are_counted_with_their_intervals() {
-    let room = Room::with(&minimal());
-    for label in ["a", "b", "c"] {
-        room.check_with(&["--candidate", "candidate.json", "--artifacts", "out", "--label", label]);
-    }
-    room.set("candidate.json", "metrics.rps", json!(1000));
-    room.check_with(&["--candidate", "candidate.json", "--artifacts", "out", "--label", "d"]);
-    let answer = room.run(&["tally", "out"]);
-    for line in ["4 gates", "PASS                      3     75.0 %   19.4 to 99.4 %"] {
-        assert!(answer.stdout.contains(line), "{}", answer.stdout);
-    }
-    let empty = room.run(&["tally", "."]);
-    assert!(empty.code == 2 && empty.stderr.contains("run the gates first"), "{empty:?}");
-    let figure = room.run(&["figure", "--report", "candidate.json", "rps"]);
-    assert_eq!(figure.stdout, "1000\n");
 }

@@ -14,15 +14,21 @@ const END: &str = "<!-- end of settings -->";
 
 fn table() -> String {
     let command = command();
-    let run = command.find_subcommand("run").unwrap();
     let mut table = "| flag | variable | meaning |\n|---|---|---|\n".to_owned();
-    for arg in run.get_arguments() {
-        let Some(flag) = arg.get_long().filter(|flag| *flag != "help") else { continue };
+    let mut told = vec!["help"];
+    // What another command has besides names it.
+    let of_command = ["run", "bench", "sessions", "prove"].into_iter().flat_map(|name| {
+        let command = command.find_subcommand(name).unwrap();
+        command.get_arguments().filter(|arg| !arg.is_hide_set()).map(move |arg| (name, arg))
+    });
+    for (name, arg) in of_command {
+        let Some(flag) = arg.get_long().filter(|flag| !told.contains(flag)) else { continue };
+        told.push(flag);
         let value = arg.get_value_names().map(|names| names.join(" ")).unwrap_or_default();
         let variable = variable(flag);
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
         let help = help.replace(&format!(" [{variable}]"), "").replace('|', "\\|");
-        let mut meaning = help;
+        let mut meaning = if name == "run" { help } else { format!("`{name}`: {help}") };
         let values: Vec<_> = arg.get_possible_values();
         if !values.is_empty() {
             let names: Vec<_> =

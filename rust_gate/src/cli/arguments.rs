@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
-use cp1_format::Metric;
 
-use crate::cli::settings::{Bench, Doctor, Run};
+use crate::cli::settings::{Bench, Doctor, Prove, Run, Sessions};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -16,33 +15,74 @@ Exit codes:
   3  INCONCLUSIVE  the blocks do not decide, too few samples, or arrivals were skipped
   4  INCOMPARABLE  the reports were measured under different conditions";
 
-const RUN_EXIT_CODES: &str = "\
+/// The help of a command that has settings.
+macro_rules! with_settings {
+    ($codes:literal) => {
+        concat!(
+            $codes,
+            "\n\nEach setting is a flag, a variable in brackets, or a key of perf/perf_gate.toml with the \
+             flag's\nname and `_` for `-`: the flag outranks the variable, the variable the file. An \
+             empty variable\ncounts as unset."
+        )
+    };
+}
+
+const RUN_EXIT_CODES: &str = with_settings!(
+    "\
 Exit codes:
   0  PASS          every rule holds
   1  REGRESSION    at least one rule is violated, and the verdict is written
   2  INVALID       nothing could be measured or judged: a setting, a file, a build, the host, the run
   3  INCONCLUSIVE  the blocks do not decide, too few samples, or arrivals were skipped
   4  INCOMPARABLE  the reports were measured under different conditions
-  130 or 143 when interrupted
+  130 or 143 when interrupted"
+);
 
-Each setting is a flag, a variable in brackets, or a key of perf/perf_gate.toml with the flag's name and
-`_` for `-`: the flag outranks the variable, the variable the file. An empty variable counts as unset.";
-
-const BENCH_EXIT_CODES: &str = "\
+const BENCH_EXIT_CODES: &str = with_settings!(
+    "\
 Exit codes:
   0  measured; the report is sealed
   1  the run failed, and its report says why
   2  nothing was measured: a setting, a build, the host
+  124 out of time; 130 or 143 when interrupted"
+);
+
+const SESSIONS_EXIT_CODES: &str = with_settings!(
+    "\
+Exit codes:
+  0  measured; at its end stands how `perf-gate freeze` or `bump` goes on
+  2  a session measured nothing: a setting, a work tree with changes, a build, the host, the router
+  3  a session was measured that no baseline can have; each reason is printed
   124 out of time; 130 or 143 when interrupted
 
-Each setting is a flag, a variable in brackets, or a key of perf/perf_gate.toml with the flag's name and
-`_` for `-`: the flag outranks the variable, the variable the file. An empty variable counts as unset.";
+Sessions on different days, or after a restart of the machine, say more about how sessions differ
+than sessions in a row: measure them apart with --sessions=1, under the load that the first one
+printed."
+);
+
+const PROVE_EXIT_CODES: &str = with_settings!(
+    "\
+Exit codes:
+  0  the tables are printed
+  2  a run measured nothing: a setting, a work tree with changes, a build, the host, the router
+  130 or 143 when interrupted
+
+What gates are judged against is this commit itself, measured first, under the load of --baseline
+if there is one. Gates are kept in --directory, and what it has of them is not measured again: name
+another one for another machine, or with other work beside it."
+);
 
 const FINDINGS: &str = "\
 Exit codes:
   0  nothing was found
   1  something was found: file, problem and cure, one a line
   2  it could not be found out; wrong usage";
+
+/// Gates that are simulated for each line of a table.
+pub const SIMULATED_GATES: u32 = 2000;
+
+/// Seed of their random numbers.
+pub const SIMULATED_SEED: u64 = 1;
 
 /// The command line of `perf-gate`.
 #[derive(Debug, Parser)]
@@ -78,14 +118,12 @@ pub enum Command {
     /// Measure the router and leave a sealed report
     #[command(after_help = BENCH_EXIT_CODES)]
     Bench(Box<Bench>),
+    /// Measure several sessions of the router under one load, for freeze or bump
+    #[command(after_help = SESSIONS_EXIT_CODES)]
+    Sessions(Box<Sessions>),
     /// Judge a report and say PASS, REGRESSION, INVALID, INCONCLUSIVE or INCOMPARABLE
     #[command(after_help = EXIT_CODES)]
     Check(Check),
-    /// Print arrivals a second and workers of the closed loop that a baseline was measured with; an
-    /// empty line if it does not say
-    Load(Load),
-    /// Print a headline figure of a report
-    Figure(Figure),
     /// Print how often gates under this policy would err, by Monte Carlo over a baseline's blocks
     Simulate(Simulate),
     /// Print how many blocks this policy needs on the baseline's machine
@@ -93,11 +131,10 @@ pub enum Command {
     /// Plant a regression just past each rule into a copy of a candidate and demand red; improve each
     /// metric and demand green
     Selftest(Selftest),
-    /// Count the verdicts in a directory, with intervals for their rates
-    Tally(Tally),
-    /// Find out whether a session can be part of a baseline
-    #[command(after_help = FINDINGS)]
-    Usable(Usable),
+    /// Run whole gates of this commit against itself, without a change and with planted ones, and print
+    /// how often they erred and whether a change reads as large as it is
+    #[command(after_help = PROVE_EXIT_CODES)]
+    Prove(Box<Prove>),
     /// Make the first baseline of the freeze out of several sessions, with its record
     Freeze(Freeze),
     /// Move the baseline to newly measured sessions, with the record that justifies it
@@ -281,17 +318,6 @@ pub struct Lint {
     pub root: Root,
 }
 
-/// Arguments of `usable`.
-#[derive(Debug, Args)]
-pub struct Usable {
-    /// Where the contract is.
-    #[command(flatten)]
-    pub root: Root,
-    /// The report of the session
-    #[arg(long, value_name = "FILE")]
-    pub session: PathBuf,
-}
-
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct Check {
@@ -327,34 +353,6 @@ pub struct Check {
     pub label: Option<Label>,
 }
 
-/// Arguments of `load`.
-#[derive(Debug, Args)]
-pub struct Load {
-    /// The frozen report
-    #[arg(long, value_name = "FILE")]
-    pub baseline: PathBuf,
-    /// Read the baseline of this revision
-    #[arg(long, value_name = "REV")]
-    pub trusted_ref: Option<String>,
-}
-
-/// Arguments of `figure`.
-#[derive(Debug, Args)]
-pub struct Figure {
-    /// The report
-    #[arg(long, value_name = "FILE")]
-    pub report: PathBuf,
-    /// Which figure, for example latency_p95_ms
-    #[arg(value_name = "METRIC", value_parser = metric)]
-    pub metric: Metric,
-}
-
-fn metric(text: &str) -> Result<Metric, String> {
-    let names = || Metric::ALL.map(Metric::name).join(", ");
-    let found = Metric::ALL.into_iter().find(|metric| metric.name() == text);
-    found.ok_or_else(|| format!("expected one of {}", names()))
-}
-
 /// Arguments of `simulate`.
 #[derive(Debug, Args)]
 pub struct Simulate {
@@ -376,11 +374,11 @@ pub struct Simulate {
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
     /// Gates simulated for each line of the table
-    #[arg(long, value_name = "N", default_value_t = 2000,
+    #[arg(long, value_name = "N", default_value_t = SIMULATED_GATES,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub gates: u32,
     /// Seed of the random numbers
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = SIMULATED_SEED)]
     pub seed: u64,
     /// Instead of the baseline's blocks: normal noise of so many percent
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
@@ -422,14 +420,6 @@ pub struct Selftest {
     /// The frozen commit's report, where candidate and baseline were measured in turn
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
-}
-
-/// Arguments of `tally`.
-#[derive(Debug, Args)]
-pub struct Tally {
-    /// The directory
-    #[arg(value_name = "DIR")]
-    pub directory: PathBuf,
 }
 
 /// A part of a file's name: 1 to 64 of letters, digits, `.`, `_`, `-`, without a leading dot.

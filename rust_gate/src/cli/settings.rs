@@ -19,6 +19,12 @@ pub struct Bench {
     /// What is measured.
     #[command(flatten)]
     pub settings: Settings,
+    /// Where files go.
+    #[command(flatten)]
+    pub output: Output,
+    /// How much is measured.
+    #[command(flatten)]
+    pub extent: Extent,
     /// Where the report goes; a report is never overwritten [default: a new one in --artifacts]
     #[arg(long, value_name = "FILE")]
     pub report_file: Option<PathBuf>,
@@ -35,27 +41,106 @@ pub struct Doctor {
     pub settings: Settings,
 }
 
+/// Arguments of `sessions`.
+#[derive(Debug, Args)]
+pub struct Sessions {
+    /// What is measured.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Where files go.
+    #[command(flatten)]
+    pub output: Output,
+    /// Sessions that are measured; a baseline needs three
+    #[arg(long, value_name = "N", default_value = "3", value_parser = whole::<u32, 1, 99>)]
+    pub sessions: u32,
+    /// Blocks of each session
+    #[arg(long, value_name = "N", default_value = "7", value_parser = whole::<u32, 1, 1000>)]
+    pub blocks: u32,
+    /// Time between two sessions
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = whole::<u64, 0, 86_400>)]
+    pub pause_seconds: u64,
+}
+
+/// Arguments of `prove`.
+#[derive(Debug, Args)]
+pub struct Prove {
+    /// What is measured.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Whose load, and by what it is judged.
+    #[command(flatten)]
+    pub contract: ContractFiles,
+    /// Gates without a change
+    #[arg(long, value_name = "N", default_value = "15", value_parser = whole::<u32, 1, 9999>)]
+    pub gates: u32,
+    /// Gates with 1.5 times the limit of p95 planted, and a third as many with each other change; 0
+    /// where the adapter plants no faults [default: a third of --gates]
+    #[arg(long, value_name = "N", value_parser = whole::<u32, 0, 9999>)]
+    pub planted_gates: Option<u32>,
+    /// Where the gates are kept, to go on with [default: _artifacts/prove]
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct Run {
     /// What is measured.
     #[command(flatten)]
     pub settings: Settings,
+    /// Where files go.
+    #[command(flatten)]
+    pub output: Output,
+    /// How much is measured.
+    #[command(flatten)]
+    pub extent: Extent,
     /// Judge this report instead of measuring; a glob means its newest match
     #[arg(long, value_name = "FILE")]
     pub candidate: Option<PathBuf>,
-    /// The frozen report [default: perf/baseline_cp1.json]
-    #[arg(long, value_name = "FILE")]
-    pub baseline: Option<PathBuf>,
-    /// The policy [default: perf/policy_cp1.json]
-    #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
+    /// By what it is judged.
+    #[command(flatten)]
+    pub contract: ContractFiles,
     /// What the candidate is compared with
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub compare: Compare,
     /// Judge by baseline and policy of this revision, such as origin/main, instead of the work tree's
     #[arg(long, value_name = "REV")]
     pub trusted_ref: Option<String>,
+}
+
+/// Where files go.
+#[derive(Debug, Clone, Args)]
+pub struct Output {
+    /// Where reports and verdicts go [default: _artifacts]
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+}
+
+/// How much is measured, and what is planted.
+#[derive(Debug, Clone, Args)]
+pub struct Extent {
+    /// smoke is the default in a merge or pull request, gate elsewhere
+    #[arg(long, value_name = "MODE", default_value = "gate")]
+    pub mode: Mode,
+    /// Blocks, each with a fresh BEAM of each side: as many are measured, whatever they show [default:
+    /// as many as the looks of the policy take]
+    #[arg(long, value_name = "N", value_parser = whole::<u32, 1, 1000>)]
+    pub blocks: Option<u32>,
+    /// Plant a fault to see the gate fail: delay_us=N stall_ms=N error_ratio=R hold_bytes=N
+    /// leak_bytes=N backpressure=1 crash_after=N
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Option<String>,
+}
+
+/// The files that a candidate is judged by.
+#[derive(Debug, Clone, Args)]
+pub struct ContractFiles {
+    /// The frozen report [default: perf/baseline_cp1.json]
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// The policy [default: perf/policy_cp1.json]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
 }
 
 /// What a candidate is compared with.
@@ -79,7 +164,7 @@ pub enum Mode {
 }
 
 /// What is measured, and how.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Settings {
     /// The project: the directory that has perf/
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -97,16 +182,6 @@ pub struct Settings {
     /// Directories of compiled modules, from the project on: globs, with `:` between
     #[arg(long, value_name = "GLOBS", default_value = CODE_PATH)]
     pub code_path: String,
-    /// Where reports and verdicts go [default: _artifacts]
-    #[arg(long, value_name = "DIR")]
-    pub artifacts: Option<PathBuf>,
-    /// smoke is the default in a merge or pull request, gate elsewhere
-    #[arg(long, value_name = "MODE", default_value = "gate")]
-    pub mode: Mode,
-    /// Blocks, each with a fresh BEAM of each side: as many are measured, whatever they show [default:
-    /// as many as the looks of the policy take]
-    #[arg(long, value_name = "N", value_parser = whole::<u32, 1, 1000>)]
-    pub blocks: Option<u32>,
     /// Least discarded load before each block; five times that until throughput is steady [default:
     /// 1000]
     #[arg(long, value_name = "MS", value_parser = whole::<u32, 10, 600_000>)]
@@ -146,10 +221,6 @@ pub struct Settings {
     /// Time limit of the measurement
     #[arg(long, value_name = "SECONDS", default_value = "900", value_parser = whole::<u64, 10, 86_400>)]
     pub timeout_seconds: u64,
-    /// Plant a fault to see the gate fail: delay_us=N stall_ms=N error_ratio=R hold_bytes=N
-    /// leak_bytes=N backpressure=1 crash_after=N
-    #[arg(long, value_name = "FAULT")]
-    pub fault: Option<String>,
 }
 
 /// Options of an adapter, by name.

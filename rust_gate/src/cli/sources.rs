@@ -11,7 +11,7 @@ use clap::{Arg, Command, CommandFactory as _};
 use crate::cli::arguments::Arguments;
 
 /// The commands that have settings.
-const COMMANDS: [&str; 3] = ["run", "bench", "doctor"];
+const COMMANDS: [&str; 5] = ["run", "bench", "sessions", "prove", "doctor"];
 
 /// The project's settings, counted from it.
 pub const FILE: &str = "perf/perf_gate.toml";
@@ -20,10 +20,11 @@ pub const FILE: &str = "perf/perf_gate.toml";
 const FILE_MAX_BYTES: u64 = 64 * 1024;
 
 /// Variables whose names are older than the rule: flag and name.
-const NAMED_OTHERWISE: [(&str, &str); 4] = [
+const NAMED_OTHERWISE: [(&str, &str); 5] = [
     ("artifacts", "ARTIFACTS_DIR"),
     ("baseline", "BASELINE_FILE"),
     ("candidate", "CANDIDATE_FILE"),
+    ("directory", "PROVE_DIR"),
     ("policy", "POLICY_FILE"),
 ];
 
@@ -403,7 +404,7 @@ mod tests {
         let variables = [("PERF_BLOCKS", "4"), ("PERF_RATE", "400"), ("PERF_KEY_COUNT", "")];
         let run = run(file, &variables, &["--blocks=5"]);
         let settings = run.settings;
-        assert_eq!((settings.blocks, settings.rate), (Some(5), Some(400)));
+        assert_eq!((run.extent.blocks, settings.rate), (Some(5), Some(400)));
         assert_eq!((settings.concurrency, settings.key_count), (Some(30), None));
         assert_eq!(settings.adapter.as_deref(), Some("mine"));
     }
@@ -412,11 +413,11 @@ mod tests {
     fn a_merge_request_is_a_smoke_run_unless_anything_says_otherwise() {
         let request = ("CI_PIPELINE_SOURCE", "merge_request_event");
         let pull = ("GITHUB_EVENT_NAME", "pull_request");
-        assert_eq!(run("", &[], &[]).settings.mode, Mode::Gate);
-        assert_eq!(run("", &[request], &[]).settings.mode, Mode::Smoke);
-        assert_eq!(run("", &[pull], &[]).settings.mode, Mode::Smoke);
-        assert_eq!(run("mode = \"gate\"", &[pull], &[]).settings.mode, Mode::Gate);
-        assert_eq!(run("", &[request, ("PERF_MODE", "gate")], &[]).settings.mode, Mode::Gate);
+        assert_eq!(run("", &[], &[]).extent.mode, Mode::Gate);
+        assert_eq!(run("", &[request], &[]).extent.mode, Mode::Smoke);
+        assert_eq!(run("", &[pull], &[]).extent.mode, Mode::Smoke);
+        assert_eq!(run("mode = \"gate\"", &[pull], &[]).extent.mode, Mode::Gate);
+        assert_eq!(run("", &[request, ("PERF_MODE", "gate")], &[]).extent.mode, Mode::Gate);
     }
 
     #[test]

@@ -14,7 +14,6 @@ pub mod page;
 pub mod records;
 pub mod sound;
 pub mod standing;
-pub mod usable;
 pub mod verify;
 
 use std::path::{Path, PathBuf};

@@ -25,7 +25,7 @@ pub fn problems(report: Named<'_>, policy: &Policy) -> Vec<Problem> {
     let mut problems = of_any(report, policy, DISTURBED_SHARE_MAX);
     let Named { path, document } = report;
     let mut add = |place: &str, message: String| {
-        let cure = "measure more sessions: scripts/measure_sessions.sh".to_owned();
+        let cure = "measure more sessions: perf-gate sessions".to_owned();
         let place = Some(place.to_owned());
         problems.push(Problem { file: path.to_owned(), place, message, cure });
     };

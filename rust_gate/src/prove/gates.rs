@@ -11,10 +11,9 @@
 //!   than a replay's.
 //! * **A model** (`--spread`): two normal figures.
 
-use cp1_format::{Block, Policy, ReadError, Report, read_file};
+use cp1_format::{Block, Policy, ReadError, Report};
 use fastrand::Rng;
 
-use crate::cli::arguments::Simulate;
 use crate::judge::blocks::{change_of_slices, figure, log_ratio, whole_figure};
 use crate::judge::decision::{Held, Ruling, decide, decide_whole, has_whole_blocks, held};
 use crate::statistics::shift::Ranks;
@@ -31,10 +30,10 @@ pub enum SimulateError {
     /// A file cannot be read.
     #[error("{0}; {cure}", cure = .0.cure())]
     Read(#[from] ReadError),
-    /// The baseline's blocks are too few.
+    /// The blocks are too few.
     #[error(
-        "the baseline has {0} blocks that measured every relative metric, and {BLOCKS_MIN} are \
-         needed to know this machine's noise; measure more, or state a noise with --spread"
+        "{0} blocks measured every relative metric, and {BLOCKS_MIN} are needed to know this \
+         machine's noise; measure more, or state a noise with perf-gate simulate --spread"
     )]
     TooFewBlocks(usize),
     /// Reports of the two sides belong together.
@@ -84,12 +83,20 @@ impl Judged {
     }
 }
 
+/// Which side of a drawn block counts as the frozen one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signs {
+    /// A coin decides, as without a change either could be.
+    Either,
+    /// The one that was, with whatever was planted in the other.
+    AsMeasured,
+}
+
 /// Where the blocks' changes come from: one for each limit that is judged, in logs of which more is
 /// worse.
 pub(crate) enum Noise {
-    /// Changes of blocks that were measured in turn: what goes together stays together. `flips`: a
-    /// coin decides which side is which.
-    Measured { changes: Vec<Vec<f64>>, flips: bool },
+    /// Changes of blocks that were measured in turn: what goes together stays together.
+    Measured { changes: Vec<Vec<f64>>, signs: Signs },
     /// Blocks of a baseline, of which any two make a change.
     Drawn(Vec<Vec<f64>>),
     /// The difference of two normal figures with a share of spikes; how many limits there are.
@@ -104,16 +111,13 @@ impl Noise {
         Ok(Self::Drawn(blocks))
     }
 
-    pub(crate) fn measured(arguments: &Simulate, judged: &[Judged]) -> Result<Self, SimulateError> {
-        if arguments.replay.len() != arguments.candidate.len() {
-            return Err(SimulateError::NotPaired(
-                arguments.replay.len(),
-                arguments.candidate.len(),
-            ));
-        }
+    pub(crate) fn measured(
+        replays: &[(&Report, &Report)],
+        judged: &[Judged],
+        signs: Signs,
+    ) -> Result<Self, SimulateError> {
         let mut changes = Vec::new();
-        for (replay, candidate) in arguments.replay.iter().zip(&arguments.candidate) {
-            let (replay, candidate): (Report, Report) = (read_file(replay)?, read_file(candidate)?);
+        for (replay, candidate) in replays {
             let blocks = replay.blocks.iter().flatten().zip(candidate.blocks.iter().flatten());
             let of_block = |(from, to): (&Block, &Block)| -> Option<Vec<f64>> {
                 judged.iter().map(|one| one.change(from, to)).collect()
@@ -121,14 +125,14 @@ impl Noise {
             changes.extend(blocks.filter_map(of_block));
         }
         enough(changes.len())?;
-        Ok(Self::Measured { changes, flips: !arguments.as_measured })
+        Ok(Self::Measured { changes, signs })
     }
 
     /// A block's changes.
     fn change(&self, random: &mut Rng) -> Vec<f64> {
         match self {
-            Self::Measured { changes, flips } => {
-                let sign = if *flips && random.bool() { -1.0 } else { 1.0 };
+            Self::Measured { changes, signs } => {
+                let sign = if *signs == Signs::Either && random.bool() { -1.0 } else { 1.0 };
                 let drawn = random.choice(changes).into_iter().flatten();
                 drawn.map(|change| sign * change).collect()
             }
@@ -248,12 +252,11 @@ impl<'a> Gate<'a> {
     }
 }
 
-/// The relative limits of a policy file.
+/// The relative limits of a policy.
 ///
 /// # Errors
-/// It cannot be read, or has none.
-pub(crate) fn limits(policy: &std::path::Path) -> Result<(Vec<Held>, Policy), SimulateError> {
-    let policy: Policy = read_file(policy)?;
-    let limits = held(&policy);
-    if limits.is_empty() { Err(SimulateError::NoLimit) } else { Ok((limits, policy)) }
+/// It has none.
+pub(crate) fn limits(policy: &Policy) -> Result<Vec<Held>, SimulateError> {
+    let limits = held(policy);
+    if limits.is_empty() { Err(SimulateError::NoLimit) } else { Ok(limits) }
 }

@@ -28,7 +28,8 @@ const FREEZE_TRIES: u32 = 200;
 /// # Errors
 /// [`SimulateError`]
 pub fn plan(arguments: &Plan) -> Result<String, SimulateError> {
-    let (_, policy) = limits(&arguments.policy)?;
+    let policy: Policy = read_file(&arguments.policy)?;
+    limits(&policy)?;
     let baseline: Report = read_file(&arguments.baseline)?;
     let mut lines = vec![format!(
         "blocks for {WANTED_DETECTION_PCT} % detection of what must be caught; and for \

@@ -1,10 +1,7 @@
-//! How a series of real gates ended: rates with exact intervals.
+//! How a series of real gates ended: rates with exact intervals. Pure.
 
-use std::path::PathBuf;
+use cp1_format::{Outcome, Verdict};
 
-use cp1_format::{Outcome, ReadError, Verdict, read_file};
-
-use crate::cli::arguments::Tally;
 use crate::statistics::binomial::clopper_pearson;
 use crate::statistics::moments::median;
 
@@ -18,29 +15,9 @@ const OUTCOMES: [Outcome; 5] = [
     Outcome::Incomparable,
 ];
 
-/// Why nothing was counted.
-#[derive(Debug, thiserror::Error)]
-pub enum TallyError {
-    /// A verdict cannot be read.
-    #[error("{0}; {cure}", cure = .0.cure())]
-    Read(#[from] ReadError),
-    /// There is none.
-    #[error("{0} holds no perf_verdict_*.json; run the gates first")]
-    None(String),
-    /// The directory cannot be searched.
-    #[error("failed to list {0}: {1}; check path and permissions")]
-    List(String, std::io::Error),
-}
-
 /// One line for each outcome that can be, then what was estimated of each metric.
-///
-/// # Errors
-/// [`TallyError`]
-pub fn tally(arguments: &Tally) -> Result<String, TallyError> {
-    let mut verdicts = Vec::new();
-    for path in files(arguments)? {
-        verdicts.push(read_file::<Verdict>(&path)?);
-    }
+#[must_use]
+pub fn tally(verdicts: &[&Verdict]) -> String {
     let gates = verdicts.len() as u64;
     let mut lines =
         vec![format!("{gates} gates, rates with 95 % intervals of Clopper and Pearson")];
@@ -73,23 +50,5 @@ pub fn tally(arguments: &Tally) -> Result<String, TallyError> {
             lines.push(format!("{:<22}{middle:>+8.2} % median of the estimates", metric.name()));
         }
     }
-    Ok(lines.join("\n"))
-}
-
-fn files(arguments: &Tally) -> Result<Vec<PathBuf>, TallyError> {
-    let directory = || arguments.directory.display().to_string();
-    let failed = |error| TallyError::List(directory(), error);
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(&arguments.directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let is_verdict = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(|name| name.starts_with("perf_verdict_") && name.ends_with(".json"));
-        if is_verdict {
-            found.push(path);
-        }
-    }
-    found.sort();
-    if found.is_empty() { Err(TallyError::None(directory())) } else { Ok(found) }
+    lines.join("\n")
 }

@@ -1,4 +1,4 @@
-//! `perf-gate run` and `perf-gate bench`, from settings to reports.
+//! `perf-gate run`, `bench` and `doctor`, from settings to reports.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -9,10 +9,11 @@ use cp1_format::{
 };
 
 use crate::check::{Checked, judge};
-use crate::cli::settings::{self, Compare, Mode, Settings};
+use crate::cli::settings::{self, Compare, Extent, Mode, Output, Settings};
 use crate::cli::sources::CommandLine;
 use crate::contract::{BASELINE, POLICY, WAIVERS};
 use crate::escape;
+use crate::read::git::Git;
 use crate::read::inputs::{self, Files, Inputs};
 use crate::run::bench::Bench;
 use crate::run::build::{Libraries, build, code_path, installed_bench};
@@ -57,20 +58,23 @@ pub fn bench(
     if arguments.stop_with_stdin {
         interrupt.listen_to_stdin();
     }
+    let Extent { mode, blocks, fault } = &arguments.extent;
     let host = Host { settings: &arguments.settings, line, interrupt: &interrupt };
-    let stamp = stamp();
     let report = match &arguments.report_file {
         Some(path) => absolute(path)?,
-        None => host.artifact(&format!("perf_baseline_{stamp}.json"))?,
+        None => new_report(&host.artifacts(&arguments.output))?,
     };
-    if report.exists() {
-        return Err(RunError::Exists(report));
-    }
-    let (_lock, code_path) = host.prepare()?;
-    let bench = Bench::start(&host.settings.project, &code_path, &interrupt)?;
-    let plan = host.plan(&report, None)?;
-    let ended = host.measure(bench, &plan, |_| Ok(Next::GoOn { look: plan.blocks }))?;
+    let blocks = blocks.unwrap_or(blocks_of(*mode));
+    let ended = host.report(&report, None, blocks, fault.as_deref())?;
     Ok((report, ended))
+}
+
+/// Blocks of a run that has no looks.
+fn blocks_of(mode: Mode) -> u32 {
+    match mode {
+        Mode::Smoke => SMOKE_BLOCKS,
+        Mode::Gate => BLOCKS,
+    }
 }
 
 /// Tries the adapter, and says what was found.
@@ -80,8 +84,8 @@ pub fn bench(
 pub fn doctor(arguments: &settings::Doctor, line: &CommandLine) -> Result<Vec<Finding>, RunError> {
     let host = Host { settings: &arguments.settings, line, interrupt: &listen()? };
     let (_lock, code_path) = host.prepare()?;
-    // It writes no report.
-    let plan = host.plan(Path::new(""), None)?;
+    // It writes no report, and measures no block.
+    let plan = host.plan(Path::new(""), None, 1, None)?;
     let mut bench = Bench::start(&host.settings.project, &code_path, host.interrupt)?;
     bench.ask(&Request::Examine(plan.clone()))?;
     let limit = Duration::from_secs(host.settings.timeout_seconds);
@@ -101,10 +105,19 @@ pub fn doctor(arguments: &settings::Doctor, line: &CommandLine) -> Result<Vec<Fi
 /// # Errors
 /// [`RunError`]
 pub fn run(arguments: &settings::Run, line: &CommandLine) -> Result<Outcome, RunError> {
-    let host = Host { settings: &arguments.settings, line, interrupt: &listen()? };
+    gate(arguments, line, &listen()?)
+}
+
+/// The same for whoever listens to signals already.
+pub(super) fn gate(
+    arguments: &settings::Run,
+    line: &CommandLine,
+    interrupt: &Interrupt,
+) -> Result<Outcome, RunError> {
+    let host = Host { settings: &arguments.settings, line, interrupt };
     let stamp = stamp();
     let mut files = Judged::new(arguments);
-    let artifacts = host.artifacts();
+    let artifacts = host.artifacts(&arguments.output);
     if arguments.candidate.is_some() && arguments.compare == Compare::Replay {
         return Err(RunError::CandidateOfReplay);
     }
@@ -117,8 +130,9 @@ pub fn run(arguments: &settings::Run, line: &CommandLine) -> Result<Outcome, Run
             return Ok(Outcome { checked, artifacts, ended: None });
         }
         // A new name: what an earlier run left can never be judged as this run's.
-        files.candidate = host.artifact(&format!("perf_baseline_{stamp}.json"))?;
-        let ended = measured(&host, arguments.compare, contract, &mut files, &stamp)?;
+        files.candidate = absolute(&artifacts.join(format!("perf_baseline_{stamp}.json")))?;
+        let replay = absolute(&artifacts.join(format!("perf_replay_{stamp}.json")))?;
+        let ended = measured(&host, contract, &mut files, &replay)?;
         let checked = judge(files.read_all(), label.as_ref(), false)?;
         return Ok(Outcome { checked, artifacts, ended: Some(ended) });
     }
@@ -127,17 +141,20 @@ pub fn run(arguments: &settings::Run, line: &CommandLine) -> Result<Outcome, Run
 
 fn measured(
     host: &Host<'_>,
-    compare: Compare,
     contract: Inputs,
     files: &mut Judged<'_>,
-    stamp: &str,
+    replay_report: &Path,
 ) -> Result<Ended, RunError> {
+    let arguments = files.arguments;
+    let (compare, extent) = (arguments.compare, &arguments.extent);
     let (Some(baseline), Some(policy)) = (contract.baseline.document, contract.policy.document)
     else {
         return Err(RunError::Unread);
     };
     let (_lock, path) = host.prepare()?;
-    let mut plan = host.plan(&files.candidate, baseline.load.as_ref())?;
+    let blocks = extent.blocks.unwrap_or(blocks_of(extent.mode));
+    let fault = extent.fault.as_deref();
+    let mut plan = host.plan(&files.candidate, baseline.load.as_ref(), blocks, fault)?;
     let mut bench = Bench::start(&host.settings.project, &path, host.interrupt)?;
     let described = host.describe(&mut bench, &plan)?;
     let needed = replay_needed(&baseline, &policy, &described.report);
@@ -152,13 +169,13 @@ fn measured(
         println!("replay: {reason}");
     }
     if compare == Compare::Replay || compare == Compare::Auto && needed.is_some() {
-        let replay = host.replay(&baseline, &described, &path, stamp)?;
+        let replay = host.replay(&baseline, &described, &path, replay_report)?;
         files.replay = Some(PathBuf::from(&replay.report_file));
         plan.replay = Some(replay);
         // Another order each time; the report has the seed.
         plan.seed = plan.seed.or_else(|| Some(u64::from(fastrand::u32(..))));
     }
-    let looks = if host.settings.blocks.is_some() { Vec::new() } else { looks };
+    let looks = if extent.blocks.is_some() { Vec::new() } else { looks };
     plan.blocks = looks.last().copied().unwrap_or(plan.blocks);
     let last = plan.blocks;
     let files = &*files;
@@ -181,20 +198,47 @@ fn measured(
 }
 
 /// What a run has of its host.
-struct Host<'a> {
-    settings: &'a Settings,
-    line: &'a CommandLine,
-    interrupt: &'a Interrupt,
+pub(super) struct Host<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) line: &'a CommandLine,
+    pub(super) interrupt: &'a Interrupt,
 }
 
 impl Host<'_> {
-    fn artifacts(&self) -> PathBuf {
+    pub(super) fn artifacts(&self, output: &Output) -> PathBuf {
         let default = || self.settings.project.join(ARTIFACTS);
-        self.settings.artifacts.clone().unwrap_or_else(default)
+        output.artifacts.clone().unwrap_or_else(default)
     }
 
-    fn artifact(&self, name: &str) -> Result<PathBuf, RunError> {
-        absolute(&self.artifacts().join(name))
+    /// That faults can be planted.
+    pub(super) fn can_plant(&self, faults: &[String]) -> Result<(), RunError> {
+        let (_lock, code_path) = self.prepare()?;
+        let mut bench = Bench::start(&self.settings.project, &code_path, self.interrupt)?;
+        let refused = faults.iter().try_for_each(|fault| {
+            let plan = self.plan(Path::new(""), None, 1, Some(fault))?;
+            self.describe(&mut bench, &plan).map(|_| ())
+        });
+        bench.end();
+        child::end_orphans();
+        refused
+    }
+
+    /// Measures the router alone, under the load of another report where one is given, and leaves a
+    /// sealed report.
+    pub(super) fn report(
+        &self,
+        report: &Path,
+        load: Option<&Load>,
+        blocks: u32,
+        fault: Option<&str>,
+    ) -> Result<Ended, RunError> {
+        if report.exists() {
+            return Err(RunError::Exists(report.to_owned()));
+        }
+        let (_lock, code_path) = self.prepare()?;
+        let bench = Bench::start(&self.settings.project, &code_path, self.interrupt)?;
+        let plan = self.plan(report, load, blocks, fault)?;
+        self.measure(bench, &plan, |_| Ok(Next::GoOn { look: plan.blocks }))
     }
 
     /// Holds the host, compiles, and finds what was compiled.
@@ -221,24 +265,26 @@ impl Host<'_> {
         Ok((lock, path))
     }
 
-    fn plan(&self, report: &Path, frozen: Option<&Load>) -> Result<Plan, RunError> {
+    fn plan(
+        &self,
+        report: &Path,
+        load: Option<&Load>,
+        blocks: u32,
+        fault: Option<&str>,
+    ) -> Result<Plan, RunError> {
         let settings = self.settings;
-        let of_baseline =
-            |figure: fn(&Load) -> u64| frozen.and_then(|load| u32::try_from(figure(load)).ok());
-        let blocks = match settings.mode {
-            Mode::Smoke => SMOKE_BLOCKS,
-            Mode::Gate => BLOCKS,
-        };
+        let given =
+            |figure: fn(&Load) -> u64| load.and_then(|load| u32::try_from(figure(load)).ok());
         Ok(Plan {
             adapter: settings.adapter.clone().ok_or(RunError::NoAdapter)?,
             adapter_options: settings.adapter_options.clone(),
-            blocks: settings.blocks.unwrap_or(blocks),
+            blocks,
             warmup_ms: settings.warmup_ms,
             throughput_ms: settings.throughput_ms,
             latency_ms: settings.latency_ms,
             slice_ms: settings.slice_ms,
-            rate_per_second: settings.rate.or(of_baseline(|load| load.rate_per_second)),
-            concurrency: settings.concurrency.or(of_baseline(|load| u64::from(load.concurrency))),
+            rate_per_second: settings.rate.or(given(|load| load.rate_per_second)),
+            concurrency: settings.concurrency.or(given(|load| u64::from(load.concurrency))),
             arrivals: Some(settings.arrivals),
             keys: Some(settings.keys.distribution),
             key_exponent: settings.keys.exponent.clone(),
@@ -246,7 +292,7 @@ impl Host<'_> {
             seed: settings.seed,
             callback_timeout_ms: settings.callback_timeout_ms,
             timeout_ms: settings.timeout_seconds * 1000,
-            fault: settings.fault.clone(),
+            fault: fault.map(ToOwned::to_owned),
             report_file: text(report)?,
             replay: None,
         })
@@ -299,7 +345,7 @@ impl Host<'_> {
         baseline: &Report,
         described: &Described,
         candidate_path: &[PathBuf],
-        stamp: &str,
+        report: &Path,
     ) -> Result<FrozenBuild, RunError> {
         let commit = commit(baseline)?;
         let project = absolute(&self.settings.project)?;
@@ -315,7 +361,7 @@ impl Host<'_> {
         };
         Ok(FrozenBuild {
             lib_dir: text(&frozen_build(&frozen, self.interrupt)?)?,
-            report_file: text(&self.artifact(&format!("perf_replay_{stamp}.json"))?)?,
+            report_file: text(report)?,
             commit: commit.to_owned(),
             tree: baseline.git.tree.clone(),
         })
@@ -334,11 +380,12 @@ struct Judged<'a> {
 
 impl<'a> Judged<'a> {
     fn new(arguments: &'a settings::Run) -> Self {
-        let in_project = |file: &str| arguments.settings.project.join(file);
+        let settings::Run { settings, contract, .. } = arguments;
+        let in_project = |file: &str| settings.project.join(file);
         Self {
             arguments,
-            baseline: arguments.baseline.clone().unwrap_or_else(|| in_project(BASELINE)),
-            policy: arguments.policy.clone().unwrap_or_else(|| in_project(POLICY)),
+            baseline: contract.baseline.clone().unwrap_or_else(|| in_project(BASELINE)),
+            policy: contract.policy.clone().unwrap_or_else(|| in_project(POLICY)),
             waivers: in_project(WAIVERS),
             candidate: arguments.candidate.clone().unwrap_or_default(),
             replay: None,
@@ -358,7 +405,7 @@ impl<'a> Judged<'a> {
             waivers: Some(&self.waivers),
             candidates,
             replay: self.replay.as_deref(),
-            smoke: self.arguments.settings.mode == Mode::Smoke,
+            smoke: self.arguments.extent.mode == Mode::Smoke,
         })
     }
 
@@ -379,7 +426,7 @@ impl<'a> Judged<'a> {
     }
 }
 
-fn listen() -> Result<Interrupt, RunError> {
+pub(super) fn listen() -> Result<Interrupt, RunError> {
     child::adopt_orphans();
     Interrupt::listen().map_err(|source| RunError::Io {
         what: "listen to signals of",
@@ -388,13 +435,24 @@ fn listen() -> Result<Interrupt, RunError> {
     })
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, RunError> {
+/// That the work tree is what its commit is.
+pub(super) fn clean(project: &Path) -> Result<(), RunError> {
+    let changes = Git::at(project).text(&["status", "--porcelain"])?;
+    if changes.is_empty() { Ok(()) } else { Err(RunError::Dirty(project.to_owned())) }
+}
+
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, RunError> {
     let failed = |source| RunError::Io { what: "find", path: path.to_owned(), source };
     std::path::absolute(path).map_err(failed)
 }
 
 fn text(path: &Path) -> Result<String, RunError> {
     path.to_str().map(ToOwned::to_owned).ok_or_else(|| RunError::Path(path.to_owned()))
+}
+
+/// The path of a report that is about to be measured, in the directory of artifacts.
+pub(super) fn new_report(artifacts: &Path) -> Result<PathBuf, RunError> {
+    absolute(&artifacts.join(format!("perf_baseline_{}.json", stamp())))
 }
 
 /// Names the artifacts of this run.

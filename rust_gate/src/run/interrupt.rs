@@ -27,14 +27,19 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// Ends the run with an exit code, as a signal does.
+    pub fn end_with(&self, code: u8) {
+        // Pairs with nothing: whoever polls sees it at the next look.
+        self.0.store(usize::from(code), Ordering::Relaxed);
+    }
+
     /// Takes the end of standard input for a SIGTERM too.
     pub fn listen_to_stdin(&self) {
-        let code = Arc::clone(&self.0);
+        let interrupt = self.clone();
         std::thread::spawn(move || {
             let mut bytes = [0; 256];
             while io::stdin().read(&mut bytes).is_ok_and(|count| count > 0) {}
-            // Pairs with nothing: whoever polls sees it at the next look.
-            code.store(usize::from(TERMINATED), Ordering::Relaxed);
+            interrupt.end_with(TERMINATED);
         });
     }
 

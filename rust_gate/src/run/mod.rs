@@ -8,14 +8,14 @@ pub mod bench;
 pub mod build;
 pub mod child;
 pub mod comparison;
-pub mod figure;
 pub mod frozen;
 pub mod gate;
 pub mod host_lock;
 pub mod interrupt;
-pub mod load;
 pub mod measure;
+pub mod prove;
 pub mod seal;
+pub mod sessions;
 
 use std::io;
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ use std::path::PathBuf;
 use cp1_format::{ReadError, Refused, WriteError};
 
 use crate::cli::sources::SettingError;
+use crate::prove::gates::SimulateError;
+use crate::prove::kept::KeptError;
 use crate::read::git::GitError;
 use crate::run::comparison::NoCommit;
 use crate::run::seal::SealError;
@@ -126,10 +128,62 @@ pub enum RunError {
     /// A report cannot be sealed.
     #[error("{0}")]
     Seal(#[source] Box<SealError>),
+    /// What is measured would be no commit.
+    #[error(
+        "the work tree of {} has changes that no commit has, so no commit is what would be measured; \
+         commit or stash them",
+        .0.display()
+    )]
+    Dirty(PathBuf),
+    /// A file that is needed before anything is measured, or a report.
+    #[error("{0}; {cure}", cure = .0.cure())]
+    Read(#[source] Box<ReadError>),
+    /// Gates of a proof.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
+    /// Gates are of another commit.
+    #[error(
+        "the gates in {} are not of this commit {commit}; name another --directory",
+        directory.display()
+    )]
+    OtherCommit {
+        /// Where they are.
+        directory: PathBuf,
+        /// The commit of the work tree.
+        commit: String,
+    },
+    /// Gates have another fault.
+    #[error(
+        "in the gates in {} is planted {planted}, and now would be {wanted}; name another --directory",
+        directory.display()
+    )]
+    OtherFault {
+        /// Where they are.
+        directory: PathBuf,
+        /// What is in them.
+        planted: String,
+        /// What the policy asks for now.
+        wanted: String,
+    },
+    /// Nothing that noise could mislead.
+    #[error(transparent)]
+    Limits(#[from] SimulateError),
+    /// The adapter plants no such faults.
+    #[error("what the policy asks for cannot be planted: {why}; plant nothing: --planted-gates=0")]
+    NotPlanted {
+        /// What the bench says.
+        why: String,
+    },
+    /// One of several runs.
+    #[error("a run measured nothing: {why}; remove the reason, then try again")]
+    NothingMeasured {
+        /// How it ended.
+        why: String,
+    },
     /// Baseline or policy; a check says why.
     #[error("baseline or policy cannot be read; see perf-gate lint")]
     Unread,
-    /// The verdict has no JSON form.
+    /// A verdict has no JSON form or cannot be written.
     #[error(transparent)]
     Verdict(#[from] WriteError),
     /// A git command.
@@ -169,6 +223,11 @@ pub enum RunError {
     /// A signal.
     #[error("interrupted")]
     Interrupted(u8),
+}
+
+/// For `map_err`.
+fn read(error: ReadError) -> RunError {
+    RunError::Read(Box::new(error))
 }
 
 fn no_commit(commit: &str, is_shallow: bool) -> String {
