@@ -203,11 +203,17 @@ fn every_rule_turns_red_just_past_its_limit_and_green_when_improved() {
 
 #[test]
 fn a_policy_that_cannot_fail_is_an_error() {
-    let room = Room::new();
-    room.set("policy.json", "rules.errors_total", json!({"absolute": {"min": 0}}));
-    let answer = selftest(&room);
-    assert_eq!(answer.code, 2, "{}", answer.stdout);
-    assert!(answer.stderr.contains("errors_total"), "{}", answer.stderr);
+    for (metric, min, said) in [
+        ("errors_total", json!(0), "rules.errors_total"),
+        ("rps", json!(1e-9), "rps: no figure violates this rule"),
+    ] {
+        let room = Room::new();
+        let rule = format!("rules.{metric}");
+        room.set("policy.json", &rule, json!({"absolute": {"min": min}}));
+        let answer = selftest(&room);
+        assert_eq!(answer.code, 2, "{}", answer.stdout);
+        assert!(answer.stderr.contains(said), "{}", answer.stderr);
+    }
 }
 
 #[test]

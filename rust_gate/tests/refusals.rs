@@ -345,6 +345,15 @@ fn a_report_of_no_commit_is_not_judged() {
 }
 
 #[test]
+fn throughput_that_fell_to_one_is_no_pass_under_a_limit_on_its_increase() {
+    let room = Room::new();
+    room.set("candidate.json", "metrics.rps", json!(1));
+    room.check().is(1, &["1 of 6 rules violated: rps"]);
+    room.set("policy.json", "rules.rps", json!({"relative": {"max_pct_increase": 10}}));
+    room.check().is_invalid(&["policy.json, rules.rps", "a decrease", "relative.max_pct_decrease"]);
+}
+
+#[test]
 fn a_policy_that_could_never_fail_is_refused() {
     let rule = |rule: Value| json!({"rps": rule});
     for (rules, said) in [
@@ -360,6 +369,7 @@ fn a_policy_that_could_never_fail_is_refused() {
         (rule(json!({"relative": {"max_pct_decrese": 10}})), "unknown field"),
         (rule(json!({"relativ": {"max_pct_decrease": 10}})), "unknown field"),
         (rule(json!({"absolute": {"min": null}})), "null"),
+        (rule(json!({"absolute": {"min": 0}})), "no limit stops rps"),
         (json!({"latency_p999_ms": {"absolute": {"max": 1}}}), "unknown metric"),
         (json!([]), "rules"),
     ] {

@@ -27,6 +27,7 @@ mod date;
 mod decimal;
 mod environment;
 mod evidence;
+mod limit;
 mod metric;
 mod plan;
 mod policy;
@@ -48,6 +49,7 @@ pub use date::Date;
 pub use decimal::{Amount, Decimal, NumberError};
 pub use environment::{ContainerLimits, Environment, EnvironmentField, kernel_major_minor};
 pub use evidence::{Disturbance, Evidence, Hiccups, KernelTimes, Kernels, Machine};
+pub use limit::{Limit, LimitKind};
 pub use metric::{Direction, Metric};
 pub use plan::{
     AdapterOption, Described, Event, Finding, FindingVerdict, FrozenBuild, MESSAGE_MAX_BYTES, Plan,

@@ -26,13 +26,45 @@ pub enum Metric {
     BackpressureActiveTotal,
 }
 
-/// Which way a metric gets worse.
+/// A way in which a figure can move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// A higher figure is worse.
-    LowerIsBetter,
-    /// A lower figure is worse.
-    HigherIsBetter,
+    /// Up.
+    Increase,
+    /// Down.
+    Decrease,
+}
+
+impl Direction {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Increase, Self::Decrease];
+
+    /// A signed change, such as a log, turned so that a move this way is above 0; and back.
+    #[must_use]
+    pub fn turned(self, change: f64) -> f64 {
+        match self {
+            Self::Increase => change,
+            Self::Decrease => -change,
+        }
+    }
+
+    /// The sign before a percentage.
+    #[must_use]
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Increase => "+",
+            Self::Decrease => "-",
+        }
+    }
+
+    /// In a sentence.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Increase => "increase",
+            Self::Decrease => "decrease",
+        }
+    }
 }
 
 impl Metric {
@@ -85,10 +117,14 @@ impl Metric {
 
     /// Which way this metric gets worse.
     #[must_use]
-    pub fn direction(self) -> Direction {
+    pub fn worse(self) -> Direction {
         match self {
-            Self::Rps => Direction::HigherIsBetter,
-            _ => Direction::LowerIsBetter,
+            Self::Rps => Direction::Decrease,
+            Self::LatencyP95Ms
+            | Self::LatencyP99Ms
+            | Self::MemMbTotalErlang
+            | Self::ErrorsTotal
+            | Self::BackpressureActiveTotal => Direction::Increase,
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decimal::{Amount, Decimal};
 use crate::environment::EnvironmentField;
-use crate::metric::Metric;
+use crate::metric::{Direction, Metric};
 use crate::read::{Document, Segment, Violation};
 
 /// `policy_cp1.json`.
@@ -101,7 +101,8 @@ pub enum PolicyVersion {
     Cp1,
 }
 
-/// The limits of one metric. At least one limit; all that are given must hold; all are inclusive.
+/// The limits of one metric, of which one at least stops it from getting worse. All that are given
+/// must hold; all are inclusive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -243,18 +244,23 @@ impl DecisionPolicy {
         }
         for (metric, percent) in &self.must_catch_pct {
             let place = ["must_catch_pct", metric.name()];
-            let Some(relative) = rules.get(metric).and_then(|rule| rule.relative.as_ref()) else {
+            let Some(rule) = rules.get(metric).filter(|rule| rule.is_relative()) else {
                 let problem = "no relative rule judges this metric".to_owned();
                 return at(&place, problem, "remove it, or give the metric a relative rule");
             };
-            let limits = [&relative.max_pct_increase, &relative.max_pct_decrease];
-            if let Some(limit) = limits.into_iter().flatten().find(|limit| ***limit >= **percent) {
-                let problem = format!("{percent} % is not above the limit of {limit} %");
-                return at(&place, problem, "what must be caught lies beyond what is tolerated");
-            }
-            if relative.max_pct_decrease.is_some() && **percent >= Decimal::from(100) {
-                let problem = format!("a figure cannot fall by {percent} %");
-                return at(&place, problem, "give a percentage below 100");
+            for (direction, limit) in rule.relative_limits() {
+                if limit >= percent {
+                    let problem = format!("{percent} % is not above the limit of {limit} %");
+                    return at(
+                        &place,
+                        problem,
+                        "what must be caught lies beyond what is tolerated",
+                    );
+                }
+                if direction == Direction::Decrease && **percent >= Decimal::from(100) {
+                    let problem = format!("a figure cannot fall by {percent} %");
+                    return at(&place, problem, "give a percentage below 100");
+                }
             }
         }
         Ok(())
@@ -267,24 +273,45 @@ impl Rule {
             let path = ["rules", metric.name()].into_iter().chain(keys.iter().copied());
             Err(Violation::new(path.map(Segment::from), problem, cure))
         };
-        let relative = self.relative.as_ref();
-        let absolute = self.absolute.as_ref();
-        if relative.is_none() && absolute.is_none() {
+        if self.relative.is_none() && self.absolute.is_none() {
             return at(&[], "the rule has no limit".into(), "give it `relative` or `absolute`");
         }
-        if let Some(Relative { max_pct_increase: None, max_pct_decrease: None }) = relative {
+        if self.relative.as_ref().is_some_and(Relative::has_no_limit) {
             let cure = "give it `max_pct_increase` or `max_pct_decrease`";
             return at(&["relative"], "the rule has no limit".into(), cure);
         }
-        if let Some(Absolute { equals: None, max: None, min: None }) = absolute {
+        if self.absolute.as_ref().is_some_and(Absolute::has_no_limit) {
             let cure = "give it `equals`, `max` or `min`";
             return at(&["absolute"], "the rule has no limit".into(), cure);
         }
-        let decrease = relative.and_then(|limits| limits.max_pct_decrease.as_ref());
-        if let Some(percent) = decrease.filter(|percent| ***percent >= Decimal::from(100)) {
+        let mut decreases = self.relative_limits().filter(|(way, _)| *way == Direction::Decrease);
+        if let Some((_, percent)) = decreases.find(|(_, percent)| ***percent >= Decimal::from(100))
+        {
             let problem =
                 format!("a figure cannot fall by more than 100 %, so {percent} never fails");
             return at(&["relative", "max_pct_decrease"], problem, "give a limit below 100");
+        }
+        let worse = metric.worse();
+        if !self.limits().any(|limit| limit.stops(worse)) {
+            let problem = format!(
+                "no limit stops {metric} from getting worse, which is {an} {name}",
+                an = match worse {
+                    Direction::Increase => "an",
+                    Direction::Decrease => "a",
+                },
+                name = worse.name(),
+            );
+            let cure = match worse {
+                Direction::Increase => {
+                    "give it `relative.max_pct_increase`, `absolute.max` or \
+                     `absolute.equals`"
+                }
+                Direction::Decrease => {
+                    "give it `relative.max_pct_decrease`, `absolute.min` above 0 or \
+                     `absolute.equals`"
+                }
+            };
+            return at(&[], problem, cure);
         }
         Ok(())
     }

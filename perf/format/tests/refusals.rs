@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use cp1_format::{Document, Policy, ReadError, Report, Verdict, parse, read_file};
+use cp1_format::{Document, Metric, Policy, ReadError, Report, Verdict, parse, read_file};
 use proptest::prelude::*;
 
 const REPORT: &str = r#"{
@@ -151,6 +151,44 @@ fn a_refused_value_of_a_policy_is_located() {
     let smoke = "\"decision\": {\"smoke\": {\"blocks\": 1}}, \"version\": \"cp1\"";
     refused(POLICY, "\"version\": \"cp1\"", smoke, "decision.smoke.blocks", 2, "no look");
     refused(POLICY, "\"cp1\"", "\"cp2\"", "version", 2, "unknown variant `cp2`");
+}
+
+#[test]
+fn a_rule_that_limits_only_the_harmless_way_is_refused() {
+    for metric in Metric::ALL {
+        let (worse, better, beyond, before) = match metric {
+            Metric::Rps => ("decrease", "increase", "min", "max"),
+            _ => ("increase", "decrease", "max", "min"),
+        };
+        let policy = |rule: String| {
+            format!("{{\"version\": \"cp1\",\n\"rules\": {{\"{metric}\":\n{rule}}}}}")
+        };
+        for rule in [
+            format!(r#"{{"relative": {{"max_pct_{better}": 10}}}}"#),
+            format!(r#"{{"absolute": {{"{before}": 7}}}}"#),
+            format!(r#"{{"relative": {{"max_pct_{better}": 1}}, "absolute": {{"{before}": 7}}}}"#),
+            r#"{"absolute": {"min": 0}}"#.to_owned(),
+        ] {
+            let error = refusal::<Policy>(&policy(rule));
+            let ReadError::Content { place, problem, cure, .. } = &error else {
+                panic!("{error}");
+            };
+            assert_eq!((place.json_path.as_str(), place.line), (&*format!("rules.{metric}"), 3));
+            let said = format!("no limit stops {metric} from getting worse");
+            assert!(problem.starts_with(&said) && problem.ends_with(worse), "{problem}");
+            let cures = [format!("relative.max_pct_{worse}"), format!("absolute.{beyond}")];
+            assert!(cures.iter().all(|key| cure.contains(key)), "{cure}");
+        }
+        for rule in [
+            format!(r#"{{"relative": {{"max_pct_{worse}": 10}}}}"#),
+            format!(r#"{{"relative": {{"max_pct_{worse}": 10, "max_pct_{better}": 10}}}}"#),
+            format!(r#"{{"absolute": {{"{beyond}": 7}}}}"#),
+            r#"{"absolute": {"equals": 0}}"#.to_owned(),
+            format!(r#"{{"relative": {{"max_pct_{better}": 9}}, "absolute": {{"{beyond}": 7}}}}"#),
+        ] {
+            parse::<Policy>(Path::new("p"), policy(rule).as_bytes()).unwrap();
+        }
+    }
 }
 
 #[test]

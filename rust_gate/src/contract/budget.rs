@@ -4,7 +4,7 @@
 //! Moves add up as logs, since percentages of different figures do not. A correction changes the
 //! ruler and not the router: it is shown in a column of its own and is no part of the sum.
 
-use cp1_format::{Judgement, Metric, Policy, Problem, Record, RecordKind, RuleResult};
+use cp1_format::{Direction, Judgement, Metric, Policy, Problem, Record, RecordKind, RuleResult};
 
 use super::records::Chain;
 use super::{BASELINE, Contract, ContractError, POLICY, RECORDS, problem};
@@ -29,9 +29,9 @@ fn moved(records: &[&Record], metric: Metric, counts: impl Fn(RecordKind) -> boo
 pub fn exceeded(records: &[&Record], policy: &Policy) -> Vec<Problem> {
     let over = |(metric, cap): (&Metric, &cp1_format::Amount)| {
         let log = moved(records, *metric, RecordKind::moves_the_router);
-        let less_is_worse = metric.direction() == cp1_format::Direction::HigherIsBetter;
-        let worse = if less_is_worse { -log } else { log };
-        let percent = percent_of_log(worse, less_is_worse)?.abs();
+        let direction = metric.worse();
+        let worse = direction.turned(log);
+        let percent = percent_of_log(worse, direction)?.abs();
         (worse > 0.0 && percent > cap.approximate() + 1e-9).then(|| {
             let message = format!(
                 "all moves of the baseline together made {metric} worse by {percent:.2} %, and \
@@ -75,21 +75,18 @@ pub fn budget(arguments: &Budget) -> Result<String, ContractError> {
     );
     let mut lines = vec![anchor, row(&["metric", "limit", "used", "moved", "corrected", "cap"])];
     for held in held(&policy) {
-        let shown =
-            |log: f64| match percent_of_log(turned(log, held.less_is_worse), held.less_is_worse) {
-                Some(percent) => format!("{percent:+.2} %"),
-                None => "-".to_owned(),
-            };
-        let sign = if held.less_is_worse { "-" } else { "+" };
+        let shown = |log: f64| match percent_of_log(held.direction.turned(log), held.direction) {
+            Some(percent) => format!("{percent:+.2} %"),
+            None => "-".to_owned(),
+        };
+        let sign = held.direction.sign();
         let used = rules.iter().find(|rule| rule.metric == held.metric);
         let cap = policy.budget.max_pct.get(&held.metric);
         lines.push(row(&[
             held.metric.name(),
             &format!("{sign}{} %", held.limit_pct),
-            &used.map_or_else(
-                || "-".to_owned(),
-                |rule| share(rule, held.limit_pct, held.less_is_worse),
-            ),
+            &used
+                .map_or_else(|| "-".to_owned(), |rule| share(rule, held.limit_pct, held.direction)),
             &shown(moved(&records, held.metric, RecordKind::moves_the_router)),
             &shown(moved(&records, held.metric, |kind| kind == RecordKind::Correction)),
             &cap.map_or_else(|| "-".to_owned(), |cap| format!("{sign}{cap} %")),
@@ -98,12 +95,8 @@ pub fn budget(arguments: &Budget) -> Result<String, ContractError> {
     Ok(lines.join("\n"))
 }
 
-fn turned(log: f64, less_is_worse: bool) -> f64 {
-    if less_is_worse { -log } else { log }
-}
-
 /// How much of a limit is used: by the estimate over blocks where there is one.
-fn share(rule: &RuleResult, limit_pct: f64, less_is_worse: bool) -> String {
+fn share(rule: &RuleResult, limit_pct: f64, direction: Direction) -> String {
     if rule.judgement == Judgement::NotJudged {
         return "not judged".to_owned();
     }
@@ -111,7 +104,7 @@ fn share(rule: &RuleResult, limit_pct: f64, less_is_worse: bool) -> String {
     match change.or(rule.change_pct.as_ref()) {
         None => "-".to_owned(),
         Some(percent) => {
-            let worse = turned(percent.approximate(), less_is_worse);
+            let worse = direction.turned(percent.approximate());
             let used = if limit_pct > 0.0 { worse / limit_pct * 100.0 } else { f64::INFINITY };
             if worse <= 0.0 { "none".to_owned() } else { format!("{used:.0} % of it") }
         }

@@ -291,7 +291,7 @@ fn shifts(old: &Report, new: &Report, policy: &Policy) -> Vec<(Held, Shift)> {
         }
         let log = |report: &Report| Some(report.metrics.get(held.metric)?.approximate().ln());
         let change = log(new)? - log(old)?;
-        let change = if held.less_is_worse { -change } else { change };
+        let change = held.direction.turned(change);
         Some((held, Shift { estimate: change, lower: change, upper: change }))
     };
     held(policy).into_iter().filter_map(of_metric).collect()

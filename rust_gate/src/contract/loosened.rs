@@ -1,6 +1,6 @@
 //! What a policy allows that another did not. Pure.
 
-use cp1_format::{Absolute, Amount, Policy, Relative, Rule};
+use cp1_format::{Amount, Direction, Limit, Policy, Rule};
 
 use crate::judge::decision::must_catch;
 
@@ -40,14 +40,15 @@ pub fn loosened(before: &Policy, after: &Policy) -> Vec<String> {
     }
     found.extend(above("decision.miss_pct", &before.decision.miss_pct, &after.decision.miss_pct));
     for metric in before.rules.keys() {
-        for (direction, less_is_worse) in [("increase", false), ("decrease", true)] {
-            let caught = |policy| must_catch(policy, *metric, less_is_worse);
+        for direction in Direction::ALL {
+            let caught = |policy| must_catch(policy, *metric, direction);
             if let Some((one, other)) = caught(before).zip(caught(after))
                 && other > one
             {
                 found.push(format!(
-                    "decision: {metric} must be caught at a {direction} of {other} %, {one} % \
-                     before"
+                    "decision: {metric} must be caught at a {} of {other} %, {one} % \
+                     before",
+                    direction.name()
                 ));
             }
         }
@@ -78,44 +79,12 @@ fn above(name: &str, before: &Amount, after: &Amount) -> Option<String> {
 }
 
 fn of_rule(before: &Rule, after: &Rule) -> Vec<String> {
-    let relative = |rule: &Rule| {
-        let none = Relative { max_pct_increase: None, max_pct_decrease: None };
-        rule.relative.clone().unwrap_or(none)
-    };
-    let absolute = |rule: &Rule| {
-        rule.absolute.clone().unwrap_or(Absolute { equals: None, max: None, min: None })
-    };
-    let (one, other) = (relative(before), relative(after));
-    let (fixed, fixed_after) = (absolute(before), absolute(after));
-    [
-        highest("relative.max_pct_increase", &one.max_pct_increase, &other.max_pct_increase),
-        highest("relative.max_pct_decrease", &one.max_pct_decrease, &other.max_pct_decrease),
-        highest("absolute.max", &fixed.max, &fixed_after.max),
-        gone_or("absolute.min", &fixed.min, &fixed_after.min, |before, after| after < before),
-        gone_or("absolute.equals", &fixed.equals, &fixed_after.equals, |before, after| {
-            after != before
-        }),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-fn highest(name: &str, before: &Option<Amount>, after: &Option<Amount>) -> Option<String> {
-    gone_or(name, before, after, |before, after| after > before)
-}
-
-fn gone_or(
-    name: &str,
-    before: &Option<Amount>,
-    after: &Option<Amount>,
-    is_looser: impl Fn(&Amount, &Amount) -> bool,
-) -> Option<String> {
-    match (before, after) {
-        (Some(_), None) => Some(format!("{name}: the limit is gone")),
-        (Some(before), Some(after)) if is_looser(before, after) => {
-            Some(format!("{name}: {before} before, {after} now"))
+    let looser = |Limit { kind, amount }: Limit<'_>| match after.limit(kind) {
+        None => Some(format!("{}: the limit is gone", kind.path())),
+        Some(other) if kind.is_looser(amount, other) => {
+            Some(format!("{}: {amount} before, {other} now", kind.path()))
         }
-        _ => None,
-    }
+        Some(_) => None,
+    };
+    before.limits().filter_map(looser).collect()
 }

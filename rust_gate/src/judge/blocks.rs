@@ -112,9 +112,8 @@ impl<'a> Sides<'a> {
         held: &Held,
         change: impl Fn(&Block, &Block) -> Option<f64>,
     ) -> Option<Vec<f64>> {
-        let sign = if held.less_is_worse { -1.0 } else { 1.0 };
         let blocks = self.baseline.iter().zip(&self.candidate);
-        blocks.map(|(from, to)| Some(sign * change(from, to)?)).collect()
+        blocks.map(|(from, to)| Some(held.direction.turned(change(from, to)?))).collect()
     }
 
     /// Nothing is known where a block has no figure.
@@ -127,28 +126,26 @@ impl<'a> Sides<'a> {
         if self.paired {
             return paired_shift(&changes.unwrap_or_default(), &held.criteria);
         }
-        let sign = if held.less_is_worse { -1.0 } else { 1.0 };
         let logs = |side: &[&Block]| -> Option<Vec<f64>> {
-            side.iter().map(|block| Some(sign * of_block(block)?.ln())).collect()
+            side.iter().map(|block| Some(held.direction.turned(of_block(block)?.ln()))).collect()
         };
         let (baseline, candidate) = (logs(&self.baseline), logs(&self.candidate));
         shift(&baseline.unwrap_or_default(), &candidate.unwrap_or_default(), &held.criteria)
     }
 
     fn result(&self, shift: &Shift, held: &Held) -> BlocksResult {
-        let change = |log: f64| percent_of_log(log, held.less_is_worse).map(percent);
-        let (low, high) = match held.less_is_worse {
-            false => (shift.lower, shift.upper),
-            true => (shift.upper, shift.lower),
+        let change = |log: f64| percent_of_log(log, held.direction).map(percent);
+        let (low, high) = match held.direction {
+            Direction::Increase => (shift.lower, shift.upper),
+            Direction::Decrease => (shift.upper, shift.lower),
         };
-        let sign = if held.less_is_worse { -1.0 } else { 1.0 };
         BlocksResult {
             blocks: self.candidate.len() as u64,
             baseline_blocks: self.baseline.len() as u64,
             estimate_pct: change(shift.estimate).unwrap_or_else(|| Decimal::from(0)),
             low_pct: change(low),
             high_pct: change(high),
-            must_catch_pct: percent(sign * held.must_catch_pct),
+            must_catch_pct: percent(held.direction.turned(held.must_catch_pct)),
         }
     }
 }
@@ -304,9 +301,9 @@ fn judged(
             "; of whole blocks, all slices together, the estimate is beyond the limit: {}: {would_decide}",
             all.words(&whole, held)
         ),
-        (Ruling::Fail, _) => match held.metric.direction() {
-            Direction::HigherIsBetter => "; it fails until the estimate is back above its limit",
-            Direction::LowerIsBetter => "; it fails until the estimate is back below its limit",
+        (Ruling::Fail, _) => match held.direction {
+            Direction::Decrease => "; it fails until the estimate is back above its limit",
+            Direction::Increase => "; it fails until the estimate is back below its limit",
         }
         .to_owned(),
         (Ruling::Undecided, _) if is_contradicted => format!(
@@ -326,7 +323,7 @@ fn judged(
 /// What these blocks could have seen.
 fn seen(held: &Held, shift: &Shift) -> String {
     let seen = held.criteria.limit.max(shift.estimate - shift.lower);
-    match percent_of_log(seen, held.less_is_worse).map(percent) {
+    match percent_of_log(seen, held.direction).map(percent) {
         Some(seen) => format!("a change of {} % would have been seen", signed(&seen)),
         None => "so few blocks can decide a pass, and nothing red".to_owned(),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cp1_format::{
     Comparison, Control, Date, Decision, FieldDifference, Judgement, Metric, Notice, Policy,
-    Problem, Report, SupportingFigure, Waivers,
+    Problem, Report, Rule, SupportingFigure, Waivers,
 };
 
 use crate::judge::blocks::{self, BLOCKS_MIN, Sides};
@@ -167,7 +167,7 @@ pub(crate) fn judge(
     let unsound = unsound(frozen, replayed, candidate, policy);
     let mut rulings =
         rules::judge(policy, &baseline.document.metrics, &candidate.document.metrics, |metric| {
-            let is_relative = policy.rules.get(&metric).is_some_and(rules::is_relative);
+            let is_relative = policy.rules.get(&metric).is_some_and(Rule::is_relative);
             // A count is what it is, whatever the machine did.
             let unsound = unsound.first().filter(|_| is_relative || !metric.is_count());
             unsound.or_else(|| shortages.get(&metric)).map(|problem| problem.message.clone())
@@ -244,8 +244,8 @@ fn shortages(
 ) -> BTreeMap<Metric, Problem> {
     let shortage =
         |report: Named<'_>, metric| samples::shortage(report.path, report.document, metric);
-    let of_rule = |(&metric, rule)| {
-        let of_baseline = || shortage(baseline, metric).filter(|_| rules::is_relative(rule));
+    let of_rule = |(&metric, rule): (&Metric, &Rule)| {
+        let of_baseline = || shortage(baseline, metric).filter(|_| rule.is_relative());
         Some((metric, shortage(candidate, metric).or_else(of_baseline)?))
     };
     policy.rules.iter().filter_map(of_rule).collect()

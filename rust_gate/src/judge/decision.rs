@@ -34,7 +34,7 @@
 //! together, are judged besides: they fail by the rule above, and leave a metric open as long as their
 //! estimate is beyond its limit, but pass nothing. They take their part of the false alarms.
 
-use cp1_format::{Metric, Policy, Relative, Rule};
+use cp1_format::{Direction, Metric, Policy};
 
 use crate::statistics::shift::{self, Shift};
 
@@ -74,8 +74,8 @@ pub struct Held {
     pub limit_pct: f64,
     /// The change that must be caught, in percent.
     pub must_catch_pct: f64,
-    /// Whether the limit is one on a decrease.
-    pub less_is_worse: bool,
+    /// Which way of moving is limited; turned this way, more is worse.
+    pub direction: Direction,
     /// The same in logs, with the error rates of one look.
     pub criteria: Criteria,
 }
@@ -87,7 +87,8 @@ pub fn held(policy: &Policy) -> Vec<Held> {
         .rules
         .iter()
         .flat_map(|(&metric, rule)| {
-            limits(rule).map(move |(limit, less_is_worse)| (metric, limit, less_is_worse))
+            let limits = rule.relative_limits();
+            limits.map(move |(direction, percent)| (metric, percent.approximate(), direction))
         })
         .collect();
     let looks = policy.decision.looks.len().max(1);
@@ -98,19 +99,19 @@ pub fn held(policy: &Policy) -> Vec<Held> {
     let miss = share(policy.decision.miss_pct.approximate(), looks);
     limits
         .into_iter()
-        .map(|(metric, limit_pct, less_is_worse)| {
+        .map(|(metric, limit_pct, direction)| {
             let given = policy.decision.must_catch_pct.get(&metric);
             let must_catch_pct = given.map_or_else(
-                || default_must_catch(limit_pct, less_is_worse),
+                || default_must_catch(limit_pct, direction),
                 |percent| percent.approximate(),
             );
             let criteria = Criteria {
-                limit: log_of_percent(limit_pct, less_is_worse),
-                must_catch: log_of_percent(must_catch_pct, less_is_worse),
+                limit: log_of_percent(limit_pct, direction),
+                must_catch: log_of_percent(must_catch_pct, direction),
                 false_alarm,
                 miss,
             };
-            Held { metric, limit_pct, must_catch_pct, less_is_worse, criteria }
+            Held { metric, limit_pct, must_catch_pct, direction, criteria }
         })
         .collect()
 }
@@ -123,26 +124,18 @@ pub fn has_whole_blocks(metric: Metric) -> bool {
 
 /// What must be caught of a metric, in percent, where a decrease or an increase is limited.
 #[must_use]
-pub fn must_catch(policy: &Policy, metric: Metric, less_is_worse: bool) -> Option<f64> {
+pub fn must_catch(policy: &Policy, metric: Metric, direction: Direction) -> Option<f64> {
     let mut limits = held(policy).into_iter();
-    let limit = limits.find(|held| (held.metric, held.less_is_worse) == (metric, less_is_worse));
+    let limit = limits.find(|held| (held.metric, held.direction) == (metric, direction));
     limit.map(|held| held.must_catch_pct)
 }
 
-/// The relative limits of a rule in percent, each with whether less is worse.
-fn limits(rule: &Rule) -> impl Iterator<Item = (f64, bool)> + use<> {
-    let limit = |of: fn(&Relative) -> Option<&cp1_format::Amount>| {
-        rule.relative.as_ref().and_then(of).map(|percent| percent.approximate())
-    };
-    let increase = limit(|relative| relative.max_pct_increase.as_ref()).map(|limit| (limit, false));
-    let decrease = limit(|relative| relative.max_pct_decrease.as_ref()).map(|limit| (limit, true));
-    increase.into_iter().chain(decrease)
-}
-
 /// Twice the limit; of a decrease that would be all, half way between the limit and all.
-fn default_must_catch(limit: f64, less_is_worse: bool) -> f64 {
-    let twice = 2.0 * limit;
-    if less_is_worse && twice >= 100.0 { f64::midpoint(limit, 100.0) } else { twice }
+fn default_must_catch(limit: f64, direction: Direction) -> f64 {
+    match (direction, 2.0 * limit) {
+        (Direction::Decrease, twice) if twice >= 100.0 => f64::midpoint(limit, 100.0),
+        (_, twice) => twice,
+    }
 }
 
 /// Shift between blocks that were not measured in turn, from their logs, of which more is worse.
@@ -187,17 +180,17 @@ pub fn decide_whole(shift: &Shift, criteria: &Criteria) -> Ruling {
     }
 }
 
-/// The shift that a percentage is, where more is worse: an increase of `percent`, or a decrease.
+/// The shift that a move of `percent` is; above 0 in either direction.
 #[must_use]
-pub fn log_of_percent(percent: f64, less_is_worse: bool) -> f64 {
-    if less_is_worse { -(-percent / 100.0).ln_1p() } else { (percent / 100.0).ln_1p() }
+pub fn log_of_percent(percent: f64, direction: Direction) -> f64 {
+    direction.turned((direction.turned(percent) / 100.0).ln_1p())
 }
 
 /// The change of the figure in percent that a shift is; the inverse of [`log_of_percent`], signed
 /// as the figure moves. `None` for a bound that there is not.
 #[must_use]
-pub fn percent_of_log(shift: f64, less_is_worse: bool) -> Option<f64> {
-    let log = if less_is_worse { -shift } else { shift };
+pub fn percent_of_log(shift: f64, direction: Direction) -> Option<f64> {
+    let log = direction.turned(shift);
     let percent = log.exp_m1() * 100.0;
     (log.is_finite() && percent.is_finite()).then_some(percent)
 }
@@ -226,17 +219,19 @@ mod tests {
 
     #[test]
     fn percent_and_log_are_inverse_in_both_directions() {
-        assert!((log_of_percent(15.0, false) - 1.15_f64.ln()).abs() < 1e-15);
-        assert!((log_of_percent(10.0, true) + 0.9_f64.ln()).abs() < 1e-15);
+        assert!((log_of_percent(15.0, Direction::Increase) - 1.15_f64.ln()).abs() < 1e-15);
+        assert!((log_of_percent(10.0, Direction::Decrease) + 0.9_f64.ln()).abs() < 1e-15);
         for percent in [0.0, 0.01, 15.0, 99.0] {
-            for (less_is_worse, shown) in [(false, percent), (true, -percent)] {
-                let log = log_of_percent(percent, less_is_worse);
-                let back = percent_of_log(log, less_is_worse).unwrap_or(f64::NAN);
-                assert!((back - shown).abs() < 1e-9, "{percent} {less_is_worse} {back}");
+            for direction in Direction::ALL {
+                let log = log_of_percent(percent, direction);
+                let back = percent_of_log(log, direction).unwrap_or(f64::NAN);
+                let shown = direction.turned(percent);
+                assert!((back - shown).abs() < 1e-9, "{percent} {direction:?} {back}");
             }
         }
-        assert_eq!(percent_of_log(f64::INFINITY, false), None);
-        assert_eq!(percent_of_log(f64::INFINITY, true), None);
+        for direction in Direction::ALL {
+            assert_eq!(percent_of_log(f64::INFINITY, direction), None);
+        }
     }
 
     proptest! {

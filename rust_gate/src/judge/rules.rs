@@ -2,7 +2,8 @@
 
 use bigdecimal::BigDecimal;
 use cp1_format::{
-    Amount, Decimal, Direction, Judgement, Metric, Metrics, Policy, Relative, Rule, RuleResult,
+    Amount, Decimal, Direction, Judgement, Limit, LimitKind, Metric, Metrics, Policy, Rule,
+    RuleResult,
 };
 
 /// What came of one rule, and what a violation rests on.
@@ -47,9 +48,8 @@ fn ruling(
     candidate: Option<&Amount>,
     unjudgeable: Option<String>,
 ) -> Ruling {
-    let limits = limits(rule);
-    let words: Vec<_> = limits.iter().map(Limit::words).collect();
-    let needs_baseline = is_relative(rule);
+    let words: Vec<_> = rule.limits().map(|limit| words(&limit)).collect();
+    let needs_baseline = rule.is_relative();
     let not_judged = unjudgeable.or_else(|| match (baseline, candidate) {
         (_, None) => Some("the candidate does not have this figure".to_owned()),
         (None, _) if needs_baseline => Some("the baseline does not have this figure".to_owned()),
@@ -59,11 +59,11 @@ fn ruling(
         _ => None,
     });
     let violations: Vec<_> = match (&not_judged, candidate) {
-        (None, Some(candidate)) => limits
-            .iter()
+        (None, Some(candidate)) => rule
+            .limits()
             .filter_map(|limit| {
-                let excess = limit.violation(metric, baseline, candidate)?;
-                Some((limit.breach(), excess))
+                let excess = violation(&limit, metric, baseline, candidate)?;
+                Some((breach(&limit), excess))
             })
             .collect(),
         _ => Vec::new(),
@@ -94,12 +94,6 @@ fn ruling(
     Ruling { result, breach }
 }
 
-/// Whether the rule is judged against the baseline.
-#[must_use]
-pub fn is_relative(rule: &Rule) -> bool {
-    rule.relative.is_some()
-}
-
 /// Change in percent, 2 places, half up; `None` from 0. For display: limits are judged by
 /// multiplication.
 #[must_use]
@@ -121,94 +115,79 @@ pub fn stale_by_pct(
     candidate: Option<&Amount>,
 ) -> Option<Decimal> {
     let (baseline, candidate) = baseline.zip(candidate)?;
-    let Relative { max_pct_increase, max_pct_decrease } = rule.relative.as_ref()?;
+    let worse = metric.worse();
+    let percent = rule.limit(LimitKind::Change(worse))?;
     let hundredfold = candidate.exact() * 100;
-    let is_stale = match metric.direction() {
-        Direction::LowerIsBetter => {
-            hundredfold < baseline.exact() * (hundred() - max_pct_increase.as_ref()?.exact())
+    let is_stale = match worse {
+        Direction::Increase => {
+            hundredfold < baseline.exact() * moved_by(Direction::Decrease, percent)
         }
-        Direction::HigherIsBetter => {
-            hundredfold > baseline.exact() * (hundred() + max_pct_decrease.as_ref()?.exact())
+        Direction::Decrease => {
+            hundredfold > baseline.exact() * moved_by(Direction::Increase, percent)
         }
     };
     let change = change_pct(baseline, candidate)?;
     is_stale.then(|| Decimal::rounded(&change.exact().abs(), 2))
 }
 
-fn hundred() -> BigDecimal {
-    BigDecimal::from(100)
+fn breach(limit: &Limit<'_>) -> Breach {
+    match limit.kind {
+        LimitKind::Change(_) => Breach::Relative,
+        LimitKind::Equals | LimitKind::Max | LimitKind::Min => Breach::Absolute,
+    }
 }
 
-/// One limit of a rule.
-enum Limit<'a> {
-    MaxIncrease(&'a Amount),
-    MaxDecrease(&'a Amount),
-    Equals(&'a Amount),
-    Max(&'a Amount),
-    Min(&'a Amount),
+fn words(Limit { kind, amount }: &Limit<'_>) -> String {
+    match kind {
+        LimitKind::Change(Direction::Increase) => format!("at most +{amount} %"),
+        LimitKind::Change(Direction::Decrease) => format!("at least -{amount} %"),
+        LimitKind::Equals => format!("exactly {amount}"),
+        LimitKind::Max => format!("at most {amount}"),
+        LimitKind::Min => format!("at least {amount}"),
+    }
 }
 
-fn limits(rule: &Rule) -> Vec<Limit<'_>> {
-    let relative = rule.relative.as_ref();
-    let absolute = rule.absolute.as_ref();
-    [
-        relative.and_then(|r| r.max_pct_increase.as_ref()).map(Limit::MaxIncrease),
-        relative.and_then(|r| r.max_pct_decrease.as_ref()).map(Limit::MaxDecrease),
-        absolute.and_then(|a| a.equals.as_ref()).map(Limit::Equals),
-        absolute.and_then(|a| a.max.as_ref()).map(Limit::Max),
-        absolute.and_then(|a| a.min.as_ref()).map(Limit::Min),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+/// The limit as a figure, times 100, so that no division is needed; `None` where the baseline that
+/// it is relative to is missing.
+fn hundredfold(
+    Limit { kind, amount }: &Limit<'_>,
+    baseline: Option<&Amount>,
+) -> Option<BigDecimal> {
+    Some(match kind {
+        LimitKind::Change(way) => baseline?.exact() * moved_by(*way, amount),
+        LimitKind::Equals | LimitKind::Max | LimitKind::Min => amount.exact() * 100,
+    })
 }
 
-impl Limit<'_> {
-    fn breach(&self) -> Breach {
-        match self {
-            Self::MaxIncrease(_) | Self::MaxDecrease(_) => Breach::Relative,
-            Self::Equals(_) | Self::Max(_) | Self::Min(_) => Breach::Absolute,
+/// What is left, in percent, of a figure that moved by a percentage.
+fn moved_by(way: Direction, percent: &Amount) -> BigDecimal {
+    match way {
+        Direction::Increase => BigDecimal::from(100) + percent.exact(),
+        Direction::Decrease => BigDecimal::from(100) - percent.exact(),
+    }
+}
+
+/// How the candidate violates a limit, in exact figures; `None` where the limit holds.
+fn violation(
+    limit: &Limit<'_>,
+    metric: Metric,
+    baseline: Option<&Amount>,
+    candidate: &Amount,
+) -> Option<String> {
+    let bound = hundredfold(limit, baseline)?;
+    let figure = candidate.exact() * 100;
+    let relation = match limit.kind {
+        LimitKind::Change(Direction::Increase) | LimitKind::Max if figure > bound => {
+            "above the limit of"
         }
-    }
-
-    fn words(&self) -> String {
-        match self {
-            Self::MaxIncrease(percent) => format!("at most +{percent} %"),
-            Self::MaxDecrease(percent) => format!("at least -{percent} %"),
-            Self::Equals(figure) => format!("exactly {figure}"),
-            Self::Max(figure) => format!("at most {figure}"),
-            Self::Min(figure) => format!("at least {figure}"),
+        LimitKind::Change(Direction::Decrease) | LimitKind::Min if figure < bound => {
+            "below the limit of"
         }
-    }
-
-    /// The limit as a figure, times 100, so that no division is needed; `None` where the baseline
-    /// that it is relative to is missing.
-    fn hundredfold(&self, baseline: Option<&Amount>) -> Option<BigDecimal> {
-        Some(match self {
-            Self::MaxIncrease(percent) => baseline?.exact() * (hundred() + percent.exact()),
-            Self::MaxDecrease(percent) => baseline?.exact() * (hundred() - percent.exact()),
-            Self::Equals(figure) | Self::Max(figure) | Self::Min(figure) => figure.exact() * 100,
-        })
-    }
-
-    /// How the candidate violates this limit, in exact figures; `None` where the limit holds.
-    fn violation(
-        &self,
-        metric: Metric,
-        baseline: Option<&Amount>,
-        candidate: &Amount,
-    ) -> Option<String> {
-        let bound = self.hundredfold(baseline)?;
-        let figure = candidate.exact() * 100;
-        let relation = match self {
-            Self::MaxIncrease(_) | Self::Max(_) if figure > bound => "above the limit of",
-            Self::MaxDecrease(_) | Self::Min(_) if figure < bound => "below the limit of",
-            Self::Equals(_) if figure != bound => "not the required",
-            _ => return None,
-        };
-        // Hundredths of a finite decimal are finite: the bound is shown exactly.
-        let bound = (bound * BigDecimal::new(1.into(), 2)).normalized().to_plain_string();
-        let unit = if metric.is_count() { String::new() } else { format!(" {}", metric.unit()) };
-        Some(format!("{candidate}{unit} is {relation} {bound}{unit}"))
-    }
+        LimitKind::Equals if figure != bound => "not the required",
+        _ => return None,
+    };
+    // Hundredths of a finite decimal are finite: the bound is shown exactly.
+    let bound = (bound * BigDecimal::new(1.into(), 2)).normalized().to_plain_string();
+    let unit = if metric.is_count() { String::new() } else { format!(" {}", metric.unit()) };
+    Some(format!("{candidate}{unit} is {relation} {bound}{unit}"))
 }

@@ -2,8 +2,6 @@
 
 use cp1_format::{Metric, Policy, Problem, Report, RunStatus};
 
-use crate::judge::rules::is_relative;
-
 const MEASURE: &str = "measure again with scripts/bench_router.sh";
 const FREEZE: &str = "freeze a sound report as baseline; perf/README.md says how";
 
@@ -129,7 +127,7 @@ pub fn of_measure(file: &str, baseline: &Report, policy: &Policy) -> Vec<Problem
         let message = "the baseline does not say which commit was measured";
         problems.add("git.commit", message, FREEZE);
     }
-    for (metric, _) in policy.rules.iter().filter(|(_, rule)| is_relative(rule)) {
+    for (metric, _) in policy.rules.iter().filter(|(_, rule)| rule.is_relative()) {
         let message = match baseline.metrics.get(*metric) {
             None => format!("{metric} is missing, but a relative rule is judged against it"),
             Some(figure) if figure.is_zero() => {

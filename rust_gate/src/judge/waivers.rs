@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use cp1_format::{Date, Judgement, Metric, Notice, Policy, Problem, Relative, Waiver, Waivers};
+use cp1_format::{
+    Date, Decimal, Direction, Judgement, LimitKind, Metric, Notice, Policy, Problem, Waiver,
+    Waivers,
+};
 
 use crate::judge::rules::Ruling;
 
@@ -37,19 +40,19 @@ pub fn problems(file: &str, waivers: &Waivers, policy: &Policy, today: Date) -> 
             });
         };
         let Waiver { metric, ceiling_pct, expires, .. } = waiver;
-        match policy.rules.get(metric).and_then(|rule| rule.relative.as_ref()) {
+        match policy.rules.get(metric).filter(|rule| rule.is_relative()) {
             None => add(
                 "metric",
                 format!("no relative rule judges {metric}, so nothing can be waived"),
                 "remove the waiver",
             ),
-            Some(relative) => {
-                let limits = [&relative.max_pct_increase, &relative.max_pct_decrease];
-                if limits.into_iter().flatten().any(|limit| **limit >= **ceiling_pct) {
+            Some(rule) => {
+                if rule.relative_limits().any(|(_, limit)| limit >= ceiling_pct) {
                     let message = format!("the ceiling of {ceiling_pct} % waives nothing");
                     add("ceiling_pct", message, "give one above the policy's limit");
                 }
-                if relative.max_pct_decrease.is_some() && ceiling_pct.approximate() >= 100.0 {
+                let falls = rule.limit(LimitKind::Change(Direction::Decrease)).is_some();
+                if falls && **ceiling_pct >= Decimal::from(100) {
                     let message = format!("a figure cannot fall by {ceiling_pct} %");
                     add("ceiling_pct", message, "give a percentage below 100");
                 }
@@ -76,12 +79,8 @@ pub fn in_force<'a>(waivers: Option<&'a Waivers>, policy: &Policy, today: Date) 
             continue;
         }
         let rule = found.policy.rules.get_mut(metric);
-        if let Some(Relative { max_pct_increase, max_pct_decrease }) =
-            rule.and_then(|rule| rule.relative.as_mut())
-        {
-            for limit in [max_pct_increase, max_pct_decrease] {
-                *limit = limit.as_ref().map(|_| ceiling_pct.clone());
-            }
+        if let Some(relative) = rule.and_then(|rule| rule.relative.as_mut()) {
+            *relative = relative.at(ceiling_pct);
             // What must be caught lies beyond the limit; where the policy's own does not, twice the
             // ceiling takes its place.
             let caught = &mut found.policy.decision.must_catch_pct;

@@ -78,7 +78,7 @@ impl Judged {
     }
 
     fn turned(&self, log: f64) -> Option<f64> {
-        let turned = if self.held.less_is_worse { -log } else { log };
+        let turned = self.held.direction.turned(log);
         turned.is_finite().then_some(turned)
     }
 }

@@ -123,7 +123,7 @@ fn spread(noise: &Noise) -> String {
 }
 
 fn blocks_needed(held: &Held, noise: &Noise, passes_wanted: f64) -> Option<usize> {
-    let caught = log_of_percent(held.must_catch_pct, held.less_is_worse);
+    let caught = log_of_percent(held.must_catch_pct, held.direction);
     let at_least =
         |count: u64, percent: f64| count as f64 * 100.0 >= percent * f64::from(PLAN_GATES);
     TRIED.into_iter().find(|&blocks| {

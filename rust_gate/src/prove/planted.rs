@@ -106,10 +106,8 @@ pub enum NoDose {
 /// [`NoDose`]
 pub fn dose(kind: &Kind, limits: &[Held], measured: &Report) -> Result<Option<Fault>, NoDose> {
     let Some((metric, multiple)) = kind.planted else { return Ok(None) };
-    let less_is_worse = metric == Metric::Rps;
     let mut of_metric = limits.iter().filter(|held| held.metric == metric);
-    let limit =
-        of_metric.find(|held| held.less_is_worse == less_is_worse).ok_or(NoDose::NoLimit)?;
+    let limit = of_metric.find(|held| held.direction == metric.worse()).ok_or(NoDose::NoLimit)?;
     let share = limit.limit_pct / 100.0 * multiple;
     let figure = measured.metrics.get(metric).ok_or(NoDose::Unmeasured)?.approximate();
     let fault = match metric {

@@ -7,8 +7,8 @@
 
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 use cp1_format::{
-    Absolute, Amount, Block, Decimal, Direction, Judgement, Metric, Metrics, Outcome, Policy,
-    ReadError, Relative, Report, Rule, Verdict, read_file,
+    Amount, Block, Decimal, Judgement, Limit, LimitKind, Metric, Metrics, Outcome, Policy,
+    ReadError, Report, Rule, Verdict, read_file,
 };
 
 use crate::cli::arguments::Selftest;
@@ -75,16 +75,16 @@ struct Files {
 /// # Errors
 /// [`SelftestError`], of the first rule that does not.
 pub fn selftest(arguments: &Selftest) -> Result<String, SelftestError> {
-    let verdict = judged(arguments);
-    if matches!(verdict.outcome, Outcome::Invalid | Outcome::Incomparable) {
-        return Err(SelftestError::NotJudged(verdict.outcome.word(), verdict.summary));
-    }
     let files = Files {
         baseline: read_file(&arguments.baseline)?,
         replay: arguments.replay.as_deref().map(read_file).transpose()?,
         candidate: read_file(&arguments.candidate)?,
         policy: read_file(&arguments.policy)?,
     };
+    let verdict = judged(arguments);
+    if matches!(verdict.outcome, Outcome::Invalid | Outcome::Incomparable) {
+        return Err(SelftestError::NotJudged(verdict.outcome.word(), verdict.summary));
+    }
     let mut lines = Vec::new();
     for (&metric, rule) in &files.policy.rules {
         if files.held(metric).iter().any(|held| files.shift(held).is_none()) {
@@ -138,16 +138,17 @@ impl Files {
 
     /// The candidate just past each limit of the rule, with what was planted in words.
     fn regressions(&self, metric: Metric, rule: &Rule) -> Vec<(String, Report)> {
-        let Absolute { equals, max, min } =
-            rule.absolute.clone().unwrap_or(Absolute { equals: None, max: None, min: None });
         let step = |figure: &Amount| match metric.is_count() {
             true => BigDecimal::from(1),
             false => (figure.exact() * decimal(JUST_PAST)).max(decimal(JUST_PAST)),
         };
-        let above = [equals, max].into_iter().flatten().map(|limit| limit.exact() + step(&limit));
-        let below = min.into_iter().map(|limit| limit.exact() - step(&limit));
-        let absolute = above.chain(below).filter_map(|figure| {
-            let amount = amount(&figure)?;
+        let absolute = rule.limits().filter_map(|Limit { kind, amount: limit }| {
+            let past = match kind {
+                LimitKind::Change(_) => return None,
+                LimitKind::Equals | LimitKind::Max => limit.exact() + step(limit),
+                LimitKind::Min => limit.exact() - step(limit),
+            };
+            let amount = amount(&past)?;
             Some((format!("{amount} {}", metric.unit()), self.with(metric, &amount)))
         });
         let relative = self.held(metric).into_iter().filter_map(|held| {
@@ -160,14 +161,11 @@ impl Files {
     /// The candidate better than the baseline, where the rule has a good side; a rule that asks for
     /// one figure is given that.
     fn improvement(&self, metric: Metric, rule: &Rule) -> Option<(String, Report)> {
-        if let Some(Absolute { equals: Some(equals), .. }) = &rule.absolute {
+        if let Some(equals) = rule.limit(LimitKind::Equals) {
             return Some((format!("{equals} {}", metric.unit()), self.with(metric, equals)));
         }
-        let is_one_sided = matches!(
-            (&rule.relative, &rule.absolute, metric.direction()),
-            (Some(Relative { max_pct_decrease: None, .. }), None, Direction::LowerIsBetter)
-                | (Some(Relative { max_pct_increase: None, .. }), None, Direction::HigherIsBetter)
-        );
+        let worse = LimitKind::Change(metric.worse());
+        let is_one_sided = rule.limits().all(|limit| limit.kind == worse);
         let held = self.held(metric).first().copied().filter(|_| is_one_sided)?;
         let shift = self.better(&held)?;
         Some((words(&held, shift), self.moved(&held, shift)))
@@ -195,7 +193,7 @@ impl Files {
         }
         let figure = |report: &Report| Some(report.metrics.get(held.metric)?.approximate().ln());
         let change = figure(&self.candidate)? - figure(baseline)?;
-        Some((if held.less_is_worse { -change } else { change }, 0.0, 0.0))
+        Some((held.direction.turned(change), 0.0, 0.0))
     }
 
     /// By how much to move the candidate so that it just violates a limit.
@@ -212,7 +210,7 @@ impl Files {
 
     /// The candidate with a metric moved by a shift in logs of which more is worse.
     fn moved(&self, held: &Held, shift: f64) -> Report {
-        let ratio = (if held.less_is_worse { -shift } else { shift }).exp();
+        let ratio = held.direction.turned(shift).exp();
         let factor = decimal(ratio);
         let mut report = self.changed(held.metric, |figure| {
             amount(&(figure.exact() * &factor)).unwrap_or_else(|| figure.clone())
@@ -263,7 +261,7 @@ fn move_slices(block: &mut Block, metric: Metric, ratio: f64) {
 }
 
 fn words(held: &Held, shift: f64) -> String {
-    match percent_of_log(shift, held.less_is_worse) {
+    match percent_of_log(shift, held.direction) {
         Some(percent) => format!("the candidate's figure {percent:+.2} %"),
         None => "a figure beyond any".to_owned(),
     }

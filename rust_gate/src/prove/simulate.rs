@@ -89,9 +89,9 @@ fn table(policy: &Policy, noise: &Noise, gates: u32, seed: u64) -> Result<String
     for held in &limits {
         for factor in EFFECTS {
             let change = (factor * held.limit_pct).min(held.must_catch_pct.max(held.limit_pct));
-            let effect = log_of_percent(change, held.less_is_worse);
+            let effect = log_of_percent(change, held.direction);
             let endings = gate.run(Some((held, effect)), gates, &mut random);
-            let sign = if held.less_is_worse { "-" } else { "+" };
+            let sign = held.direction.sign();
             lines.push(line(held.metric.name(), &format!("{sign}{change:.1} %"), &endings));
         }
     }
@@ -111,7 +111,7 @@ fn estimate(held: &Held, index: usize, noise: &Noise) -> Option<(f64, usize)> {
     let of_limit: Vec<f64> =
         changes.iter().filter_map(|of_block| of_block.get(index)).copied().collect();
     let shift = paired_shift(&of_limit, &held.criteria);
-    let percent = percent_of_log(shift.estimate, held.less_is_worse)?;
+    let percent = percent_of_log(shift.estimate, held.direction)?;
     Some((percent, of_limit.len()))
 }
 
