@@ -9,14 +9,13 @@
 
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 use cp1_format::{
-    Block, BlocksResult, Decimal, Decision, Direction, Judgement, Metric, Policy, Report,
+    Block, BlocksResult, Decimal, Decision, DecisionPolicy, Direction, Metric, Policy, Report,
 };
 
 use crate::judge::decision::{
     Held, Ruling, decide, decide_whole, has_whole_blocks, held, is_beyond, paired_shift,
     percent_of_log, shift,
 };
-use crate::judge::rules::{self, Breach};
 use crate::statistics::moments::median;
 use crate::statistics::shift::Shift;
 
@@ -205,42 +204,76 @@ fn percent(number: f64) -> Decimal {
     Decimal::rounded(&BigDecimal::from_f64(number).unwrap_or_default(), 2)
 }
 
-/// Judges the relative rules again, on the blocks; a violated absolute limit stays what it is.
-pub fn judge(policy: &Policy, rulings: &mut [rules::Ruling], sides: &Sides<'_>) -> Decision {
-    let looks = &policy.decision.looks;
-    let blocks = sides.candidate.len();
-    let would_decide = match looks.last() {
-        Some(last) if blocks < *last as usize => MORE_BLOCKS,
-        _ => NO_MORE_BLOCKS,
-    };
-    let undisturbed = sides.undisturbed();
-    let limits = held(policy);
-    for ruling in rulings.iter_mut() {
-        let is_settled = ruling.breach == Some(Breach::Absolute)
-            || ruling.result.judgement == Judgement::NotJudged;
-        let of_metric = limits.iter().filter(|held| held.metric == ruling.result.metric);
-        let found = of_metric
-            .filter(|_| !is_settled)
-            .map(|held| judged(sides, undisturbed.as_ref(), held, would_decide));
-        // The worst of the limits speaks for the rule.
-        if let Some(worst) = found.max_by_key(|judged| judged.ruling) {
-            apply(ruling, worst);
-        }
+/// Judges limits on the change on blocks.
+#[derive(Debug, Clone)]
+pub struct BlockJudge<'a> {
+    all: Sides<'a>,
+    undisturbed: Option<Sides<'a>>,
+    limits: Vec<Held>,
+    would_decide: &'static str,
+}
+
+impl<'a> BlockJudge<'a> {
+    /// A judge by a policy's limits and error rates.
+    #[must_use]
+    pub fn new(policy: &Policy, sides: Sides<'a>) -> Self {
+        let would_decide = match policy.decision.looks.last() {
+            Some(last) if sides.candidate.len() < *last as usize => MORE_BLOCKS,
+            _ => NO_MORE_BLOCKS,
+        };
+        Self { undisturbed: sides.undisturbed(), all: sides, limits: held(policy), would_decide }
     }
-    Decision {
-        blocks: blocks as u64,
-        baseline_blocks: sides.baseline.len() as u64,
-        paired: sides.paired,
-        looks: looks.clone(),
-        next_look: None,
-        false_alarm_pct: policy.decision.false_alarm_pct.clone(),
-        miss_pct: policy.decision.miss_pct.clone(),
+
+    /// The worst of what the limits of a metric say, which speaks for its rule; `None` where it has
+    /// no limit on the change.
+    #[must_use]
+    pub fn worst_of(&self, metric: Metric) -> Option<OnBlocks> {
+        let of_metric = self.limits.iter().filter(|held| held.metric == metric);
+        let found = of_metric
+            .map(|held| of_limit(&self.all, self.undisturbed.as_ref(), held, self.would_decide));
+        found.max_by_key(|found| found.ruling)
+    }
+
+    /// How much it judges.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        Extent {
+            blocks: self.all.candidate.len() as u64,
+            baseline_blocks: self.all.baseline.len() as u64,
+            paired: self.all.paired,
+        }
     }
 }
 
-/// The next look after so many blocks.
-pub(crate) fn next_look(policy: &Policy, blocks: u64) -> Option<u32> {
-    policy.decision.looks.iter().copied().find(|look| u64::from(*look) > blocks)
+/// The blocks that answers rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Of the candidate.
+    pub blocks: u64,
+    /// Of the baseline.
+    pub baseline_blocks: u64,
+    /// Whether both sides of a block were measured in turn.
+    pub paired: bool,
+}
+
+impl Extent {
+    /// By which error rates these blocks were judged; there is a next look only while they leave
+    /// something open.
+    #[must_use]
+    pub fn decision(self, policy: &Policy, is_open: bool) -> Decision {
+        let Self { blocks, baseline_blocks, paired } = self;
+        let DecisionPolicy { looks, false_alarm_pct, miss_pct, .. } = &policy.decision;
+        let further = looks.iter().copied().find(|look| u64::from(*look) > blocks);
+        Decision {
+            blocks,
+            baseline_blocks,
+            paired,
+            looks: looks.clone(),
+            next_look: further.filter(|_| is_open),
+            false_alarm_pct: false_alarm_pct.clone(),
+            miss_pct: miss_pct.clone(),
+        }
+    }
 }
 
 /// Why no figure of these reports says anything of the router, not even rps and memory: in every block
@@ -261,21 +294,27 @@ pub(crate) fn all_disturbed(replay: Option<&Report>, frozen: &Report, candidate:
     }
 }
 
-/// What came of one limit.
-struct Judged {
-    ruling: Ruling,
-    result: BlocksResult,
-    undisturbed: Option<BlocksResult>,
-    whole: Option<BlocksResult>,
-    explanation: String,
+/// What blocks say of one limit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OnBlocks {
+    /// The answer.
+    pub ruling: Ruling,
+    /// Of all blocks.
+    pub all: BlocksResult,
+    /// Without those that were disturbed.
+    pub undisturbed: Option<BlocksResult>,
+    /// Of whole blocks, all slices together.
+    pub whole: Option<BlocksResult>,
+    /// The same in words.
+    pub explanation: String,
 }
 
-fn judged(
+fn of_limit(
     all: &Sides<'_>,
     undisturbed: Option<&Sides<'_>>,
     held: &Held,
     would_decide: &str,
-) -> Judged {
+) -> OnBlocks {
     let shift = all.shift(held);
     let by_slices = decide(&shift, &held.criteria);
     let whole = all.whole_shift(held);
@@ -311,9 +350,9 @@ fn judged(
         ),
         (Ruling::Undecided, _) => format!("; {would_decide}"),
     };
-    Judged {
+    OnBlocks {
         ruling,
-        result: all.result(&shift, held),
+        all: all.result(&shift, held),
         undisturbed: without.map(|(sides, shift)| sides.result(&shift, held)),
         whole: whole.map(|whole| all.result(&whole, held)),
         explanation: format!("{words}; {}{what_next}", seen(held, &shift)),
@@ -336,18 +375,4 @@ fn bound(percent: Option<&Decimal>) -> String {
 fn signed(percent: &Decimal) -> String {
     let text = percent.to_string();
     if text.starts_with('-') || percent.is_zero() { text } else { format!("+{text}") }
-}
-
-fn apply(ruling: &mut rules::Ruling, judged: Judged) {
-    let (judgement, breach) = match judged.ruling {
-        Ruling::Fail => (Judgement::Violated, Some(Breach::Relative)),
-        Ruling::Pass => (Judgement::Holds, None),
-        Ruling::Undecided => (Judgement::Undecided, None),
-    };
-    ruling.breach = breach;
-    ruling.result.judgement = judgement;
-    ruling.result.explanation = Some(judged.explanation);
-    ruling.result.on_blocks = Some(judged.result);
-    ruling.result.on_undisturbed_blocks = judged.undisturbed;
-    ruling.result.on_whole_blocks = judged.whole;
 }

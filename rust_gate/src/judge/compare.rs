@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use cp1_format::{
-    Comparison, Control, Date, Decision, FieldDifference, Judgement, Metric, Notice, Policy,
-    Problem, Report, Rule, SupportingFigure, Waivers,
+    Comparison, Control, Date, FieldDifference, Judgement, Metric, Notice, Policy, Problem, Report,
+    Rule, SupportingFigure, Waivers,
 };
 
-use crate::judge::blocks::{self, BLOCKS_MIN, Sides};
-use crate::judge::rules::{self, Breach, Ruling};
+use crate::judge::blocks::{self, BLOCKS_MIN, BlockJudge, Extent, Sides};
+use crate::judge::rules::{self, Answer, Breach};
 use crate::judge::{
     consistency, failures, replay, samples, sessions, supporting, validity, waivers,
 };
@@ -35,9 +35,11 @@ pub struct Waived<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Findings {
     /// Every rule of the policy, in table order.
-    pub rulings: Vec<Ruling>,
-    /// How the blocks were judged; `None` where the figures were compared alone.
-    pub decision: Option<Decision>,
+    pub answers: Vec<Answer>,
+    /// The blocks that were judged; `None` where the figures were compared alone.
+    pub on_blocks: Option<Extent>,
+    /// Whether nothing but counts was judged, for what the machine or the load generator did.
+    pub is_unsound: bool,
     /// Figures beside the rules, not judged.
     pub supporting: Vec<SupportingFigure>,
     /// Whether the reports were measured under the same conditions.
@@ -56,14 +58,20 @@ impl Findings {
     /// Whether a rule is violated by a limit of this kind.
     #[must_use]
     pub fn has(&self, breach: Breach) -> bool {
-        self.rulings.iter().any(|ruling| ruling.breach == Some(breach))
+        self.answers.iter().any(|answer| answer.breach == Some(breach))
     }
 
     /// Whether the blocks leave a rule open.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
-        let mut judgements = self.rulings.iter().map(|ruling| ruling.result.judgement);
+        let mut judgements = self.answers.iter().map(|answer| answer.result.judgement);
         judgements.any(|judgement| judgement == Judgement::Undecided)
+    }
+
+    /// Whether further blocks may say what these do not.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.is_unsound || self.is_undecided()
     }
 }
 
@@ -99,24 +107,21 @@ pub fn compare(
             invalid.extend(consistency::check(report.path, report.document));
         }
     }
-    let Judged { mut rulings, mut decision, mut doubts, is_unsound, alone } =
+    let Judged { answers, on_blocks, mut doubts, is_unsound, alone } =
         judge(frozen, replayed, candidate, policy);
-    let mut waived = in_force.notices.clone();
-    if !in_force.waivers.is_empty() {
-        let under_ceilings = judge(frozen, replayed, candidate, &in_force.policy);
-        waived.extend(waivers::apply(&in_force, &mut rulings, &under_ceilings.rulings));
-    }
-    if let Some(decision) = &mut decision {
-        let is_open = |ruling: &Ruling| ruling.result.judgement == Judgement::Undecided;
-        if is_unsound || rulings.iter().any(is_open) {
-            decision.next_look = blocks::next_look(policy, decision.blocks);
+    let answers = match in_force.waivers.is_empty() {
+        true => answers,
+        false => {
+            let under_ceilings = judge(frozen, replayed, candidate, &in_force.policy).answers;
+            waivers::waived(&in_force, answers, under_ceilings)
         }
-    }
+    };
     doubts.extend(skipped_arrivals(candidate));
     let comparison = comparison(baseline.document, candidate.document, policy);
     let mut notices = notices(baseline, candidate, policy);
     notices.extend(failures::notices(candidate.document));
-    notices.extend(waived);
+    notices.extend(in_force.notices);
+    notices.extend(waivers::needless(&answers));
     if let Some(reason) = alone {
         notices.push(Notice(format!("{reason}: the figures are compared alone")));
     }
@@ -131,8 +136,9 @@ pub fn compare(
         ));
     }
     Findings {
-        rulings,
-        decision,
+        answers,
+        on_blocks,
+        is_unsound,
         supporting: supporting::figures(baseline.document, candidate.document),
         comparison,
         invalid,
@@ -144,8 +150,9 @@ pub fn compare(
 
 /// What the rules say of the figures.
 pub(crate) struct Judged {
-    pub(crate) rulings: Vec<Ruling>,
-    pub(crate) decision: Option<Decision>,
+    pub(crate) answers: Vec<Answer>,
+    /// The blocks that were judged, where that is sound.
+    pub(crate) on_blocks: Option<Extent>,
     /// Why not every metric could be judged.
     doubts: Vec<Problem>,
     /// Whether nothing but counts was judged, for what the machine or the load generator did; further
@@ -165,21 +172,25 @@ pub(crate) fn judge(
     let baseline = replayed.unwrap_or(frozen);
     let shortages = shortages(baseline, candidate, policy);
     let unsound = unsound(frozen, replayed, candidate, policy);
-    let mut rulings =
-        rules::judge(policy, &baseline.document.metrics, &candidate.document.metrics, |metric| {
-            let is_relative = policy.rules.get(&metric).is_some_and(Rule::is_relative);
-            // A count is what it is, whatever the machine did.
-            let unsound = unsound.first().filter(|_| is_relative || !metric.is_count());
-            unsound.or_else(|| shortages.get(&metric)).map(|problem| problem.message.clone())
-        });
     let sides = match replayed {
         Some(replayed) => Ok(Sides::in_turn(replayed.document, candidate.document)),
         None => apart(frozen.document, candidate.document, policy),
     };
-    let decision = sides.as_ref().ok().map(|sides| blocks::judge(policy, &mut rulings, sides));
+    let (blocks, alone) = match sides {
+        Ok(sides) => (Some(BlockJudge::new(policy, sides)), None),
+        Err(reason) => (None, Some(reason)),
+    };
+    let (of_baseline, of_candidate) = (&baseline.document.metrics, &candidate.document.metrics);
+    let answers = rules::answers(policy, of_baseline, of_candidate, blocks.as_ref(), |metric| {
+        let is_relative = policy.rules.get(&metric).is_some_and(Rule::is_relative);
+        // A count is what it is, whatever the machine did.
+        let unsound = unsound.first().filter(|_| is_relative || !metric.is_count());
+        unsound.or_else(|| shortages.get(&metric)).map(|problem| problem.message.clone())
+    });
     let is_unsound = !unsound.is_empty();
     let doubts = unsound.into_iter().chain(shortages.into_values()).collect();
-    Judged { rulings, decision, doubts, is_unsound, alone: sides.err() }
+    let on_blocks = blocks.map(|blocks| blocks.extent());
+    Judged { answers, on_blocks, doubts, is_unsound, alone }
 }
 
 /// The blocks of two reports that were not measured in turn; or why they cannot be judged as blocks.

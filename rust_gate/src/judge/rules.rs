@@ -1,4 +1,5 @@
-//! The rules of the policy, judged exactly.
+//! The answer to each rule of the policy, made once: exact limits on figures, and limits on the
+//! change on blocks where there are any.
 
 use bigdecimal::BigDecimal;
 use cp1_format::{
@@ -6,9 +7,12 @@ use cp1_format::{
     RuleResult,
 };
 
+use crate::judge::blocks::{BlockJudge, OnBlocks};
+use crate::judge::decision::Ruling;
+
 /// What came of one rule, and what a violation rests on.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ruling {
+pub struct Answer {
     /// What the verdict shows.
     pub result: RuleResult,
     /// Which kind of limit is violated; `None` where none is, or where nothing was judged.
@@ -24,74 +28,115 @@ pub enum Breach {
     Absolute,
 }
 
-/// Judges every rule, in table order. `unjudgeable` says why a metric's figures cannot be trusted.
-pub fn judge(
+/// Answers every rule, in table order; on blocks where there is a judge of them. `unjudgeable` says
+/// why a metric's figures cannot be trusted.
+pub fn answers(
     policy: &Policy,
     baseline: &Metrics,
     candidate: &Metrics,
+    blocks: Option<&BlockJudge<'_>>,
     unjudgeable: impl Fn(Metric) -> Option<String>,
-) -> Vec<Ruling> {
-    policy
-        .rules
-        .iter()
-        .map(|(&metric, rule)| {
-            let (baseline, candidate) = (baseline.get(metric), candidate.get(metric));
-            ruling(metric, rule, baseline, candidate, unjudgeable(metric))
-        })
-        .collect()
+) -> Vec<Answer> {
+    let of_rule = |(&metric, rule): (&Metric, &Rule)| {
+        let (baseline, candidate) = (baseline.get(metric), candidate.get(metric));
+        let found = match unjudgeable(metric).or_else(|| missing(rule, baseline, candidate)) {
+            Some(reason) => Found::Nothing(reason),
+            None => found(metric, rule, baseline, candidate, blocks),
+        };
+        found.answer(metric, rule, baseline, candidate)
+    };
+    policy.rules.iter().map(of_rule).collect()
 }
 
-fn ruling(
+/// Why a rule cannot be judged on these figures.
+fn missing(rule: &Rule, baseline: Option<&Amount>, candidate: Option<&Amount>) -> Option<String> {
+    let reason = match (baseline, candidate) {
+        (_, None) => "the candidate does not have this figure",
+        (None, _) if rule.is_relative() => "the baseline does not have this figure",
+        (Some(baseline), _) if rule.is_relative() && baseline.is_zero() => {
+            "a change from 0 has no percentage"
+        }
+        _ => return None,
+    };
+    Some(reason.to_owned())
+}
+
+/// On blocks if the rule has limits on the change, unless a limit on the figure itself is violated:
+/// that needs no blocks to be seen.
+fn found(
     metric: Metric,
     rule: &Rule,
     baseline: Option<&Amount>,
     candidate: Option<&Amount>,
-    unjudgeable: Option<String>,
-) -> Ruling {
-    let words: Vec<_> = rule.limits().map(|limit| words(&limit)).collect();
-    let needs_baseline = rule.is_relative();
-    let not_judged = unjudgeable.or_else(|| match (baseline, candidate) {
-        (_, None) => Some("the candidate does not have this figure".to_owned()),
-        (None, _) if needs_baseline => Some("the baseline does not have this figure".to_owned()),
-        (Some(baseline), _) if needs_baseline && baseline.is_zero() => {
-            Some("a change from 0 has no percentage".to_owned())
-        }
-        _ => None,
-    });
-    let violations: Vec<_> = match (&not_judged, candidate) {
-        (None, Some(candidate)) => rule
-            .limits()
-            .filter_map(|limit| {
-                let excess = violation(&limit, metric, baseline, candidate)?;
-                Some((breach(&limit), excess))
-            })
-            .collect(),
-        _ => Vec::new(),
-    };
-    let breach = violations.iter().map(|(breach, _)| *breach).max();
-    let explanation = not_judged.clone().or_else(|| {
-        let texts: Vec<_> = violations.into_iter().map(|(_, text)| text).collect();
-        (!texts.is_empty()).then(|| texts.join("; "))
-    });
-    let judgement = match (not_judged, breach) {
-        (Some(_), _) => Judgement::NotJudged,
-        (None, Some(_)) => Judgement::Violated,
-        (None, None) => Judgement::Holds,
-    };
-    let result = RuleResult {
-        metric,
-        baseline: baseline.cloned(),
-        candidate: candidate.cloned(),
-        change_pct: baseline.zip(candidate).and_then(|(from, to)| change_pct(from, to)),
-        limit: words.join(", "),
-        judgement,
-        explanation,
-        on_blocks: None,
-        on_undisturbed_blocks: None,
-        on_whole_blocks: None,
-        waiver: None,
-    };
-    Ruling { result, breach }
+    blocks: Option<&BlockJudge<'_>>,
+) -> Found {
+    let violations: Vec<_> = rule
+        .limits()
+        .filter_map(|limit| {
+            Some((breach(&limit), violation(&limit, metric, baseline, candidate?)?))
+        })
+        .collect();
+    let worst = violations.iter().map(|(breach, _)| *breach).max();
+    let on_blocks = blocks.filter(|_| worst != Some(Breach::Absolute));
+    match on_blocks.and_then(|blocks| blocks.worst_of(metric)) {
+        Some(on_blocks) => Found::OnBlocks(Box::new(on_blocks)),
+        None => Found::OnFigures(worst, violations.into_iter().map(|(_, text)| text).collect()),
+    }
+}
+
+/// What was found about a rule, by its basis.
+enum Found {
+    /// Nothing, for this reason.
+    Nothing(String),
+    /// What the figures say: the worst limit that they violate, and how they do.
+    OnFigures(Option<Breach>, Vec<String>),
+    /// What the blocks say.
+    OnBlocks(Box<OnBlocks>),
+}
+
+impl Found {
+    fn answer(
+        self,
+        metric: Metric,
+        rule: &Rule,
+        baseline: Option<&Amount>,
+        candidate: Option<&Amount>,
+    ) -> Answer {
+        let (judgement, breach) = match &self {
+            Self::Nothing(_) => (Judgement::NotJudged, None),
+            Self::OnFigures(None, _) => (Judgement::Holds, None),
+            Self::OnFigures(breach, _) => (Judgement::Violated, *breach),
+            Self::OnBlocks(found) => match found.ruling {
+                Ruling::Fail => (Judgement::Violated, Some(Breach::Relative)),
+                Ruling::Pass => (Judgement::Holds, None),
+                Ruling::Undecided => (Judgement::Undecided, None),
+            },
+        };
+        let (explanation, on_blocks, on_undisturbed_blocks, on_whole_blocks) = match self {
+            Self::Nothing(reason) => (Some(reason), None, None, None),
+            Self::OnFigures(None, _) => (None, None, None, None),
+            Self::OnFigures(_, violations) => (Some(violations.join("; ")), None, None, None),
+            Self::OnBlocks(found) => {
+                let OnBlocks { explanation, all, undisturbed, whole, .. } = *found;
+                (Some(explanation), Some(all), undisturbed, whole)
+            }
+        };
+        let limits: Vec<_> = rule.limits().map(|limit| words(&limit)).collect();
+        let result = RuleResult {
+            metric,
+            baseline: baseline.cloned(),
+            candidate: candidate.cloned(),
+            change_pct: baseline.zip(candidate).and_then(|(from, to)| change_pct(from, to)),
+            limit: limits.join(", "),
+            judgement,
+            explanation,
+            on_blocks,
+            on_undisturbed_blocks,
+            on_whole_blocks,
+            waiver: None,
+        };
+        Answer { result, breach }
+    }
 }
 
 /// Change in percent, 2 places, half up; `None` from 0. For display: limits are judged by

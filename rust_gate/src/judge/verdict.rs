@@ -13,8 +13,8 @@
 //! 7. PASS.
 
 use cp1_format::{
-    Comparison, Decision, FieldDifference, Input, Judgement, Notice, Outcome, Problem, Report,
-    RuleResult, SchemaName, SchemaTag, Verdict,
+    Comparison, Decision, FieldDifference, Input, Judgement, Notice, Outcome, Policy, Problem,
+    Report, RuleResult, SchemaName, SchemaTag, Verdict,
 };
 
 use crate::escape;
@@ -55,7 +55,7 @@ pub fn decide(inputs: Inputs) -> Verdict {
         ),
         _ => unread(problems),
     };
-    verdict(judged, findings, notices)
+    verdict(judged, findings, policy.document.as_ref(), notices)
 }
 
 fn input(source: &Source<Report>) -> Input {
@@ -71,8 +71,9 @@ fn input(source: &Source<Report>) -> Input {
 /// The findings where a file is missing: only that.
 fn unread(problems: Vec<Problem>) -> Findings {
     Findings {
-        rulings: Vec::new(),
-        decision: None,
+        answers: Vec::new(),
+        on_blocks: None,
+        is_unsound: false,
         supporting: Vec::new(),
         comparison: Comparison::default(),
         invalid: problems,
@@ -101,28 +102,33 @@ fn outcome(findings: &Findings) -> Outcome {
     }
 }
 
-fn verdict(inputs: cp1_format::Inputs, findings: Findings, notices: Vec<Notice>) -> Verdict {
+fn verdict(
+    inputs: cp1_format::Inputs,
+    findings: Findings,
+    policy: Option<&Policy>,
+    notices: Vec<Notice>,
+) -> Verdict {
     let outcome = outcome(&findings);
+    // More blocks cannot change any other answer.
+    let is_open = outcome == Outcome::Inconclusive && findings.is_open();
+    let decision =
+        findings.on_blocks.zip(policy).map(|(blocks, policy)| blocks.decision(policy, is_open));
     let Findings {
-        rulings,
-        decision,
+        answers,
         supporting,
         comparison,
         invalid,
         planted_fault,
         doubts,
         notices: further,
+        on_blocks: _,
+        is_unsound: _,
     } = findings;
-    // More blocks cannot change any other answer.
-    let decision = decision.map(|decision| match outcome {
-        Outcome::Inconclusive => decision,
-        _ => Decision { next_look: None, ..decision },
-    });
     // A planted fault is a problem only where it decides; else the notice says it.
     let planted_fault = planted_fault.filter(|_| outcome == Outcome::Invalid);
     let problems: Vec<_> =
         invalid.into_iter().chain(planted_fault).chain(doubts).map(clip_problem).collect();
-    let rules: Vec<_> = rulings.into_iter().map(|ruling| ruling.result).collect();
+    let rules: Vec<_> = answers.into_iter().map(|answer| answer.result).collect();
     let comparison = Comparison {
         differences: comparison.differences.into_iter().map(clip_difference).collect(),
         unverified: comparison.unverified,

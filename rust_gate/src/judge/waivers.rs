@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use cp1_format::{
-    Date, Decimal, Direction, Judgement, LimitKind, Metric, Notice, Policy, Problem, Waiver,
-    Waivers,
+    Date, Decimal, Direction, Judgement, LimitKind, Metric, Notice, Policy, Problem, RuleResult,
+    Waiver, Waivers,
 };
 
-use crate::judge::rules::Ruling;
+use crate::judge::rules::Answer;
 
 /// How far ahead a waiver may end, in days: an exception without an end is another policy.
 pub const DAYS_MAX: u32 = 90;
@@ -91,38 +91,47 @@ pub fn in_force<'a>(waivers: Option<&'a Waivers>, policy: &Policy, today: Date) 
     found
 }
 
-/// Puts the answers under both policies together: what only the ceiling lets pass is waived.
-pub fn apply(
+/// The answers with the waivers in force: what only the ceiling lets pass is waived.
+#[must_use]
+pub fn waived(
     in_force: &InForce<'_>,
-    rulings: &mut [Ruling],
-    under_ceilings: &[Ruling],
-) -> Vec<Notice> {
-    let mut notices = Vec::new();
-    for (ruling, waived) in rulings.iter_mut().zip(under_ceilings) {
-        let Some(waiver) = in_force.waivers.get(&ruling.result.metric) else { continue };
-        let Waiver { metric, ceiling_pct, expires, issue, .. } = waiver;
-        let result = &mut ruling.result;
-        result.waiver = Some((*waiver).clone());
-        let own = result.explanation.take().unwrap_or_default();
-        let said = match (result.judgement, waived.result.judgement) {
-            (Judgement::Holds, _) => {
-                let text = format!("{metric} keeps its limit: the waiver can go");
-                notices.push(Notice(text));
-                own
-            }
-            (Judgement::NotJudged, _) => own,
-            (_, Judgement::Holds) => {
-                result.judgement = Judgement::Waived;
-                ruling.breach = None;
-                format!("{own}; waived up to {ceiling_pct} % until {expires}: {issue}")
-            }
-            (_, judgement) => {
-                result.judgement = judgement;
-                ruling.breach = waived.breach;
-                format!("{own}; the waiver ends at {ceiling_pct} % and does not help")
-            }
-        };
-        result.explanation = (!said.is_empty()).then_some(said);
-    }
-    notices
+    answers: Vec<Answer>,
+    under_ceilings: Vec<Answer>,
+) -> Vec<Answer> {
+    let both = answers.into_iter().zip(under_ceilings);
+    both.map(|(answer, under_ceiling)| match in_force.waivers.get(&answer.result.metric) {
+        Some(waiver) => with_waiver(answer, under_ceiling, waiver),
+        None => answer,
+    })
+    .collect()
+}
+
+fn with_waiver(answer: Answer, under_ceiling: Answer, waiver: &Waiver) -> Answer {
+    let Waiver { ceiling_pct, expires, issue, .. } = waiver;
+    let Answer { result, breach } = answer;
+    let (judgement, breach, further) = match (result.judgement, under_ceiling.result.judgement) {
+        (judgement @ (Judgement::Holds | Judgement::NotJudged), _) => (judgement, breach, None),
+        (_, Judgement::Holds) => {
+            let text = format!("waived up to {ceiling_pct} % until {expires}: {issue}");
+            (Judgement::Waived, None, Some(text))
+        }
+        (_, judgement) => {
+            let text = format!("the waiver ends at {ceiling_pct} % and does not help");
+            (judgement, under_ceiling.breach, Some(text))
+        }
+    };
+    let said = result.explanation.into_iter().chain(further).collect::<Vec<_>>().join("; ");
+    let explanation = (!said.is_empty()).then_some(said);
+    let waiver = Some(waiver.clone());
+    Answer { result: RuleResult { judgement, explanation, waiver, ..result }, breach }
+}
+
+/// Says which waivers are not needed.
+pub fn needless(answers: &[Answer]) -> impl Iterator<Item = Notice> {
+    let results = answers.iter().map(|answer| &answer.result);
+    let is_needless =
+        |result: &&RuleResult| result.waiver.is_some() && result.judgement == Judgement::Holds;
+    results
+        .filter(is_needless)
+        .map(|result| Notice(format!("{} keeps its limit: the waiver can go", result.metric)))
 }

@@ -132,8 +132,8 @@ impl Files {
         let named = |document| Named { path: "", document };
         let replayed = self.replay.as_ref().map(named);
         let judged = judge(named(&self.baseline), replayed, named(candidate), &self.policy);
-        let of_metric = judged.rulings.iter().find(|ruling| ruling.result.metric == metric);
-        of_metric.map_or(Judgement::NotJudged, |ruling| ruling.result.judgement)
+        let of_metric = judged.answers.iter().find(|answer| answer.result.metric == metric);
+        of_metric.map_or(Judgement::NotJudged, |answer| answer.result.judgement)
     }
 
     /// The candidate just past each limit of the rule, with what was planted in words.
@@ -182,7 +182,7 @@ impl Files {
         let named = |document| Named { path: "", document };
         let replayed = self.replay.as_ref().map(named);
         let judged = judge(named(&self.baseline), replayed, named(&self.candidate), &self.policy);
-        if judged.decision.is_some() {
+        if judged.on_blocks.is_some() {
             let sides = match &self.replay {
                 Some(replay) => Sides::in_turn(replay, &self.candidate),
                 None => Sides::apart(&self.baseline, &self.candidate),
