@@ -65,6 +65,7 @@ fn a_blocks_figure_that_its_measurements_do_not_give_is_refused() {
         ("blocks.1.throughput.service_time.count", json!(49_999)),
         ("blocks.1.throughput.slices.ok", json!([25_000, 25_001])),
         ("blocks.1.latency.slices.ok", json!([1, 2])),
+        ("blocks.1.errors.driver", json!(1)),
     ] {
         let place = path.replacen(".0.", "[0].", 1).replacen(".1.", "[1].", 1);
         let place = place.replacen(".2.", "[2].", 1);
@@ -97,6 +98,11 @@ fn a_counter_that_the_router_cannot_read_gives_no_figure() {
     refused(
         |report| remove(report, "blocks.0.metrics.errors_total"),
         &["metrics.errors_total", "a block did not measure this figure"],
+    );
+    // Without it nobody knows whose lateness a percentile shows.
+    refused(
+        |report| remove(report, "blocks.0.latency.dispatch_lag.p99_ns"),
+        &["blocks[0].latency.dispatch_lag", "there is no p99_ns"],
     );
     refused(
         |report| remove(report, "blocks.0.latency.response_time.p99_ns"),

@@ -10,7 +10,7 @@
 mod common;
 
 use common::repository::{ANSWERS, Repository};
-use common::{remove, set, set_memory};
+use common::{late_by, remove, set, set_memory};
 use perf_gate::contract::{Contract, digest, list, sound};
 use perf_gate::judge::compare::Named;
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ fn the_order_in_which_sessions_are_named_is_irrelevant() {
 #[test]
 fn what_is_no_sound_measurement_is_not_frozen() {
     type Plant = fn(usize, &mut Value);
-    let planted: [(&str, Plant); 18] = [
+    let planted: [(&str, Plant); 21] = [
         ("the work tree was not clean", |_, report| set(report, "git.dirty", json!(true))),
         ("the work tree was not clean", |_, report| remove(report, "git.dirty")),
         ("errors_total is 3", |_, report| {
@@ -97,10 +97,19 @@ fn what_is_no_sound_measurement_is_not_frozen() {
         }),
         ("nobody looked at the machine", |_, report| remove(report, "blocks.6.disturbed")),
         ("planted fault", |_, report| set(report, "run.planted_fault", json!("delay_us=9"))),
+        ("run.planted_fault differs from", |session, report| {
+            if session == 1 {
+                set(report, "run.planted_fault", json!("delay_us=9"));
+            }
+        }),
         ("exited with 1", |session, report| {
             set(report, "run.ct_exit_code", json!(i32::from(session == 1)));
         }),
         ("did not finish", |_, report| set(report, "run.status", json!("unfinished"))),
+        ("did not finish", |session, report| {
+            set(report, "run.status", json!(["complete", "failed"][session % 2]));
+        }),
+        ("the load generator's own lateness (70 % of it)", |_, report| late_by(report, |_| 70)),
         ("mem_mb_total_erlang was not measured", |_, report| {
             remove(report, "metrics.mem_mb_total_erlang");
             each_block(report, |block| remove(block, "metrics.mem_mb_total_erlang"));

@@ -321,7 +321,6 @@ fn an_unsound_baseline_is_no_baseline() {
     for (path, value) in [
         ("run.status", json!("failed")),
         ("run.status", json!("unfinished")),
-        ("run.status", json!("insufficient_samples")),
         ("run.planted_fault", json!("delay_us=200")),
         ("run.ct_exit_code", json!(137)),
         ("blocks", json!([])),
@@ -333,6 +332,11 @@ fn an_unsound_baseline_is_no_baseline() {
     let room = Room::new();
     room.change("baseline.json", |report| remove(report, "run.ct_exit_code"));
     room.check().is(0, &[]);
+    for status in ["insufficient_samples", "generator_limited"] {
+        let room = Room::new();
+        room.set("baseline.json", "run.status", json!(status));
+        room.check().is_invalid(&["  baseline.json, run.status"]);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Answer, Room, full_of, pair, set_memory};
+use common::{Answer, Room, full_of, late_by, pair, set_memory};
 use perf_gate::check::{Checked, judge};
 use perf_gate::read::inputs::{self, Files};
 use serde_json::{Value, json};
@@ -124,7 +124,7 @@ fn between_looks_it_says_where_the_run_stands_and_decides_nothing() {
     let text = so_far(&room(12, 40.0, 3.0));
     assert!(text.contains("p95 0.00 % (0.00 % to 0.00 %)"), "{text}");
     let late = room(6, 0.0, 0.0);
-    late.set("candidate.json", "run.status", json!("generator_limited"));
+    late.change("candidate.json", |report| late_by(report, |_| 70));
     assert!(so_far(&late).contains("rps not judged"));
 }
 
@@ -137,7 +137,7 @@ fn an_absolute_limit_on_a_time_is_not_judged_where_the_time_is_the_machines() {
     });
     check(&room).is(1, &["latency_p99_ms"]);
     let late = room;
-    late.set("candidate.json", "run.status", json!("generator_limited"));
+    late.change("candidate.json", |report| late_by(report, |_| 70));
     check(&late).is(3, &["4 of 6 rules could not be judged"]);
 }
 
@@ -145,10 +145,7 @@ fn an_absolute_limit_on_a_time_is_not_judged_where_the_time_is_the_machines() {
 fn a_late_generator_on_either_side_leaves_everything_open_and_is_no_fault_of_a_file() {
     for (blocks, file, open) in [(9, "replay.json", true), (20, "candidate.json", false)] {
         let room = room(blocks, 40.0, 0.0);
-        room.change(file, |report| {
-            report["run"]["status"] = json!("generator_limited");
-            report["run"]["reason"] = json!("the load generator was late");
-        });
+        room.change(file, |report| late_by(report, |_| 70));
         check(&room).is(3, &["4 of 6 rules could not be judged", "rps, mem_mb_total_erlang"]);
         assert_eq!(is_open(&room), open);
     }
@@ -220,7 +217,7 @@ fn stalls_that_few_slices_have_are_seen_in_whole_blocks() {
     change_slices(&room, 2);
     room.change("candidate.json", |report| {
         for block in report["blocks"].as_array_mut().unwrap() {
-            block["latency"]["response_time"]["p99_ns"] = json!(1000);
+            block["latency"]["response_time"]["p99_ns"] = json!(10_000);
         }
     });
     check(&room).is(1, &["latency_p99_ms", "estimate +100.00 %"]);

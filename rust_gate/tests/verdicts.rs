@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Room, full, full_of, minimal, remove, set};
+use common::{Room, full, full_of, late_by, minimal, remove, set};
 use serde_json::json;
 
 #[test]
@@ -196,22 +196,12 @@ fn a_generator_that_was_late_itself_cannot_pass_nor_blame_the_router() {
     room.check().is(1, &["1 of 6 rules violated: errors_total"]);
 }
 
-/// Lets the generator be late by a share of each block's own percentiles, in percent.
-fn late_by(report: &mut serde_json::Value, share_pct: [u64; 3]) {
-    for (block, share_pct) in report["blocks"].as_array_mut().unwrap().iter_mut().zip(share_pct) {
-        for percentile in ["p95_ns", "p99_ns"] {
-            let response = block["latency"]["response_time"][percentile].as_u64().unwrap();
-            block["latency"]["dispatch_lag"][percentile] = json!(response * share_pct / 100);
-        }
-    }
-}
-
 #[test]
 fn a_tail_that_is_mostly_the_generators_own_is_not_judged_whatever_the_run_says() {
     let room = Room::with(&full());
     assert!(room.text("candidate.json").contains("\"status\": \"complete\""));
     // The median over the blocks counts: of these, 74 %.
-    room.change("candidate.json", |report| late_by(report, [74, 10, 90]));
+    room.change("candidate.json", |report| late_by(report, |block| [74, 10, 90][block]));
     let answer = room.check();
     answer.is(
         3,
@@ -222,15 +212,26 @@ fn a_tail_that_is_mostly_the_generators_own_is_not_judged_whatever_the_run_says(
         ],
     );
     // Nor is a baseline's.
-    room.change("baseline.json", |report| late_by(report, [74, 74, 74]));
-    room.change("candidate.json", |report| late_by(report, [0, 0, 0]));
+    room.change("baseline.json", |report| late_by(report, |block| [74, 74, 74][block]));
+    room.change("candidate.json", |report| late_by(report, |block| [0, 0, 0][block]));
     room.check().is(3, &["baseline.json, blocks", "(74 % of it)"]);
+}
+
+#[test]
+fn a_status_that_the_blocks_do_not_bear_out_changes_nothing() {
+    for file in ["candidate.json", "baseline.json"] {
+        for status in ["insufficient_samples", "generator_limited"] {
+            let room = Room::with(&full());
+            room.set(file, "run.status", json!(status));
+            room.check().is(0, &["all 6 rules hold"]);
+        }
+    }
 }
 
 #[test]
 fn a_tail_that_is_mostly_the_routers_is_judged() {
     let room = Room::with(&full());
-    room.change("candidate.json", |report| late_by(report, [66, 10, 90]));
+    room.change("candidate.json", |report| late_by(report, |block| [66, 10, 90][block]));
     room.check().is(0, &["all 6 rules hold"]);
 }
 
@@ -238,7 +239,7 @@ fn a_tail_that_is_mostly_the_routers_is_judged() {
 fn one_percentile_that_is_the_generators_is_enough() {
     let room = Room::with(&full());
     room.change("candidate.json", |report| {
-        late_by(report, [10, 10, 10]);
+        late_by(report, |block| [10, 10, 10][block]);
         for block in report["blocks"].as_array_mut().unwrap() {
             block["latency"]["dispatch_lag"]["p99_ns"] = json!(600_000);
         }

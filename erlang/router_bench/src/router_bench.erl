@@ -55,7 +55,4 @@ find_rate(Options) when is_map(Options) ->
 -spec write_report(router_bench_report:report(), file:filename_all()) ->
           ok | {error, Message :: binary()}.
 write_report(Report, Path) ->
-    case router_bench_nif:report_write(unicode:characters_to_binary(Path), Report) of
-        {ok, _Json} -> ok;
-        {error, Message} -> {error, Message}
-    end.
+    router_bench_nif:report_write(unicode:characters_to_binary(Path), Report).

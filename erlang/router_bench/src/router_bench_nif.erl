@@ -10,15 +10,16 @@
 -export([recorder_new/1, recorder_snapshot/1, recorder_slice/1]).
 -export([dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1]).
 -export([hiccup_start/1, hiccup_stop/1, kernels/0]).
--export([report_encode/1, report_write/2, request_decode/1, event_encode/1, os_now/0, info/0]).
+-export([report_summary/1, report_encode/1, report_write/2, request_decode/1, event_encode/1,
+         os_now/0, info/0]).
 
--export_type([recorder/0, dispatch/0, waker/0, hiccup/0, ns/0, snapshot/0, figures/0]).
+-export_type([recorder/0, dispatch/0, waker/0, hiccup/0, ns/0, snapshot/0, figures/0, summary/0]).
 
 -on_load(load/0).
 -nifs([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4,
        recorder_new/1, recorder_snapshot/1, recorder_slice/1,
        dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1,
-       hiccup_start/1, hiccup_stop/1, kernels/0, report_encode/1, report_write/2,
+       hiccup_start/1, hiccup_stop/1, kernels/0, report_summary/1, report_encode/1, report_write/2,
        request_decode/1, event_encode/1, os_now/0, info/0]).
 
 %% Dialyzer knows that `nif_error' stands for any value; behind a function it would not.
@@ -34,6 +35,11 @@
 %% `count', `clamped', `time_went_backwards'; and when `count' is not 0, `min_ns', `mean_ns', `max_ns',
 %% `p50_ns', `p90_ns', `p95_ns', `p99_ns' and `p999_ns'.
 -type figures() :: #{count := non_neg_integer(), atom() => non_neg_integer()}.
+%% As `cp1_format' has it; `driver_errors' are errors and timeouts.
+-type summary() :: #{blocks := [#{metrics := #{atom() => number()},
+                                  driver_errors := non_neg_integer()}],
+                     metrics := #{atom() => number()}, accounting := #{atom() => map()},
+                     spread_pct := #{atom() => number()}, status := binary(), reason => binary()}.
 
 %% @doc Does nothing, at the cost of any NIF call: what other calls are compared with.
 -spec empty() -> 0.
@@ -130,8 +136,13 @@ kernels() -> ?NOT_LOADED.
 -spec report_encode(map()) -> {ok, Json :: binary()} | {error, Message :: binary()}.
 report_encode(_Report) -> ?NOT_LOADED.
 
+%% @doc What follows from blocks as measured: each block's figures, the headline, the sums, the spread,
+%% and whether the blocks can show what is gated, by the functions that the gate checks a report with.
+-spec report_summary([map()]) -> {ok, summary()} | {error, Message :: binary()}.
+report_summary(_Blocks) -> ?NOT_LOADED.
+
 %% @doc Encodes a report and writes it under a temporary name, then renames it.
--spec report_write(Path :: binary(), map()) -> {ok, Json :: binary()} | {error, binary()}.
+-spec report_write(Path :: binary(), map()) -> ok | {error, binary()}.
 report_write(_Path, _Report) -> ?NOT_LOADED.
 
 %% @doc What the gate asks of the bench, after the checks of the format: keys and strings are binaries.

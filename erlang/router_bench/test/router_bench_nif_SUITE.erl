@@ -13,6 +13,7 @@
          a_sleeping_dispatcher_is_woken_and_its_thread_ends_with_it/1,
          a_vm_that_halts_while_threads_run_ends_in_order/1,
          a_report_that_the_gate_would_refuse_is_not_written/1,
+         a_summary_says_what_follows_from_blocks_and_believes_none_of_their_figures/1,
          what_is_no_request_is_refused_and_makes_no_atom/1,
          a_term_that_is_no_json_is_badarg_however_deep/1]).
 
@@ -37,10 +38,11 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
                  {dispatch_begin, [dispatch, schedule, count]}, {dispatch_end, [thread]},
                  {dispatch_counts, [dispatch]}, {hiccup_start, [recorder]},
                  {hiccup_stop, [thread]},
-                 {report_encode, [report]}, {report_write, [path, report]}],
+                 {report_summary, [blocks]}, {report_encode, [report]},
+                 {report_write, [path, report]}],
     Right = #{recorder => Recorder, dispatch => Dispatch, ns => 1, worker => 0, threads => 1,
               outcome => 0, schedule => {constant, 0, 0, 1}, count => 1, thread => none,
-              report => #{}, path => <<"unused">>},
+              blocks => [], report => #{}, path => <<"unused">>},
     Called = [begin
                   Good = [maps:get(K, Right) || K <- Kinds],
                   Arguments = lists:sublist(Good, Position - 1) ++ [Term]
@@ -59,6 +61,7 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
 
 is_right(recorder, Term, Recorder, _) -> Term =:= Recorder;
 is_right(dispatch, Term, _, Dispatch) -> Term =:= Dispatch;
+is_right(blocks, Term, _, _) -> Term =:= [];
 is_right(report, Term, _, _) -> is_map(Term);
 is_right(path, Term, _, _) -> is_binary(Term);
 is_right(_, _, _, _) -> false.
@@ -323,7 +326,8 @@ a_report_that_the_gate_would_refuse_is_not_written(Config) ->
     Path = unicode:characters_to_binary(filename:join(proplists:get_value(priv_dir, Config), "r.json")),
     Good = #{timestamp => <<"2026-01-31T12:00:00Z">>, git => #{}, env => #{otp_release => <<"25">>},
              metrics => #{rps => 51200.5, errors_total => 0}, run => #{status => complete}},
-    {ok, Json} = router_bench_nif:report_write(Path, Good),
+    ok = router_bench_nif:report_write(Path, Good),
+    {ok, Json} = router_bench_nif:report_encode(Good),
     {ok, Json} = file:read_file(Path),
     [begin
          {error, Message} = router_bench_nif:report_write(Path, Bad),
@@ -337,6 +341,64 @@ a_report_that_the_gate_would_refuse_is_not_written(Config) ->
                              {Good#{more => 1}, "more"},
                              {maps:remove(git, Good), "git"}]],
     {error, _} = router_bench_nif:report_write(<<"/proc/none/r.json">>, Good).
+
+%% What the gate checks a report with, here over blocks whose figures a person can tell.
+a_summary_says_what_follows_from_blocks_and_believes_none_of_their_figures(_Config) ->
+    Outcomes = fun(Ok, Error, Timeout) ->
+                       #{offered => Ok + Error + Timeout, ok => Ok, error => Error,
+                         timeout => Timeout, rejected => 0, skipped => 0}
+               end,
+    Times = fun(Count, P95Ns, P99Ns) ->
+                    #{count => Count, clamped => 0, time_went_backwards => 0, p95_ns => P95Ns,
+                      p99_ns => P99Ns}
+            end,
+    Block = fun(N, Ok, LagNs) ->
+                    #{block => N, metrics => #{rps => 1},
+                      accounting => #{throughput => Outcomes(300, 1, 0),
+                                      latency => Outcomes(Ok, 0, 2)},
+                      throughput => #{duration_ns => 3, service_time => Times(300, 1, 1),
+                                      slices => #{ok => [100, 200],
+                                                  duration_ns => [1000000, 1000000]}},
+                      latency => #{duration_ns => 5,
+                                   slices => #{ok => [1, Ok - 2, 1],
+                                               p95_ns => [N, 1500000, 3000000],
+                                               p99_ns => [9000000, N, 2500000]},
+                                   response_time => Times(Ok, 100, 1000),
+                                   service_time => Times(Ok, 1, 1),
+                                   dispatch_lag => Times(Ok, 1, LagNs)},
+                      memory => #{samples => 1, min_bytes => 1, peak_bytes => N * 1048576,
+                                  end_bytes => 1},
+                      errors => #{router => 4 * N - 4}, backpressure => #{router => N}}
+            end,
+    {ok, Summary} = router_bench_nif:report_summary([Block(1, 20000, 666), Block(2, 20000, 666)]),
+    #{blocks := [#{metrics := First, driver_errors := 3}, #{metrics := Second}],
+      metrics := Metrics, spread_pct := Spread, status := <<"complete">>,
+      accounting := #{throughput := #{offered := 602, ok := 600, error := 2},
+                      latency := #{offered := 40004, ok := 40000, timeout := 4}}} = Summary,
+    false = is_map_key(reason, Summary),
+    true = First == #{rps => 150000, latency_p95_ms => 1.5, latency_p99_ms => 2.5,
+                      mem_mb_total_erlang => 1, errors_total => 3,
+                      backpressure_active_total => 1},
+    true = Second == First#{mem_mb_total_erlang := 2, errors_total := 4,
+                            backpressure_active_total := 2},
+    true = Metrics == First#{mem_mb_total_erlang := 1.5, errors_total := 7,
+                             backpressure_active_total := 3},
+    true = Spread == #{rps => 0, latency_p95_ms => 0, latency_p99_ms => 0,
+                       mem_mb_total_erlang => 47.140452079},
+    {ok, #{status := <<"insufficient_samples">>,
+           reason := <<"19999 successful requests in the open loop of a block; a p99 takes 20000">>}} =
+        router_bench_nif:report_summary([Block(1, 20000, 900), Block(2, 19999, 900)]),
+    {ok, #{status := <<"generator_limited">>,
+           reason := <<"the load generator's own lateness is 75 % of the p99">>}} =
+        router_bench_nif:report_summary([Block(1, 20000, 600), Block(2, 20000, 900)]),
+    % What cannot be counted has no figure, and the headline has none that a block does not have.
+    {ok, #{blocks := [_, #{metrics := Blind}], metrics := Common}} =
+        router_bench_nif:report_summary([Block(1, 20000, 1), (Block(2, 20000, 1))#{errors := #{}}]),
+    [false, false] = [is_map_key(errors_total, Of) || Of <- [Blind, Common]],
+    {ok, #{blocks := [], status := <<"complete">>}} = router_bench_nif:report_summary([]),
+    {error, Message} = router_bench_nif:report_summary([Block(2, 20000, 1)]),
+    {match, _} = re:run(Message, "block 1 by its place"),
+    {error, _} = router_bench_nif:report_summary([#{}]).
 
 what_is_no_request_is_refused_and_makes_no_atom(_Config) ->
     Plan = <<"\"adapter\": \"toy\", \"blocks\": 3, \"timeout_ms\": 5, \"report_file\": \"x\"">>,

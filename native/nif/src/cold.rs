@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use cp1_format::{Event, Report, Request, parse, to_json, write_atomically};
+use cp1_format::summary::Summary;
+use cp1_format::{Event, Measured, Report, Request, parse, to_json, write_atomically};
 use latency_recorder::{
     Arrivals, ClockInfo, Dispatch, HiccupHandle, KernelTimes, Recorder, Recorders, Schedule,
     Snapshot, WakerHandle, os_now_ns,
@@ -12,7 +13,7 @@ use rustler::{
 };
 
 use crate::handle::Handle;
-use crate::json::{term_of, value_of};
+use crate::json::{Keys, term_of, value_of};
 
 mod atoms {
     rustler::atoms! {
@@ -200,15 +201,36 @@ fn report_encode<'a>(env: Env<'a>, report: Term<'a>) -> NifResult<Term<'a>> {
     Ok(answer(env, encode(&value)))
 }
 
-/// `report_write(Path, map()) -> {ok, Json} | {error, Message}`. Dirty because it writes a file.
+/// `report_summary([Block]) -> {ok, map()} | {error, Message}`: what follows from blocks as measured, by
+/// the gate's own functions. Dirty because blocks are long.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn report_summary<'a>(env: Env<'a>, blocks: Term<'a>) -> NifResult<Term<'a>> {
+    let value = value_of(blocks).filter(serde_json::Value::is_array).ok_or(Error::BadArg)?;
+    Ok(match summary(&value) {
+        Ok(summary) => (atoms::ok(), term_of(env, &summary, Keys::Atoms)).encode(env),
+        Err(message) => (atoms::error(), message).encode(env),
+    })
+}
+
+fn summary(blocks: &serde_json::Value) -> Result<serde_json::Value, String> {
+    let Measured(blocks) = parse(Path::new("just measured"), blocks.to_string().as_bytes())
+        .map_err(|error| error.to_string())?;
+    let summary = Summary::of(&blocks).ok_or("the requests of all blocks are beyond 64 bits")?;
+    serde_json::to_value(summary).map_err(|error| error.to_string())
+}
+
+/// `report_write(Path, map()) -> ok | {error, Message}`. Dirty because it writes a file.
 #[rustler::nif(schedule = "DirtyIo")]
 fn report_write<'a>(env: Env<'a>, path: &str, report: Term<'a>) -> NifResult<Term<'a>> {
     let value = value_of(report).filter(|value| value.is_object()).ok_or(Error::BadArg)?;
     let written = encode(&value).and_then(|json| {
         let result = write_atomically(Path::new(path), json.as_bytes());
-        result.map(|()| json).map_err(|error| error.to_string())
+        result.map_err(|error| error.to_string())
     });
-    Ok(answer(env, written))
+    Ok(match written {
+        Ok(()) => atoms::ok().encode(env),
+        Err(message) => (atoms::error(), message).encode(env),
+    })
 }
 
 /// Through the same strict reader that the gate uses: what it would refuse is never written.
@@ -226,7 +248,7 @@ fn request_decode<'a>(env: Env<'a>, json: rustler::Binary<'a>) -> Term<'a> {
         .map_err(|error| error.to_string())
         .and_then(|request| serde_json::to_value(request).map_err(|error| error.to_string()));
     match request {
-        Ok(value) => (atoms::ok(), term_of(env, &value)).encode(env),
+        Ok(value) => (atoms::ok(), term_of(env, &value, Keys::Binaries)).encode(env),
         Err(message) => (atoms::error(), message).encode(env),
     }
 }

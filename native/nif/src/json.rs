@@ -1,7 +1,7 @@
 //! Erlang terms as JSON values, and back.
 
 use rustler::types::map::MapIterator;
-use rustler::{Encoder, Env, Term, TermType};
+use rustler::{Atom, Encoder, Env, Term, TermType};
 use serde_json::{Map, Number, Value};
 
 /// Deepest accepted nesting; a report has 7 levels. Bounds the stack of a dirty scheduler.
@@ -53,8 +53,27 @@ fn text_of(term: Term<'_>) -> Option<String> {
     }
 }
 
-/// Objects become maps with binaries as keys, strings binaries, `null` the atom `nil`: no atom is made.
-pub(crate) fn term_of<'a>(env: Env<'a>, value: &Value) -> Term<'a> {
+/// What an object's keys become.
+#[derive(Clone, Copy)]
+pub(crate) enum Keys {
+    /// Of a text from elsewhere: no atom is made.
+    Binaries,
+    /// Of a value of our own, whose keys are the names of its fields.
+    Atoms,
+}
+
+impl Keys {
+    fn term<'a>(self, env: Env<'a>, key: &str) -> Term<'a> {
+        let atom = match self {
+            Self::Binaries => None,
+            Self::Atoms => Atom::from_str(env, key).ok(),
+        };
+        atom.map_or_else(|| key.encode(env), |atom| atom.encode(env))
+    }
+}
+
+/// Objects become maps, strings binaries, `null` the atom `nil`.
+pub(crate) fn term_of<'a>(env: Env<'a>, value: &Value, keys: Keys) -> Term<'a> {
     match value {
         Value::Null => rustler::types::atom::nil().encode(env),
         Value::Bool(boolean) => boolean.encode(env),
@@ -65,11 +84,11 @@ pub(crate) fn term_of<'a>(env: Env<'a>, value: &Value) -> Term<'a> {
         },
         Value::String(text) => text.encode(env),
         Value::Array(items) => {
-            items.iter().map(|item| term_of(env, item)).collect::<Vec<_>>().encode(env)
+            items.iter().map(|item| term_of(env, item, keys)).collect::<Vec<_>>().encode(env)
         }
         Value::Object(entries) => {
             let put = |map: Term<'a>, (key, value): (&String, &Value)| {
-                map.map_put(key, term_of(env, value)).unwrap_or(map)
+                map.map_put(keys.term(env, key), term_of(env, value, keys)).unwrap_or(map)
             };
             entries.iter().fold(Term::map_new(env), put)
         }

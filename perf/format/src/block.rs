@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::decimal::Amount;
 use crate::evidence::{Disturbance, Evidence};
 use crate::metric::Metric;
-use crate::read::{Segment, Violation};
+use crate::read::{Document, Segment, Violation};
 use crate::vm::VmFigures;
 
 /// How [`EncodedHistogram::data`] is encoded: HdrHistogram's V2 format, compressed, in base64.
@@ -332,9 +332,36 @@ pub struct Series {
     pub values: Vec<u64>,
 }
 
+/// Blocks as measured, whose figures are still open: what the bench asks a [`crate::summary`] of.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct Measured(pub Vec<Block>);
+
+impl Document for Measured {
+    const KIND: &'static str = "list of blocks";
+    const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+    fn check(&self) -> Result<(), Violation> {
+        self.0.iter().enumerate().try_for_each(|(index, block)| block.check(index, &[index.into()]))
+    }
+}
+
 impl Block {
+    /// Whether a block is sound at its place in the list, and whether its own tables are.
+    pub(crate) fn check(&self, index: usize, path: &[Segment]) -> Result<(), Violation> {
+        let within = |key| [path, &[Segment::from(key)]].concat();
+        self.metrics.check(&within("metrics"))?;
+        self.accounting.check(&within("accounting"))?;
+        self.check_slices(path)?;
+        if self.block as usize != index + 1 {
+            let problem = format!("this is block {} by its place", index + 1);
+            return Err(Violation::new(within("block"), problem, "measure again"));
+        }
+        Ok(())
+    }
+
     /// Every column of a table of slices has as many figures as the table has slices.
-    pub(crate) fn check_slices(&self, path: &[Segment]) -> Result<(), Violation> {
+    fn check_slices(&self, path: &[Segment]) -> Result<(), Violation> {
         fn length<T>(column: &Option<Vec<T>>) -> Option<usize> {
             column.as_ref().map(Vec::len)
         }

@@ -34,6 +34,7 @@ mod policy;
 mod read;
 mod record;
 mod report;
+pub mod summary;
 mod timestamp;
 mod verdict;
 mod vm;
@@ -42,7 +43,7 @@ mod write;
 
 pub use block::{
     Accounting, Block, ClosedLoopSlices, Counted, EncodedHistogram, FailedOutcome, FailureReason,
-    HISTOGRAM_ENCODING, LatencyPhase, MemoryFigures, Metrics, OpenLoopSlices, Outcomes,
+    HISTOGRAM_ENCODING, LatencyPhase, Measured, MemoryFigures, Metrics, OpenLoopSlices, Outcomes,
     Percentiles, Phase, Quantity, Series, ThroughputPhase, Warmup,
 };
 pub use date::Date;

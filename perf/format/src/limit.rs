@@ -60,8 +60,8 @@ impl LimitKind {
 }
 
 impl Limit<'_> {
-    /// Whether a figure that moves this way meets the limit sooner or later. No figure falls below a
-    /// minimum of 0.
+    /// Whether a figure that moves this way meets the limit sooner or later. No figure falls below
+    /// a minimum of 0.
     #[must_use]
     pub fn stops(&self, direction: Direction) -> bool {
         match self.kind {

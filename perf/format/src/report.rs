@@ -325,15 +325,7 @@ impl Document for Report {
             accounting.check(&["accounting".into()])?;
         }
         for (index, block) in self.blocks.iter().flatten().enumerate() {
-            let at = [Segment::from("blocks"), index.into()];
-            let within = |key| [at.as_slice(), &[Segment::from(key)]].concat();
-            block.metrics.check(&within("metrics"))?;
-            block.accounting.check(&within("accounting"))?;
-            block.check_slices(&at)?;
-            if block.block as usize != index + 1 {
-                let problem = format!("this is block {} by its place", index + 1);
-                return Err(Violation::new(within("block"), problem, "measure again"));
-            }
+            block.check(index, &[Segment::from("blocks"), index.into()])?;
         }
         for (index, series) in self.series.iter().flatten().enumerate() {
             if series.time_ms.len() != series.values.len() {

@@ -1,14 +1,10 @@
 //! Makes one report of those of several sessions. Pure.
 
-use std::collections::BTreeMap;
-
-use bigdecimal::{BigDecimal, FromPrimitive as _};
-use cp1_format::{Amount, Decimal, Metric, Metrics, Problem, Report, Session};
+use cp1_format::{Problem, Report, Session, summary};
 
 use super::problem;
 use crate::judge::compare::Named;
-use crate::judge::consistency::accounting_of;
-use crate::statistics::moments::{mean, standard_deviation};
+use crate::judge::validity;
 
 const MEASURE: &str =
     "measure every session on one machine, of one commit, with one set of settings";
@@ -27,6 +23,9 @@ pub fn assemble(sessions: &[Named<'_>]) -> Result<Report, Vec<Problem>> {
     for session in &sessions {
         if session.document.blocks.as_ref().is_none_or(Vec::is_empty) {
             problems.push(problem(session.path, "the report has no blocks", MEASURE));
+        }
+        if validity::ended_early(session.document) {
+            problems.push(problem(session.path, "the run did not finish", MEASURE));
         }
         if session.document.sessions.is_some() {
             let message = "the report is made of sessions already";
@@ -66,6 +65,7 @@ fn differences(one: &Report, other: &Report) -> Vec<&'static str> {
         ("env", one.env == other.env),
         ("load", shape(one) == shape(other) && lengths(one) == lengths(other)),
         ("controls", one.controls == other.controls),
+        ("run.planted_fault", one.run.planted_fault == other.run.planted_fault),
     ];
     parts.into_iter().filter(|(_, equal)| !equal).map(|(name, _)| name).collect()
 }
@@ -95,54 +95,21 @@ fn joined(first: &Report, sessions: &[&Report]) -> Report {
         let measured = blocks.len() as u32 - before;
         numbered.push(Session { timestamp: session.timestamp.clone(), blocks: measured });
     }
-    report.metrics = headline(blocks.iter().map(|block| &block.metrics));
-    report.accounting = accounting_of(&blocks);
+    let metrics: Vec<_> = blocks.iter().map(|block| &block.metrics).collect();
+    report.metrics = summary::headline(&metrics);
+    report.accounting = summary::accounting(&blocks);
+    let (status, reason) = summary::ending(&blocks);
+    (report.run.status, report.run.reason) = (Some(status), reason);
     report.run.duration_ms = sessions.iter().map(|session| session.run.duration_ms).sum();
     if let Some(load) = &mut report.load {
         load.blocks = blocks.len() as u32;
     }
     if let Some(diagnostics) = &mut report.diagnostics {
-        diagnostics.spread_pct = spread(blocks.iter().map(|block| &block.metrics));
+        diagnostics.spread_pct = summary::spread_pct(&metrics);
     }
     report.blocks = Some(blocks);
     report.histograms = first.histograms.is_some().then_some(histograms);
     report.series = first.series.is_some().then_some(series);
     report.sessions = Some(numbered);
     report
-}
-
-/// The figures of all blocks, for each metric that every block measured.
-fn figures<'a>(
-    blocks: impl Iterator<Item = &'a Metrics> + Clone,
-) -> BTreeMap<Metric, Vec<&'a Amount>> {
-    let of_metric = |metric| {
-        let figures: Option<Vec<_>> = blocks.clone().map(|block| block.get(metric)).collect();
-        Some((metric, figures?))
-    };
-    Metric::ALL.into_iter().filter_map(of_metric).collect()
-}
-
-fn headline<'a>(blocks: impl Iterator<Item = &'a Metrics> + Clone) -> Metrics {
-    let of_metric = |(metric, mut figures): (Metric, Vec<&Amount>)| {
-        figures.sort();
-        let exact = if metric.is_count() {
-            figures.iter().map(|figure| figure.exact()).sum::<BigDecimal>()
-        } else {
-            let lower = figures.get(figures.len().checked_sub(1)? / 2)?;
-            (lower.exact() + figures.get(figures.len() / 2)?.exact()) / 2
-        };
-        Some((metric, Amount::new(Decimal::shortest(&exact, 12)).ok()?))
-    };
-    Metrics(figures(blocks).into_iter().filter_map(of_metric).collect())
-}
-
-/// Standard deviation in percent of the mean, as the bench says it; a mean of 0 has none.
-fn spread<'a>(blocks: impl Iterator<Item = &'a Metrics> + Clone) -> BTreeMap<Metric, Amount> {
-    let of_metric = |(metric, figures): (Metric, Vec<&Amount>)| {
-        let figures: Vec<f64> = figures.into_iter().map(|figure| figure.approximate()).collect();
-        let percent = standard_deviation(&figures)? / mean(&figures) * 100.0;
-        let exact = BigDecimal::from_f64(percent)?;
-        Some((metric, Amount::new(Decimal::shortest(&exact, 9)).ok()?))
-    };
-    figures(blocks).into_iter().filter_map(of_metric).collect()
 }

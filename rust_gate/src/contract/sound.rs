@@ -104,7 +104,10 @@ fn of_any(report: Named<'_>, policy: &Policy, disturbed_share_max: f64) -> Vec<P
     }
     let short =
         Metric::ALL.into_iter().filter_map(|metric| samples::shortage(path, document, metric));
-    problems.extend(short);
+    let late = || {
+        Metric::ALL.into_iter().find_map(|metric| samples::generators_own(path, document, metric))
+    };
+    problems.extend(short.chain(late()));
     problems
 }
 

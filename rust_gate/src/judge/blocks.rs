@@ -8,6 +8,7 @@
 //! both sides alike. So leaving blocks out can turn green to open, and never red to green.
 
 use bigdecimal::{BigDecimal, FromPrimitive as _};
+use cp1_format::summary::{Percentile, median};
 use cp1_format::{
     Block, BlocksResult, Decimal, Decision, DecisionPolicy, Direction, Metric, Policy, Report,
 };
@@ -16,7 +17,6 @@ use crate::judge::decision::{
     Held, Ruling, decide, decide_whole, has_whole_blocks, held, is_beyond, paired_shift,
     percent_of_log, shift,
 };
-use crate::statistics::moments::median;
 use crate::statistics::shift::Shift;
 
 /// Fewest blocks of a side that anything is said of.
@@ -156,12 +156,7 @@ pub(crate) fn figure(block: &Block, metric: Metric) -> Option<f64> {
 
 /// The figure of the whole block, all slices together.
 pub(crate) fn whole_figure(block: &Block, metric: Metric) -> Option<f64> {
-    let times = &block.latency.response_time;
-    let ns = match metric {
-        Metric::LatencyP95Ms => times.p95_ns,
-        Metric::LatencyP99Ms => times.p99_ns,
-        _ => None,
-    };
+    let ns = Percentile::of_metric(metric)?.of(&block.latency.response_time);
     ns.map(|ns| ns as f64)
 }
 
@@ -185,13 +180,12 @@ pub(crate) fn log_ratio(from: f64, to: f64) -> Option<f64> {
 
 /// A metric slice by slice, in any unit; `None` of a metric without slices.
 pub(crate) fn slices(block: &Block, metric: Metric) -> Option<Vec<f64>> {
-    let (closed, open) = (&block.throughput.slices, &block.latency.slices);
-    let times = |column: &Option<Vec<u64>>| {
-        column.as_ref().map(|column| column.iter().map(|ns| *ns as f64).collect())
-    };
+    let closed = &block.throughput.slices;
     match metric {
-        Metric::LatencyP95Ms => times(&open.p95_ns),
-        Metric::LatencyP99Ms => times(&open.p99_ns),
+        Metric::LatencyP95Ms | Metric::LatencyP99Ms => {
+            let column = Percentile::of_metric(metric)?.of_slices(&block.latency.slices)?;
+            Some(column.iter().map(|ns| *ns as f64).collect())
+        }
         Metric::Rps => {
             let rows = closed.ok.iter().zip(&closed.duration_ns);
             Some(rows.map(|(ok, ns)| *ok as f64 / *ns as f64).collect())

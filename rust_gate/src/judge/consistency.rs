@@ -2,7 +2,10 @@
 //! figures follow from what it counted and timed.
 
 use bigdecimal::BigDecimal;
-use cp1_format::{Accounting, Amount, Block, Metric, Outcomes, Problem, Report, RunStatus};
+use cp1_format::summary::Percentile;
+use cp1_format::{
+    Amount, Block, Decimal, LatencyPhase, Metric, Problem, Report, RunStatus, summary,
+};
 
 use crate::judge::contradictions::Contradictions;
 use crate::judge::histograms;
@@ -51,71 +54,60 @@ fn check_block_count(report: &Report, blocks: &[Block], found: &mut Contradictio
 }
 
 fn check_headline(report: &Report, blocks: &[Block], found: &mut Contradictions<'_>) {
+    let of_blocks: Vec<_> = blocks.iter().map(|block| &block.metrics).collect();
     for (&metric, headline) in &report.metrics.0 {
-        let of_blocks: Option<Vec<&Amount>> =
-            blocks.iter().map(|block| block.metrics.get(metric)).collect();
         let place = || format!("metrics.{metric}");
-        let Some(mut of_blocks) = of_blocks else {
-            found.add(place(), "a block did not measure this figure".into());
-            continue;
-        };
-        of_blocks.sort();
-        let (follows, of_them) = if metric.is_count() {
-            let sum: BigDecimal = of_blocks.iter().map(|figure| figure.exact()).sum();
-            (sum == *headline.exact(), "sum")
-        } else {
-            let follows = middle(&of_blocks).is_some_and(|(lower, upper)| {
-                near(&(headline.exact() * 2), &(lower.exact() + upper.exact()))
-            });
-            (follows, "median")
-        };
-        if !follows {
-            found.add(place(), format!("{headline} is not the {of_them} over the blocks"));
+        let of_them = if metric.is_count() { "sum" } else { "median" };
+        match summary::headline_figure(metric, &of_blocks) {
+            None => found.add(place(), "a block did not measure this figure".into()),
+            Some(own) if is_same(metric, headline, &own) => {}
+            Some(_) => {
+                found.add(place(), format!("{headline} is not the {of_them} over the blocks"));
+            }
         }
     }
 }
 
-/// The two in the middle, which are the same one where their number is odd.
-fn middle<T>(sorted: &[T]) -> Option<(&T, &T)> {
-    sorted.get(sorted.len().saturating_sub(1) / 2).zip(sorted.get(sorted.len() / 2))
+/// Whether a stated figure is what was computed: a count exactly.
+fn is_same(metric: Metric, stated: &Amount, own: &BigDecimal) -> bool {
+    if metric.is_count() { stated.exact() == own } else { near(stated.exact(), own) }
 }
 
 fn check_accounting(report: &Report, blocks: &[Block], found: &mut Contradictions<'_>) {
     if let Some(stated) = &report.accounting
-        && accounting_of(blocks).as_ref() != Some(stated)
+        && summary::accounting(blocks).as_ref() != Some(stated)
     {
         found.add("accounting".into(), "this is not the sum of the blocks' accounting".into());
     }
 }
 
-/// The requests of all blocks; `None` on overflow.
-#[must_use]
-pub fn accounting_of(blocks: &[Block]) -> Option<Accounting> {
-    blocks.iter().try_fold(Accounting::default(), |sum, block| {
-        Some(Accounting {
-            throughput: add(sum.throughput, block.accounting.throughput)?,
-            latency: add(sum.latency, block.accounting.latency)?,
-        })
-    })
-}
-
-fn add(a: Outcomes, b: Outcomes) -> Option<Outcomes> {
-    Some(Outcomes {
-        offered: a.offered.checked_add(b.offered)?,
-        ok: a.ok.checked_add(b.ok)?,
-        error: a.error.checked_add(b.error)?,
-        timeout: a.timeout.checked_add(b.timeout)?,
-        rejected: a.rejected.checked_add(b.rejected)?,
-        skipped: a.skipped.checked_add(b.skipped)?,
-    })
-}
-
 fn check_block(index: usize, block: &Block, found: &mut Contradictions<'_>) {
     let at = |place: &str| format!("blocks[{index}].{place}");
-    for (&metric, figure) in &block.metrics.0 {
-        if let Err(message) = follows(metric, figure, block) {
-            found.add(at(&format!("metrics.{metric}")), message);
+    for (&metric, stated) in &block.metrics.0 {
+        let place = || at(&format!("metrics.{metric}"));
+        match summary::figure(metric, block) {
+            Err(unmeasured) => found.add(place(), unmeasured.to_string()),
+            Ok(own) if is_same(metric, stated, &own) => {}
+            Ok(own) => {
+                let (own, whence) = (Decimal::shortest(&own, 9), whence(metric));
+                found.add(place(), format!("{stated} is not the {own} that {whence}"));
+            }
         }
+    }
+    for percentile in Percentile::ALL {
+        let LatencyPhase { response_time, dispatch_lag, .. } = &block.latency;
+        if percentile.of(response_time).is_some() && percentile.of(dispatch_lag).is_none() {
+            let message = format!(
+                "there is no {}, so the load generator's share of it is unknown",
+                percentile.key()
+            );
+            found.add(at("latency.dispatch_lag"), message);
+        }
+    }
+    let seen = summary::driver_errors(&block.accounting);
+    if let Some(stated) = block.errors.driver.filter(|stated| *stated != seen) {
+        let message = format!("{stated} are not the {seen} errors and timeouts of the accounting");
+        found.add(at("errors.driver"), message);
     }
     let sum = |counts: &[u64]| counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
     for (place, samples, requests) in [
@@ -139,56 +131,14 @@ fn check_block(index: usize, block: &Block, found: &mut Contradictions<'_>) {
     }
 }
 
-/// Whether a block's figure follows from what the block counted and timed; says what it should be.
-fn follows(metric: Metric, figure: &Amount, block: &Block) -> Result<(), String> {
-    let figure = figure.exact();
-    let scaled = |factor: u64, from: u64, what: &str| {
-        if near(&(figure * factor), &from.into()) {
-            Ok(())
-        } else {
-            Err(format!("{figure} does not follow from {what} {from}"))
-        }
-    };
-    let counted = |count: Option<u64>, what: &str| match count {
-        Some(count) if *figure == count => Ok(()),
-        Some(count) => Err(format!("{figure} is not the {count} that {what}")),
-        None => Err("the router could not count them, so there is no figure".to_owned()),
-    };
-    let times = |column: &Option<Vec<u64>>, of_all: Option<u64>, quantile: &str| {
-        let what = format!("latency.slices.{quantile}");
-        let exact = column.iter().flatten().map(|ns| BigDecimal::from(*ns)).collect();
-        median_of_slices(&(figure * 1_000_000), exact, &what)?;
-        // Without it stalls that few slices have would not be judged.
-        of_all.map_or_else(|| Err(format!("latency.response_time has no {quantile}")), |_| Ok(()))
-    };
-    let all_slices = &block.latency.response_time;
+/// What a block's figure follows from.
+fn whence(metric: Metric) -> &'static str {
     match metric {
-        Metric::LatencyP95Ms => times(&block.latency.slices.p95_ns, all_slices.p95_ns, "p95_ns"),
-        Metric::LatencyP99Ms => times(&block.latency.slices.p99_ns, all_slices.p99_ns, "p99_ns"),
-        Metric::Rps => {
-            let slices = &block.throughput.slices;
-            let rows = slices.ok.iter().zip(&slices.duration_ns).filter(|(_, ns)| **ns > 0);
-            let rates = rows.map(|(ok, ns)| BigDecimal::from(*ok) * 1_000_000_000 / *ns).collect();
-            median_of_slices(figure, rates, "throughput.slices")
-        }
-        Metric::MemMbTotalErlang => scaled(1_048_576, block.memory.peak_bytes, "memory.peak_bytes"),
-        Metric::ErrorsTotal => {
-            let seen = block.errors.router.map(|n| n.max(block.errors.driver.unwrap_or(0)));
-            counted(seen, "driver or router saw")
-        }
-        Metric::BackpressureActiveTotal => counted(block.backpressure.router, "the router saw"),
-    }
-}
-
-fn median_of_slices(
-    figure: &BigDecimal,
-    mut slices: Vec<BigDecimal>,
-    what: &str,
-) -> Result<(), String> {
-    slices.sort();
-    match middle(&slices) {
-        Some((lower, upper)) if near(&(figure * 2), &(lower + upper)) => Ok(()),
-        Some(_) => Err(format!("this is not the median of {what}")),
-        None => Err(format!("{what} has no such figures")),
+        Metric::LatencyP95Ms => "follows from latency.slices.p95_ns",
+        Metric::LatencyP99Ms => "follows from latency.slices.p99_ns",
+        Metric::Rps => "follows from throughput.slices",
+        Metric::MemMbTotalErlang => "follows from memory.peak_bytes",
+        Metric::ErrorsTotal => "driver or router saw",
+        Metric::BackpressureActiveTotal => "the router saw",
     }
 }

@@ -34,6 +34,7 @@
 //! together, are judged besides: they fail by the rule above, and leave a metric open as long as their
 //! estimate is beyond its limit, but pass nothing. They take their part of the false alarms.
 
+use cp1_format::summary::Percentile;
 use cp1_format::{Direction, Metric, Policy};
 
 use crate::statistics::shift::{self, Shift};
@@ -119,7 +120,7 @@ pub fn held(policy: &Policy) -> Vec<Held> {
 /// Whether a metric has a figure of the whole block besides that of its slices.
 #[must_use]
 pub fn has_whole_blocks(metric: Metric) -> bool {
-    matches!(metric, Metric::LatencyP95Ms | Metric::LatencyP99Ms)
+    Percentile::of_metric(metric).is_some()
 }
 
 /// What must be caught of a metric, in percent, where a decrease or an increase is limited.

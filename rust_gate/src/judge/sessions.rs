@@ -9,10 +9,10 @@
 //! kept their false alarms and misses below 1 % up to an ω of one seventh of that distance; here a
 //! tenth of the limit is asked for.
 
+use cp1_format::summary::{median, standard_deviation};
 use cp1_format::{Metric, Policy, Report};
 
 use crate::judge::decision::{Held, held};
-use crate::statistics::moments::{median, standard_deviation};
 
 /// Fewest sessions that a spread is computed of.
 pub const SESSIONS_MIN: usize = 3;

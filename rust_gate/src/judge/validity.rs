@@ -89,7 +89,8 @@ pub fn of_candidate(file: &str, candidate: &Report, policy: &Policy) -> Vec<Prob
 #[must_use]
 pub fn of_baseline(file: &str, baseline: &Report, policy: &Policy) -> Vec<Problem> {
     let mut problems = Problems { file, found: Vec::new() };
-    let status = match baseline.run.status {
+    // Of blocks it is computed, with each rule that they cannot carry ([`crate::judge::samples`]).
+    let status = match baseline.run.status.filter(|_| baseline.blocks.is_none()) {
         Some(RunStatus::InsufficientSamples) => Some("had too few samples"),
         Some(RunStatus::GeneratorLimited) => Some("was limited by the load generator"),
         _ => None,

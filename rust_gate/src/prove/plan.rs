@@ -1,12 +1,12 @@
 //! How many blocks a policy needs, by Monte Carlo over [`gates`](crate::prove::gates).
 
+use cp1_format::summary::standard_deviation;
 use cp1_format::{Policy, Report, read_file};
 use fastrand::Rng;
 
 use crate::cli::arguments::Plan;
 use crate::judge::decision::{Held, Ruling, decide, held, log_of_percent};
 use crate::prove::gates::{Gate, Noise, SimulateError, judged, limits};
-use crate::statistics::moments::standard_deviation;
 use crate::statistics::shift::Ranks;
 
 /// What is asked of a number of blocks: detection at what must be caught, and passes without any

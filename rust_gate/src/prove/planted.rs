@@ -3,10 +3,10 @@
 
 use std::fmt;
 
+use cp1_format::summary::median;
 use cp1_format::{Metric, Report};
 
 use crate::judge::decision::Held;
-use crate::statistics::moments::median;
 
 /// Bytes of a megabyte.
 const MB_BYTES: f64 = 1_048_576.0;

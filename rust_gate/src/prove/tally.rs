@@ -1,9 +1,9 @@
 //! How a series of real gates ended: rates with exact intervals. Pure.
 
+use cp1_format::summary::median;
 use cp1_format::{Outcome, Verdict};
 
 use crate::statistics::binomial::clopper_pearson;
-use crate::statistics::moments::median;
 
 const CONFIDENCE: f64 = 0.95;
 

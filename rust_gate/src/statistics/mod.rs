@@ -3,5 +3,4 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod binomial;
-pub mod moments;
 pub mod shift;

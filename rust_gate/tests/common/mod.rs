@@ -101,6 +101,16 @@ pub(crate) fn set_memory(report: &mut Value, factor: impl Fn(usize) -> f64) {
     report["metrics"]["mem_mb_total_erlang"] = json!(median);
 }
 
+/// Lets the generator be late by a share of each block's own percentiles, in percent.
+pub(crate) fn late_by(report: &mut Value, share_pct: impl Fn(usize) -> u64) {
+    for (index, block) in report["blocks"].as_array_mut().unwrap().iter_mut().enumerate() {
+        for percentile in ["p95_ns", "p99_ns"] {
+            let response = block["latency"]["response_time"][percentile].as_u64().unwrap();
+            block["latency"]["dispatch_lag"][percentile] = json!(response * share_pct(index) / 100);
+        }
+    }
+}
+
 fn outcomes(ok: u64) -> Value {
     json!({"offered": ok, "ok": ok, "error": 0, "timeout": 0, "rejected": 0, "skipped": 0})
 }
@@ -117,6 +127,9 @@ fn block(number: u64, samples: u64) -> (Value, Value) {
     let mut response_time = count(samples);
     response_time["p95_ns"] = json!(p95);
     response_time["p99_ns"] = json!(p99);
+    let mut dispatch_lag = count(samples);
+    dispatch_lag["p95_ns"] = json!(1000);
+    dispatch_lag["p99_ns"] = json!(2000);
     let block = json!({
         "block": number,
         "metrics": {
@@ -135,7 +148,7 @@ fn block(number: u64, samples: u64) -> (Value, Value) {
             "duration_ns": 5_000_000_000u64, "response_time": response_time,
             "slices": {"ok": [samples / 2, samples - samples / 2],
                 "p95_ns": [p95, p95], "p99_ns": [p99, p99]},
-            "service_time": count(samples), "dispatch_lag": count(samples)
+            "service_time": count(samples), "dispatch_lag": dispatch_lag
         },
         "memory": {"samples": 60, "min_bytes": 30_000_000, "peak_bytes": peak_bytes,
             "end_bytes": 31_000_000},

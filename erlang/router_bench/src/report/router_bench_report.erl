@@ -1,7 +1,8 @@
 %% @doc Turns what one side of the blocks measured into a report. Pure.
 %%
-%% The shape is that of `cp1_format'; the native library checks it when it encodes. A figure that
-%% was not measured is left out.
+%% The shape is that of `cp1_format'; the native library checks it when it encodes. What follows from
+%% what was measured (figures, headline, sums, spread, whether that suffices) is computed there too, by
+%% the functions that the gate checks reports with. A figure that was not measured is left out.
 -module(router_bench_report).
 
 -export([new/1]).
@@ -25,41 +26,45 @@
 -type pairing() :: #{role := frozen | candidate, seed := non_neg_integer(),
                      booted_first := [boolean()], alive_together := boolean()}.
 
-%% At least 200 samples above a gated percentile: 20,000 for p99, which is enough for p95 too.
--define(SAMPLES_MIN, 20000).
-%% Beyond this share of a gated percentile, the dispatcher's own lateness is most of what is seen.
--define(GENERATOR_SHARE_MAX, (2 / 3)).
 %% Kinds of failures that a block lists.
 -define(REASONS_MAX, 10).
--define(COUNTS, [errors_total, backpressure_active_total]).
 
-%% @doc The report of a run, as far as it came.
--spec new(facts()) -> report().
-new(#{timestamp := Timestamp, git := Git, controls := Controls,
-      blocks := Measured} = Facts) ->
+%% @doc The report of a run, as far as it came; or why the gate would not take its blocks.
+-spec new(facts()) -> {ok, report()} | {error, Message :: binary()}.
+new(#{blocks := Measured} = Facts) ->
+    Raw = [block_of(N, Of, is_map_key(pairing, Facts))
+           || {N, Of} <- lists:zip(lists:seq(1, length(Measured)), Measured)],
+    case router_bench_nif:report_summary(Raw) of
+        {ok, Summary} -> {ok, report(Facts, Raw, Summary)};
+        {error, Message} -> {error, Message}
+    end.
+
+report(#{timestamp := Timestamp, git := Git, controls := Controls, blocks := Measured} = Facts,
+       Raw, #{blocks := OfBlocks, metrics := Metrics} = Summary) ->
     Results = [Result || #{result := Result} <- Measured],
     Numbered = lists:zip(lists:seq(1, length(Results)), Results),
-    Blocks = [block_of(N, Of, is_map_key(pairing, Facts))
-              || {N, Of} <- lists:zip(lists:seq(1, length(Measured)), Measured)],
     Base = (maps:with([pairing], Facts))#{
              schema => #{name => cp1_report, version => 3},
              timestamp => Timestamp,
              git => Git,
              env => env(Results),
-             metrics => headline(Blocks),
-             run => run(Facts, Blocks),
+             metrics => Metrics,
+             run => run(Facts, Summary),
              controls => Controls,
-             blocks => Blocks,
+             blocks => [summarized(Block, Of) || {Block, Of} <- lists:zip(Raw, OfBlocks)],
              histograms => lists:append([histograms(N, Result) || {N, Result} <- Numbered]),
              series => lists:append([series(N, Result) || {N, Result} <- Numbered])},
     With = maps:merge(Base, load(Facts)),
-    case Results of
-        [] -> With;
-        [#{clock := Clock} | _] ->
-            With#{accounting => accounting(Blocks),
+    case {Results, Summary} of
+        {[], _} -> With;
+        {[#{clock := Clock} | _], #{accounting := Accounting, spread_pct := Spread}} ->
+            With#{accounting => Accounting,
                   diagnostics => #{clock => maps:map(fun rounded_float/2, Clock),
-                                   spread_pct => spread(Blocks)}}
+                                   spread_pct => Spread}}
     end.
+
+summarized(#{errors := Errors} = Block, #{metrics := Metrics, driver_errors := Driver}) ->
+    Block#{metrics := Metrics, errors := Errors#{driver => Driver}}.
 
 env([]) -> #{};
 env([#{env := Env} | _]) -> Env.
@@ -82,12 +87,12 @@ keys(#{keys := uniform, key_count := Count}) ->
 keys(#{keys := {zipf, Exponent}, key_count := Count}) ->
     #{distribution => zipf, count => Count, exponent => Exponent}.
 
-run(#{plan := #{fault := Fault}, ending := Ending, duration_ms := DurationMs}, Blocks) ->
+run(#{plan := #{fault := Fault}, ending := Ending, duration_ms := DurationMs}, Summary) ->
     Status = case Ending of
                  unfinished -> #{status => unfinished};
                  {failed, Reason} ->
                      #{status => failed, reason => router_bench_failure:sentence(Reason)};
-                 complete -> complete(Blocks)
+                 complete -> (maps:with([reason], Summary))#{status => status(Summary)}
              end,
     Planted = case Fault of
                   none -> #{};
@@ -95,45 +100,15 @@ run(#{plan := #{fault := Fault}, ending := Ending, duration_ms := DurationMs}, B
               end,
     maps:merge(Status#{duration_ms => DurationMs}, Planted).
 
-complete(Blocks) ->
-    case [Count || #{latency := #{response_time := #{count := Count}}} <- Blocks,
-                   Count < ?SAMPLES_MIN] of
-        [] ->
-            generator(Blocks);
-        [Count | _] ->
-            Text = io_lib:format("~b successful requests in the open loop of a block; a p99 takes ~b",
-                                 [Count, ?SAMPLES_MIN]),
-            #{status => insufficient_samples, reason => unicode:characters_to_binary(Text)}
-    end.
+status(#{status := <<"complete">>}) -> complete;
+status(#{status := <<"insufficient_samples">>}) -> insufficient_samples;
+status(#{status := <<"generator_limited">>}) -> generator_limited.
 
-%% The dispatcher's lateness limits what the blocks can show if it is more than two thirds of a gated
-%% percentile. Said of the run if that is so in most blocks, since its figure is their median.
-generator(Blocks) ->
-    Shares = [{median([share(Key, Block) || Block <- Blocks]), Name}
-              || {Key, Name} <- [{p95_ns, "p95"}, {p99_ns, "p99"}]],
-    case lists:max(Shares) of
-        {Share, Name} when Share > ?GENERATOR_SHARE_MAX ->
-            Text = io_lib:format("the load generator's own lateness is ~b % of the ~s",
-                                 [round(100 * Share), Name]),
-            #{status => generator_limited, reason => unicode:characters_to_binary(Text)};
-        _ ->
-            #{status => complete}
-    end.
-
-share(Key, #{latency := #{dispatch_lag := Lag, response_time := Response}}) ->
-    case {Lag, Response} of
-        {#{Key := LagNs}, #{Key := ResponseNs}} -> LagNs / max(1, ResponseNs);
-        _ -> 0
-    end.
-
-%% One block
+%% One block, whose figures the summary gives.
 
 block_of(N, #{result := Result, went_first := WentFirst}, IsPaired) ->
     #{throughput := Throughput, latency := Latency, warmup := Warmup, evidence := Evidence,
       idle := Idle} = Result,
-    Memory = memory(Result),
-    Errors = errors(Result),
-    Backpressure = router_counted(backpressure_active_total, Result),
     Reasons = reasons([Throughput, Latency]),
     Sometimes = [{reasons, Reasons} || Reasons =/= []]
         ++ [{idle_cpu_pct, rounded(100 * CpuMs / WallMs)}
@@ -141,15 +116,15 @@ block_of(N, #{result := Result, went_first := WentFirst}, IsPaired) ->
     Order = fun(Loop) -> [{went_first, maps:get(Loop, WentFirst)} || IsPaired] end,
     (maps:from_list(Sometimes))#{
       block => N,
-      metrics => metrics(Throughput, Latency, Memory, Errors, Backpressure),
+      metrics => #{},
       accounting => #{throughput => maps:get(accounting, Throughput),
                       latency => maps:get(accounting, Latency)},
       throughput => figures([service_time], [ok, duration_ns], Order(closed), Throughput),
       latency => figures([response_time, service_time, dispatch_lag], [ok, p50_ns, p95_ns, p99_ns],
                          Order(open), Latency),
-      memory => Memory,
-      errors => Errors,
-      backpressure => Backpressure,
+      memory => memory(Result),
+      errors => router_counted(errors_total, Result),
+      backpressure => router_counted(backpressure_active_total, Result),
       warmup => maps:update_with(rps, fun(Rates) -> [rounded(R) || R <- Rates] end, Warmup),
       vm => vm(Result),
       evidence => rounded_floats(Evidence),
@@ -181,26 +156,10 @@ column(Key, Slices) ->
         false -> absent
     end.
 
-%% Of a rate and a time the median over slices.
-metrics(#{slices := Closed}, #{slices := Open}, #{peak_bytes := PeakBytes}, Errors, Backpressure) ->
-    Rates = [Ok * 1.0e9 / Ns || #{ok := Ok, duration_ns := Ns} <- Closed],
-    maps:from_list(
-      [{rps, rounded(Rps)} || Rps <- [median(Rates)], Rps > 0]
-      ++ [{Metric, rounded(Ns / 1.0e6)}
-          || {Metric, Key} <- [{latency_p95_ms, p95_ns}, {latency_p99_ms, p99_ns}],
-             {ok, Values} <- [column(Key, Open)], Ns <- [median(Values)], Ns > 0]
-      ++ [{mem_mb_total_erlang, rounded(PeakBytes / 1048576)}]
-      ++ [{errors_total, max(Driver, Router)} || #{driver := Driver, router := Router} <- [Errors]]
-      ++ [{backpressure_active_total, Router} || #{router := Router} <- [Backpressure]]).
-
 memory(#{samples := Samples}) ->
     Bytes = [B || {_, B} <- router_bench_vm:points(memory_total, Samples)],
     #{samples => length(Bytes), min_bytes => lists:min(Bytes), peak_bytes => lists:max(Bytes),
       end_bytes => lists:last(Bytes)}.
-
-errors(#{throughput := #{accounting := A}, latency := #{accounting := B}} = Result) ->
-    Driver = lists:sum([maps:get(Key, Phase) || Key <- [error, timeout], Phase <- [A, B]]),
-    (router_counted(errors_total, Result))#{driver => Driver}.
 
 vm(#{throughput := #{accounting := A}, latency := #{accounting := B, duration_ns := OpenNs},
      samples := Samples}) ->
@@ -221,55 +180,6 @@ histograms(N, #{latency := #{response_time := #{encoded := Data}}}) ->
 
 series(N, #{samples := Samples}) ->
     [Series#{block => N} || Series <- router_bench_vm:series(Samples)].
-
-%% All blocks
-
-%% The median over blocks of a figure, the sum of a count; only where every block has it.
-headline(Blocks) ->
-    maps:from_list([{Metric, summary(Metric, Values)} || {Metric, Values} <- by_metric(Blocks)]).
-
-summary(Metric, Values) ->
-    case lists:member(Metric, ?COUNTS) of
-        true -> lists:sum(Values);
-        false -> rounded_float(Metric, median(Values))
-    end.
-
-by_metric([]) ->
-    [];
-by_metric([#{metrics := First} | _] = Blocks) ->
-    [{Metric, Values}
-     || Metric <- maps:keys(First),
-        Values <- [[Value || #{metrics := #{Metric := Value}} <- Blocks]],
-        length(Values) =:= length(Blocks)].
-
-median(Values) ->
-    Sorted = lists:sort(Values),
-    Middle = length(Sorted) div 2,
-    case length(Sorted) rem 2 of
-        1 -> lists:nth(Middle + 1, Sorted);
-        0 -> (lists:nth(Middle, Sorted) + lists:nth(Middle + 1, Sorted)) / 2
-    end.
-
-accounting(Blocks) ->
-    Sum = fun(Phase) ->
-                  lists:foldl(fun(#{accounting := #{Phase := Outcomes}}, Total) ->
-                                      maps:map(fun(K, V) -> V + maps:get(K, Total, 0) end, Outcomes)
-                              end, #{}, Blocks)
-          end,
-    #{throughput => Sum(throughput), latency => Sum(latency)}.
-
-%% Standard deviation (n - 1) in percent of the mean.
-spread(Blocks) ->
-    maps:from_list([{Metric, rounded(100 * deviation(Values) / mean(Values))}
-                    || {Metric, Values} <- by_metric(Blocks), length(Values) > 1,
-                       not lists:member(Metric, ?COUNTS)]).
-
-mean(Values) ->
-    lists:sum(Values) / length(Values).
-
-deviation(Values) ->
-    Mean = mean(Values),
-    math:sqrt(lists:sum([(V - Mean) * (V - Mean) || V <- Values]) / (length(Values) - 1)).
 
 rounded_floats(Map) ->
     maps:map(fun(_Key, Inner) when is_map(Inner) -> rounded_floats(Inner);

@@ -30,7 +30,7 @@ row(Metric, Metrics, Spread) ->
                 #{} -> "not measured"
             end,
     Pct = case Spread of
-              #{Metric := Deviation} -> io_lib:format("~.1f %", [Deviation]);
+              #{Metric := Deviation} -> io_lib:format("~.1f %", [float(Deviation)]);
               #{} -> ""
           end,
     io_lib:format("~-28s ~14s  ~s~n", [Metric, Value, Pct]).

@@ -63,9 +63,9 @@ describe(Options) ->
 report(#{adapter := Adapter} = Plan) ->
     Timestamp = calendar:system_time_to_rfc3339(erlang:system_time(second), [{offset, "Z"}]),
     Git = router_bench_env:git(filename:dirname(code:which(Adapter))),
-    Report = router_bench_report:new(#{timestamp => list_to_binary(Timestamp), git => Git,
-                                       plan => Plan, controls => #{}, blocks => [],
-                                       ending => unfinished, duration_ms => 0}),
+    {ok, Report} = router_bench_report:new(#{timestamp => list_to_binary(Timestamp), git => Git,
+                                             plan => Plan, controls => #{}, blocks => [],
+                                             ending => unfinished, duration_ms => 0}),
     Report#{env := router_bench_env:vm()}.
 
 refusal({bad_option, Option, _Value, Expected}) ->

@@ -191,15 +191,18 @@ save(#{sides := Sides} = State) ->
 save([], _State, Reports) ->
     {ok, Reports};
 save([#{role := Role, plan := #{report_file := File}} = Side | Rest], State, Reports) ->
-    Report = router_bench_report:new(facts(Side, State)),
-    Written = case File of
-                  none -> ok;
-                  _ -> router_bench:write_report(Report, File)
-              end,
-    case Written of
-        ok -> save(Rest, State, Reports#{Role => Report});
-        {error, Message} -> {error, Message}
+    case router_bench_report:new(facts(Side, State)) of
+        {ok, Report} ->
+            case written(Report, File) of
+                ok -> save(Rest, State, Reports#{Role => Report});
+                {error, Message} -> {error, Message}
+            end;
+        {error, Message} ->
+            {error, Message}
     end.
+
+written(_Report, none) -> ok;
+written(Report, File) -> router_bench:write_report(Report, File).
 
 facts(Side, #{start_ms := StartMs} = State) ->
     Facts = maps:merge(maps:with([timestamp, ending, calibration_rps], State),
