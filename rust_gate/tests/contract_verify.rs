@@ -9,11 +9,11 @@
 
 mod common;
 
-use common::repository::{ANSWERS, Repository, git};
+use common::repository::{ANSWERS, Repository, git, pretty};
 use common::set_memory;
 use perf_gate::cli::arguments::{Root, Verify};
 use perf_gate::contract::verify::verify_in_ci;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const MAIN: [&str; 2] = ["--against", "main"];
 
@@ -203,6 +203,20 @@ fn a_change_that_was_taken_back_later_is_still_found() {
     repository.commit("take back");
     repository.is_kept(&[]);
     repository.is_broken(&MAIN, &["it changed without a record of this baseline"]);
+}
+
+#[test]
+fn to_say_that_the_router_has_no_such_counter_loosens_the_policy() {
+    let repository = branched();
+    let mut policy: Value = serde_json::from_str(&repository.text("perf/policy_cp1.json")).unwrap();
+    policy["rules"].as_object_mut().unwrap().remove("errors_total");
+    policy["gate"]["not_offered"] = json!(["errors_total"]);
+    repository.write("perf/policy_cp1.json", &pretty(&policy));
+    repository.commit("count no errors");
+    let answer = repository.gate(&["verify", "--against", "main"]);
+    assert_eq!(answer.code, 1, "{answer:?}");
+    let said = "gate.not_offered: errors_total is no longer asked for";
+    assert!(answer.stdout.contains(said), "{answer:?}");
 }
 
 #[test]

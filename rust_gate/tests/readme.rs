@@ -35,7 +35,9 @@ fn table() -> String {
                 values.iter().map(|value| format!("`{}`", value.get_name())).collect();
             write!(meaning, ": {}", names.join(", ")).unwrap();
         }
-        if let [default] = arg.get_default_values() {
+        if let [default] = arg.get_default_values()
+            && !default.is_empty()
+        {
             write!(meaning, " [default: {}]", default.to_string_lossy()).unwrap();
         }
         writeln!(table, "| `--{flag} {value}` | `{variable}` | {meaning} |").unwrap();

@@ -213,6 +213,24 @@ fn each_missing_metric_is_named_and_not_a_pass() {
 }
 
 #[test]
+fn a_counter_that_the_router_does_not_have_is_a_line_in_the_policy_and_no_other_figure_is() {
+    let room = Room::new();
+    let counter = "backpressure_active_total";
+    room.set("policy.json", "gate.not_offered", json!([counter]));
+    let place = format!("gate.not_offered.{counter}");
+    room.check().is_invalid(&["policy.json", &place, "a rule judges it"]);
+    room.change("policy.json", |policy| remove(policy, &format!("rules.{counter}")));
+    room.check().is_invalid(&[&format!("metrics.{counter}"), "the router has none"]);
+    room.change("candidate.json", |report| remove(report, &format!("metrics.{counter}")));
+    room.check().is(0, &["backpressure_active_total is not judged"]);
+    for metric in ["rps", "latency_p95_ms"] {
+        room.change("policy.json", |policy| remove(policy, &format!("rules.{metric}")));
+        room.set("policy.json", "gate.not_offered", json!([metric]));
+        room.check().is_invalid(&["policy.json", "this is no counter of the router"]);
+    }
+}
+
+#[test]
 fn a_baseline_without_the_metric_of_a_relative_rule_is_no_baseline() {
     for metric in common::minimal()["metrics"].as_object().unwrap().keys() {
         let room = Room::new();

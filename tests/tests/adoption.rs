@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cp1_format::{Outcome, Percentiles, Report, Timestamp, Verdict, read_file, to_json};
+use cp1_format::{
+    Amount, Metric, Outcome, Percentiles, Report, Timestamp, Verdict, read_file, to_json,
+};
 use cp1_pipeline_tests::{Ended, TWO_BLOCKS, root};
 
 /// The router of a stranger: a table of its own, in a process of its own.
@@ -117,6 +119,13 @@ impl Stranger {
         found
     }
 
+    /// The installed module of this name.
+    fn beams(&self, module: &str) -> Vec<PathBuf> {
+        let libraries = files(&self.path("prefix/lib")).into_iter();
+        let modules = libraries.flat_map(|library| files(&library.join("ebin")));
+        modules.filter(|path| path.file_stem().is_some_and(|stem| stem == module)).collect()
+    }
+
     fn forget_artifacts(&self) {
         std::fs::remove_dir_all(self.project().join("_artifacts")).unwrap();
     }
@@ -166,7 +175,7 @@ fn as_on_a_quiet_machine(report: &mut Report) {
 fn session(measured: &Report, hour: u32) -> Report {
     let mut report = measured.clone();
     as_on_a_quiet_machine(&mut report);
-    (report.series, report.accounting) = (None, None);
+    (report.series, report.accounting, report.pairing) = (None, None, None);
     report.timestamp = Timestamp::parse(&format!("2026-01-31T{hour}:00:00Z")).unwrap();
     let block = report.blocks.take().unwrap().remove(0);
     let numbered = (1..=7).map(|number| {
@@ -177,6 +186,29 @@ fn session(measured: &Report, hour: u32) -> Report {
     report.blocks = Some(numbered.collect());
     report.load.as_mut().unwrap().blocks = 7;
     report
+}
+
+/// A compiled module that says that it needs instructions of an emulator of later days.
+fn of_a_newer_emulator(compiled: &[u8]) -> Vec<u8> {
+    let chunk = compiled.windows(4).position(|name| name == b"Code").unwrap();
+    // After the name: the sizes of chunk and header, the format, the highest instruction.
+    let highest = chunk + 16;
+    let mut newer = compiled.to_vec();
+    newer[highest..highest + 4].copy_from_slice(&1000_u32.to_be_bytes());
+    newer
+}
+
+fn serves_a_fifth_less(report: &mut Report) {
+    for block in report.blocks.iter_mut().flatten() {
+        let closed = &mut block.throughput;
+        let durations = closed.slices.duration_ns.iter_mut().chain([&mut closed.duration_ns]);
+        durations.for_each(|duration| *duration = *duration / 4 * 5);
+        let served = block.metrics.0[&Metric::Rps].approximate() * 0.8;
+        let served = Amount::parse(&format!("{served:.3}")).unwrap();
+        block.metrics.0.insert(Metric::Rps, served.clone());
+        // All blocks of a session are alike.
+        report.metrics.0.insert(Metric::Rps, served);
+    }
 }
 
 /// Compiles what has changed nothing: two applications, of which the frozen tree has but one.
@@ -288,6 +320,7 @@ fn a_strangers_router_is_adopted_frozen_and_guarded() {
     let taken = stranger.gate(&["init", "--ci=gitlab"]);
     assert_eq!(taken.code, Some(0), "{}", taken.printed);
     assert!(stranger.text("rebar.config").starts_with("%% ours\n{erl_opts, "));
+    assert!(stranger.text("perf/policy_cp1.json").contains("\"not_offered\": []"));
     stranger.commit("the gate");
     let again = stranger.gate(&["init", "--ci=gitlab"]);
     assert_eq!((again.code, stranger.git(&["status", "--porcelain"])), (Some(0), String::new()));
@@ -316,6 +349,15 @@ fn a_strangers_router_is_adopted_frozen_and_guarded() {
     assert!(none.printed.contains("no baseline yet"), "{}", none.printed);
     assert!(none.printed.contains("perf-gate freeze"), "{}", none.printed);
     stranger.forget_artifacts();
+
+    // A bench that a newer Erlang/OTP compiled is refused in words.
+    let [beam] = stranger.beams("router_bench_conductor").try_into().unwrap();
+    let compiled = std::fs::read(&beam).unwrap();
+    std::fs::write(&beam, of_a_newer_emulator(&compiled)).unwrap();
+    let refused = stranger.gate(&["doctor"]);
+    std::fs::write(&beam, compiled).unwrap();
+    assert_eq!(refused.code, Some(2), "{}", refused.printed);
+    assert!(refused.printed.contains("it was compiled by a newer one"), "{}", refused.printed);
 
     // Freeze.
     let measured = stranger.measure("bench", &["--blocks=1"]);
@@ -362,6 +404,34 @@ fn a_strangers_router_is_adopted_frozen_and_guarded() {
         stranger.measure("run", &[&replay[..], &["--rate=1000", "--latency-ms=1000"]].concat());
     assert!(matches!(ended.code, Some(1 | 3)), "{}", ended.printed);
     assert_eq!(stranger.judged_as_on_a_quiet_machine().outcome, Outcome::Regression);
+
+    // Accepted in the open, with a record, and taken back with another.
+    let first = stranger.git(&["rev-parse", "HEAD:perf/baseline_cp1.json"]);
+    let mut report = report;
+    report.git.commit = Some(stranger.git(&["rev-parse", "HEAD"]));
+    report.git.tree = Some(stranger.git(&["rev-parse", "HEAD^{tree}"]));
+    serves_a_fifth_less(&mut report);
+    let mut sessions = Vec::new();
+    for hour in 14..17 {
+        let file = format!("../s{hour}.json");
+        let text = to_json(&session(&report, hour)).unwrap();
+        std::fs::write(stranger.project().join(&file), text).unwrap();
+        sessions.push(format!("--session={file}"));
+    }
+    let sessions: Vec<&str> = sessions.iter().map(String::as_str).collect();
+    stranger.forget_artifacts();
+    let answers = &answers[..4];
+    let moved = stranger.gate(&[&["bump", "--reason=trade-off"], answers, &sessions].concat());
+    assert_eq!(moved.code, Some(0), "{}", moved.printed);
+    stranger.commit("bump");
+    let second = stranger.git(&["rev-parse", "HEAD:perf/baseline_cp1.json"]);
+    assert_ne!(first, second);
+    let back = stranger.gate(&[&["rollback", "0001"], answers].concat());
+    assert_eq!(back.code, Some(0), "{}", back.printed);
+    stranger.commit("rollback");
+    assert_eq!(first, stranger.git(&["rev-parse", "HEAD:perf/baseline_cp1.json"]));
+    let kept = stranger.gate(&["verify", "--against=HEAD~2"]);
+    assert_eq!(kept.code, Some(0), "{}", kept.printed);
 
     // Nor does a change of the frozen file help it.
     let baseline = stranger.text("perf/baseline_cp1.json");

@@ -270,6 +270,7 @@ fn a_setting_that_is_wrong_is_named_and_nothing_is_measured() {
         ("PERF_TIMEOUT_SECONDS", "1e3"),
         ("PERF_MODE", "quick"),
         ("PERF_FAULT", "delay_us=x"),
+        ("PERF_ERL_ARGS", "-sname router"),
         ("PERF_ADAPTER", "no/such"),
         ("PERF_ADAPTER", "no_such_adapter"),
     ] {

@@ -29,7 +29,8 @@ a_bad_value_is_named_with_what_was_expected(_Config) ->
                              {concurrency, 10001}, {seed, -1}, {seed, 1 bsl 80},
                              {timeout_ms, infinity}, {quiet, yes}, {report_file, 5},
                              {adapter_options, []}, {arrivals, burst}, {keys, zipf},
-                             {keys, {zipf, 0}}, {key_count, 0}, {control, 1}, {fault, nonsense}, {fault, "delay_us=-1"},
+                             {keys, {zipf, 0}}, {key_count, 0}, {control, 1}, {fault, nonsense},
+                             {erl_args, "+S 1"}, {erl_args, ["+S", 1]}, {erl_args, ["-sname", "a"]}, {fault, "delay_us=-1"},
                              {fault, {1}}, {adapter, "toy"}, {max_in_flight, 100001}]].
 
 an_adapter_without_a_callback_is_refused(_Config) ->

@@ -3,6 +3,7 @@
 -export([all/0, suite/0]).
 -export([every_request_is_accounted_for/1,
          a_dead_counter_fails_the_run_and_names_the_callback/1,
+         the_routers_beam_has_the_projects_flags_and_the_report_says_so/1,
          an_adapter_without_controls_is_said_to_have_none/1,
          a_control_may_be_offered_for_one_counter_alone/1,
          an_adapter_is_examined_and_what_is_wrong_is_said/1,
@@ -91,6 +92,15 @@ a_dead_counter_fails_the_run_and_names_the_callback(_Config) ->
      end || Counter <- [errors_total, backpressure_active_total]],
     {error, {failed, Hidden, _}} = toy(#{hidden_counters => [errors_total]}),
     {match, _} = re:run(Hidden, "did not count the errors_total").
+
+the_routers_beam_has_the_projects_flags_and_the_report_says_so(_Config) ->
+    Given = ["+S", "1", "-router_bench_test", "as in production"],
+    {ok, #{env := #{vm_flags := Flags, schedulers_online := 1}}} = run(#{erl_args => Given}),
+    [{match, _} = re:run(Flags, Said)
+     || Said <- ["^\\+sbwt none", " \\+S 1 ", "-router_bench_test as in production$"]],
+    nomatch = re:run(Flags, "-pa|-boot"),
+    {error, {failed, Reason, _}} = run(#{erl_args => ["+S", "many"]}),
+    {match, _} = re:run(Reason, "no BEAM .peer. could be started with erl_args \\+S many").
 
 an_adapter_without_controls_is_said_to_have_none(_Config) ->
     {ok, #{controls := #{errors_total := not_offered, backpressure_active_total := not_offered}}} =

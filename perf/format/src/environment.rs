@@ -16,6 +16,10 @@ pub struct Environment {
     /// `erlang:system_info(emu_flavor)`: `jit` or `emu`; with the build type if that is not `opt`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erts_flavor: Option<String>,
+    /// The flags of the router's BEAM as its emulator and `init` took them, without those that say
+    /// where something is: `+sbwt none +S 4 -kernel logger_level warning`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vm_flags: Option<String>,
     /// `erlang:system_info(schedulers_online)` of the router's BEAM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedulers_online: Option<u32>,
@@ -72,6 +76,8 @@ pub enum EnvironmentField {
     ErtsVersion,
     /// Emulator flavour.
     ErtsFlavor,
+    /// Flags of the router's BEAM.
+    VmFlags,
     /// Schedulers online.
     SchedulersOnline,
     /// Processor count.
@@ -110,6 +116,7 @@ impl EnvironmentField {
             Self::OtpRelease => "otp_release",
             Self::ErtsVersion => "erts_version",
             Self::ErtsFlavor => "erts_flavor",
+            Self::VmFlags => "vm_flags",
             Self::SchedulersOnline => "schedulers_online",
             Self::CpuCount => "cpu_count",
             Self::CpuModel => "cpu_model",
@@ -129,6 +136,7 @@ impl EnvironmentField {
             Self::OtpRelease => environment.otp_release.clone(),
             Self::ErtsVersion => environment.erts_version.clone(),
             Self::ErtsFlavor => environment.erts_flavor.clone(),
+            Self::VmFlags => environment.vm_flags.clone(),
             Self::SchedulersOnline => environment.schedulers_online.map(|n| n.to_string()),
             Self::CpuCount => environment.cpu_count.map(|n| n.to_string()),
             Self::CpuModel => environment.cpu_model.clone(),

@@ -20,6 +20,9 @@ pub struct Plan {
     /// What the adapter's `init/1` is given besides, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub adapter_options: BTreeMap<String, AdapterOption>,
+    /// Flags of the measured BEAMs, word by word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub erl_args: Vec<String>,
     /// Blocks at most.
     pub blocks: u32,
     /// Least discarded load before a block.

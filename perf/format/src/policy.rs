@@ -1,6 +1,6 @@
 //! The policy: how far each figure may move.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -153,11 +153,17 @@ pub struct GatePolicy {
     /// All six metrics must be there, also one that no rule judges. A metric that a rule judges
     /// must be there whatever this says.
     pub require_all_metrics_present: bool,
+    /// Counters that the router does not have: no rule judges them, and no report may have them.
+    pub not_offered: BTreeSet<Metric>,
 }
 
 impl Default for GatePolicy {
     fn default() -> Self {
-        Self { require_candidate_ct_exit_code_zero: true, require_all_metrics_present: true }
+        Self {
+            require_candidate_ct_exit_code_zero: true,
+            require_all_metrics_present: true,
+            not_offered: BTreeSet::new(),
+        }
     }
 }
 
@@ -188,8 +194,27 @@ impl Document for Policy {
             ));
         }
         self.rules.iter().try_for_each(|(metric, rule)| rule.check(*metric))?;
+        self.gate.check(&self.rules)?;
         self.decision.check(&self.rules)?;
         self.budget.check()
+    }
+}
+
+impl GatePolicy {
+    fn check(&self, rules: &BTreeMap<Metric, Rule>) -> Result<(), Violation> {
+        let at = |metric: Metric, problem: &str, cure: &str| {
+            let path = ["gate", "not_offered", metric.name()];
+            Err(Violation::new(path.map(Segment::from), problem, cure))
+        };
+        for metric in &self.not_offered {
+            if !metric.is_count() {
+                return at(*metric, "this is no counter of the router", "remove it");
+            }
+            if rules.contains_key(metric) {
+                return at(*metric, "a rule judges it", "remove the rule, or this line");
+            }
+        }
+        Ok(())
     }
 }
 

@@ -73,9 +73,10 @@ pub fn init(arguments: &Init) -> Result<String, InitError> {
     }
     let mut steps = Vec::new();
     let adapter = format!("perf/adapter/src/{router}_perf_adapter");
+    let policy = with_place_for_absent_counters(POLICY);
     let mut files = vec![
         ("perf/perf_gate.toml".to_owned(), SETTINGS),
-        ("perf/policy_cp1.json".to_owned(), POLICY),
+        ("perf/policy_cp1.json".to_owned(), policy.as_str()),
         (format!("{adapter}.app.src"), ADAPTER_APP),
         (format!("{adapter}.erl"), ADAPTER),
     ];
@@ -197,4 +198,8 @@ fn lines(project: &Path, file: &str, wanted: &[&str]) -> Result<Step, InitError>
 fn owners(project: &Path) -> Option<&'static str> {
     let places = [".github/CODEOWNERS", ".gitlab/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"];
     places.into_iter().find(|file| project.join(file).is_file())
+}
+/// The policy of the freeze with an empty list of counters that the router does not have, to be seen.
+fn with_place_for_absent_counters(policy: &str) -> String {
+    policy.replacen("\"gate\": {\n", "\"gate\": {\n    \"not_offered\": [],\n", 1)
 }

@@ -175,6 +175,10 @@ pub struct Settings {
     /// What the adapter's init/1 is given besides: NAME=VALUE, with commas between; in the file a table
     #[arg(long, value_name = "OPTIONS", value_parser = adapter_options, default_value = "")]
     pub adapter_options: AdapterOptions,
+    /// Flags of production for the measured BEAMs, such as "+S 4 +A 16 -config sys"; the adapter's
+    /// init/1 starts the router
+    #[arg(long, value_name = "FLAGS", default_value = "", allow_hyphen_values = true)]
+    pub erl_args: String,
     /// The command that compiles router and adapter, in the project, without REBAR_BASE_DIR; empty where
     /// they are compiled
     #[arg(long, value_name = "COMMAND", default_value = "rebar3 as perf compile")]

@@ -33,6 +33,9 @@ pub fn loosened(before: &Policy, after: &Policy) -> Vec<String> {
         one.require_all_metrics_present,
         other.require_all_metrics_present,
     );
+    for metric in after.gate.not_offered.difference(&before.gate.not_offered) {
+        found.push(format!("gate.not_offered: {metric} is no longer asked for"));
+    }
     for field in &before.environment.require {
         if !after.environment.require.contains(field) {
             found.push(format!("environment.require: {} is gone", field.name()));

@@ -347,6 +347,9 @@ fn notices(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Vec<No
             say(format!("{metric} is measured, but no rule judges it"));
         }
     }
+    for metric in &policy.gate.not_offered {
+        say(format!("{metric} is not judged: the policy says that the router does not count it"));
+    }
     for (&metric, rule) in &policy.rules {
         let (from, to) =
             (baseline.document.metrics.get(metric), candidate.document.metrics.get(metric));

@@ -70,8 +70,16 @@ pub fn of_candidate(file: &str, candidate: &Report, policy: &Policy) -> Vec<Prob
         let message = "the report does not say which commit was measured";
         problems.add("git.commit", message, "measure inside the git repository");
     }
-    for metric in Metric::ALL.into_iter().filter(|metric| candidate.metrics.get(*metric).is_none())
-    {
+    let (missing, there) = Metric::ALL
+        .into_iter()
+        .partition::<Vec<_>, _>(|metric| candidate.metrics.get(*metric).is_none());
+    let not_offered = |metric: &Metric| policy.gate.not_offered.contains(metric);
+    for metric in there.into_iter().filter(not_offered) {
+        let message = format!("{metric} is there, and the policy says that the router has none");
+        let cure = "take it out of gate.not_offered in the policy, and give it a rule";
+        problems.add(format!("metrics.{metric}"), message, cure);
+    }
+    for metric in missing.into_iter().filter(|metric| !not_offered(metric)) {
         let required_by = if policy.rules.contains_key(&metric) {
             "a rule judges it"
         } else if policy.gate.require_all_metrics_present {

@@ -22,6 +22,14 @@ const HALT: Duration = Duration::from_secs(5);
 /// A scheduler without work would spin for a while, and keep the measured BEAMs from a processor.
 const NO_BUSY_WAIT: [&str; 6] = ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"];
 
+/// Starts the bench with the plain argument, or says that this BEAM cannot load it.
+const START: &str = "case code:ensure_loaded(router_bench_conductor) of \
+                     {module, Module} -> Module:start(init:get_plain_arguments()); \
+                     {error, _} -> halt(82) end.";
+
+/// How [`START`] says it.
+const NOT_LOADED: i32 = 82;
+
 /// Longest path of a local socket, the least of the systems that have them.
 const SOCKET_PATH_MAX_BYTES: usize = 100;
 
@@ -58,7 +66,7 @@ impl Bench {
         for directory in code_path {
             erl.arg("-pa").arg(directory);
         }
-        erl.args(["-run", "router_bench_conductor", "start"]).arg(&path);
+        erl.args(["-eval", START, "-extra"]).arg(&path);
         if std::env::var_os("HOME").is_none() {
             erl.env("HOME", directory.path());
         }
@@ -74,6 +82,9 @@ impl Bench {
                 return Err(RunError::Interrupted(code));
             }
             if let Some(status) = group.status().map_err(failed)? {
+                if status.code() == Some(NOT_LOADED) {
+                    return Err(RunError::BenchNotLoaded);
+                }
                 return Err(failed(io::Error::other(format!("erl ended with {status}"))));
             }
             if Instant::now() >= deadline {
@@ -152,7 +163,11 @@ impl Bench {
     }
 
     /// Hangs up, which ends the bench and the BEAMs that it measures; what has not ended soon is killed.
-    pub fn end(mut self) {
+    pub fn end(self) {}
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Both);
         let deadline = Instant::now() + HALT;
         while matches!(self.group.status(), Ok(None)) && Instant::now() < deadline {

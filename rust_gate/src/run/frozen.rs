@@ -17,6 +17,9 @@ use crate::run::interrupt::Interrupt;
 /// Deepest directory of an application that is copied.
 const DEPTH_MAX: u32 = 32;
 
+/// The application of the bench.
+const BENCH: &str = "router_bench";
+
 /// What is built, and how.
 #[derive(Debug)]
 pub struct Frozen<'a> {
@@ -69,6 +72,7 @@ pub fn frozen_build(frozen: &Frozen<'_>, interrupt: &Interrupt) -> Result<PathBu
     if !source.is_dir() {
         return Err(RunError::NothingToReplay);
     }
+    spare_the_dependency(frozen.candidate_path, &source).map_err(failed)?;
     build(&source, frozen.build, Libraries::Frozen(&libraries), interrupt)?;
     let ebins = code_path(&source, frozen.code_path);
     if ebins.is_empty() {
@@ -170,6 +174,30 @@ fn link(application: &str, candidate_path: &[PathBuf], libraries: &Path) -> io::
     }
 }
 
+/// A rebar3 project that has the bench as a dependency would fetch and compile it again, Rust and all:
+/// as a checkout that is compiled already, it is neither.
+fn spare_the_dependency(candidate_path: &[PathBuf], source: &Path) -> io::Result<()> {
+    let config = source.join("rebar.config");
+    let is_named = fs::read(config)
+        .is_ok_and(|text| text.windows(BENCH.len()).any(|word| word == BENCH.as_bytes()));
+    let file = format!("{BENCH}.app");
+    let found = candidate_path.iter().find(|ebin| ebin.join(&file).is_file());
+    let Some(compiled) = found.and_then(|ebin| ebin.parent()).filter(|_| is_named) else {
+        return Ok(());
+    };
+    let checkout = source.join("_checkouts").join(BENCH);
+    match fs::symlink_metadata(&checkout) {
+        Ok(there) if there.is_dir() => fs::remove_dir_all(&checkout)?,
+        Ok(_) => fs::remove_file(&checkout)?,
+        Err(_) => {}
+    }
+    // Without its sources nothing of it is compiled.
+    for part in ["ebin", "priv"] {
+        copy(&compiled.join(part), &checkout.join(part), DEPTH_MAX)?;
+    }
+    Ok(())
+}
+
 /// Removes the directory of every application of this name from a source tree.
 fn remove(application: &str, directory: &Path, depth: u32) -> io::Result<()> {
     let source = directory.join("src");
@@ -203,5 +231,60 @@ fn copy(from: &Path, to: &Path, depth: u32) -> io::Result<()> {
             Ok(())
         }
         Ok(_) => fs::copy(from, to).map(|_| ()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn git(directory: &Path, arguments: &[&str]) -> String {
+        let identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+        let mut git = Command::new("git");
+        let output = git.arg("-C").arg(directory).args(identity).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn a_bench_that_is_a_dependency_is_neither_fetched_nor_compiled_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let application = |name: &str| {
+            format!(
+                "{{application, {name}, [{{description, \"a\"}}, {{vsn, \"1\"}}, {{modules, []}}, \
+                 {{registered, []}}, {{applications, [kernel, stdlib]}}]}}.\n"
+            )
+        };
+        let nowhere = "{deps, [{router_bench, {git, \"file:///nowhere\", {ref, \"HEAD\"}}}]}.\n";
+        write("project/rebar.config", nowhere);
+        write("project/src/tiny.app.src", &application("tiny"));
+        write("project/src/tiny.erl", "-module(tiny).\n-export([route/1]).\nroute(K) -> K.\n");
+        write("bench/ebin/router_bench.app", &application("router_bench"));
+        let project = directory.path().join("project");
+        git(&project, &["init", "--quiet"]);
+        git(&project, &["add", "--all"]);
+        git(&project, &["commit", "--quiet", "--message", "a router"]);
+        let candidate_path = [directory.path().join("bench/ebin")];
+        let frozen = Frozen {
+            project: &project,
+            build: "rebar3 compile",
+            code_path: "_build/default/lib/*/ebin",
+            commit: &git(&project, &["rev-parse", "HEAD"]),
+            tree: None,
+            otp_release: "25",
+            bench_applications: &[BENCH.to_owned()],
+            candidate_path: &candidate_path,
+        };
+        let built = frozen_build(&frozen, &Interrupt::default()).unwrap();
+        let modules = glob::glob(&built.join("*/ebin/tiny.beam").to_string_lossy()).unwrap();
+        assert_eq!(modules.count(), 1);
     }
 }

@@ -278,6 +278,7 @@ impl Host<'_> {
         Ok(Plan {
             adapter: settings.adapter.clone().ok_or(RunError::NoAdapter)?,
             adapter_options: settings.adapter_options.clone(),
+            erl_args: settings.erl_args.split_whitespace().map(ToOwned::to_owned).collect(),
             blocks,
             warmup_ms: settings.warmup_ms,
             throughput_ms: settings.throughput_ms,
@@ -317,7 +318,7 @@ impl Host<'_> {
                 other => other.replace('_', "-"),
             };
             let value = values.get(option)?;
-            Some((flag, value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)))
+            Some((flag, typed(value)))
         });
         match given {
             Some((flag, value)) => self.line.refusal(&flag, &value, &refused.problem).into(),
@@ -439,6 +440,15 @@ pub(super) fn listen() -> Result<Interrupt, RunError> {
 pub(super) fn clean(project: &Path) -> Result<(), RunError> {
     let changes = Git::at(project).text(&["status", "--porcelain"])?;
     if changes.is_empty() { Ok(()) } else { Err(RunError::Dirty(project.to_owned())) }
+}
+
+/// A value of a plan as it is typed.
+fn typed(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(words) => words.iter().map(typed).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
 }
 
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, RunError> {

@@ -113,6 +113,12 @@ pub enum RunError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The bench of an installation was made for another BEAM.
+    #[error(
+        "this Erlang/OTP cannot load the bench: it was compiled by a newer one (see above); install \
+         that Erlang/OTP, or install perf-gate again with this one"
+    )]
+    BenchNotLoaded,
     /// The BEAM of the bench ended.
     #[error("the bench has gone: {source}; see what it printed above")]
     BenchGone {

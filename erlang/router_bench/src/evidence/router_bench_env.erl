@@ -13,6 +13,8 @@
 -type git() :: #{commit => binary(), tree => binary(), dirty => boolean()}.
 
 -define(GIT_TIMEOUT_MS, 10000).
+%% Flags of `init' that say where something is.
+-define(PLACES, [root, bindir, progname, home, user, boot, pa]).
 
 %% @doc The emulator and the machine that this code runs on.
 -spec vm() -> vm().
@@ -21,6 +23,7 @@ vm() ->
     present(#{otp_release => list_to_binary(erlang:system_info(otp_release)),
               erts_version => list_to_binary(erlang:system_info(version)),
               erts_flavor => flavor(),
+              vm_flags => vm_flags(),
               schedulers_online => erlang:system_info(schedulers_online),
               cpu_count => cpu_count(),
               cpu_model => line_value("/proc/cpuinfo", <<"model name">>),
@@ -41,6 +44,24 @@ flavor() ->
         opt -> Flavor;
         Type -> <<Flavor/binary, "-", (atom_to_binary(Type))/binary>>
     end.
+
+%% As the emulator and `init' took them, from whatever file or variable they came; without what says
+%% where things are.
+vm_flags() ->
+    case file:read_file("/proc/self/cmdline") of
+        {ok, Text} ->
+            [_Program | Words] = binary:split(Text, <<0>>, [global, trim]),
+            Emulator = [plus(Word) || Word <- lists:takewhile(fun(Word) -> Word =/= <<"--">> end, Words)],
+            Init = [[[$-, atom_to_list(Flag)] | Values]
+                    || {Flag, Values} <- init:get_arguments(), not lists:member(Flag, ?PLACES)],
+            unicode:characters_to_binary(lists:join($ , Emulator ++ lists:append(Init)));
+        {error, _} ->
+            unknown
+    end.
+
+%% `erl' hands the emulator's flags on with another sign.
+plus(<<"-", Flag/binary>>) -> <<"+", Flag/binary>>;
+plus(Value) -> Value.
 
 cpu_count() ->
     case erlang:system_info(logical_processors_available) of

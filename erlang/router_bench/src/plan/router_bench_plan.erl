@@ -5,9 +5,14 @@
 
 -export_type([plan/0, options/0, reason/0, replay/0]).
 
+%% How a BEAM boots, what it loads and what it is called is the bench's own.
+-define(OWN_FLAGS, ["-boot", "-mode", "-user", "-name", "-sname", "-pa", "-pz", "-s", "-run", "-eval",
+                    "-noinput", "-detached", "-heart", "-extra", "--"]).
+
 -type plan() ::
     #{adapter := module(),
       adapter_options := map(),          % handed to the adapter's init/1
+      erl_args := [string()],            % flags of the measured BEAMs, those of production
       instance := 1 | 2,                 % of those alive at once, which one; the run sets it
       blocks := pos_integer(),           % each with a fresh BEAM of each side
       warmup_ms := pos_integer(),        % least closed-loop load before the measured phases; five
@@ -55,6 +60,7 @@
 -spec defaults() -> #{atom() => term()}.
 defaults() ->
     #{adapter_options => #{},
+      erl_args => [],
       blocks => 10,
       warmup_ms => 1000,
       throughput_ms => 1000,
@@ -124,6 +130,7 @@ checked(Key, Value) ->
         {keys, uniform} -> {ok, uniform};
         {keys, {zipf, S}} when is_number(S), S > 0, S =< 10 -> {ok, {zipf, S}};
         {keys, _} -> {error, "uniform or {zipf, Exponent} with an exponent above 0 and up to 10"};
+        {flags, _} -> checked_flags(Value);
         {map, _} when is_map(Value) -> {ok, Value};
         {map, _} -> {error, "a map"};
         {boolean, _} when is_boolean(Value) -> {ok, Value};
@@ -139,6 +146,18 @@ checked(Key, Value) ->
         {fault, {_, _}} -> checked_fault(router_bench_fault:text(Value));
         {fault, _} when is_binary(Value); is_list(Value) -> checked_fault(Value);
         {fault, _} -> checked_fault(<<>>)
+    end.
+
+checked_flags(Flags) ->
+    case is_list(Flags) andalso lists:all(fun io_lib:char_list/1, Flags) of
+        false ->
+            {error, "a list of words, such as [\"+S\", \"4\"]"};
+        true ->
+            case [Flag || Flag <- Flags, Own <- ?OWN_FLAGS, Flag =:= Own] of
+                [] -> {ok, Flags};
+                [Flag | _] -> {error, "flags without " ++ Flag ++ ", which is the bench's own: it "
+                                      "boots the BEAM, and init/1 starts the router"}
+            end
     end.
 
 checked_fault(Text) ->
@@ -176,6 +195,7 @@ check_replay(#{lib_dir := LibDir} = Replay, #{adapter := Adapter} = Plan) ->
 
 domain(adapter) -> module;
 domain(adapter_options) -> map;
+domain(erl_args) -> flags;
 domain(blocks) -> {1, 1000};
 domain(warmup_ms) -> {10, 600000};
 domain(throughput_ms) -> {10, 600000};

@@ -32,8 +32,8 @@ counters(Adapter, State) ->
         {ok, Counted} ->
             [case Counted of
                  #{Counter := Value} -> fine("counters/1 has ~s, now ~b", [Counter, Value]);
-                 #{} -> note("counters/1 has no ~s: take its rule out of the policy, or no run can pass",
-                             [Counter])
+                 #{} -> note("counters/1 has no ~s: in the policy, name it in gate.not_offered and take "
+                             "its rule out, or no run can pass", [Counter])
              end || Counter <- ?COUNTERS];
         {error, Finding} ->
             [Finding]

@@ -44,7 +44,9 @@ words({sampler_died, Reason}) -> ["the sampler ended: ", term(Reason)];
 words({peer_died, Reason}) -> ["the measured BEAM (a peer of the bench) died: ", term(Reason)];
 words({peer_died, Class, Reason}) ->
     ["the measured BEAM (a peer of the bench) died: ", term({Class, Reason})];
-words({peer_not_started, Reason}) -> ["no BEAM (peer) could be started: ", term(Reason)];
+words({peer_not_started, [], Reason}) -> ["no BEAM (peer) could be started: ", term(Reason)];
+words({peer_not_started, Flags, Reason}) ->
+    ["no BEAM (peer) could be started with erl_args ", lists:join($ , Flags), ": ", term(Reason)];
 words({not_frozen, Module, From}) ->
     ["module ", term(Module), " of the frozen build came from ", term(From)];
 words({no_answer, What}) -> ["no answer from the ", term(What)];

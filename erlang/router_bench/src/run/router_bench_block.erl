@@ -71,7 +71,7 @@ together([], N, DeadlineMs, Booted) ->
            | [fun() -> in_turn(Loop, Sides, N, DeadlineMs) end || Loop <- [closed, open]]],
           fun() -> each(fun(Side) -> call(Side, finish, [], DeadlineMs) end, Sides) end);
 together([#{role := Role, plan := Plan, code := Code} = Side | Rest], N, DeadlineMs, Booted) ->
-    case router_bench_peer:start(Code, DeadlineMs) of
+    case router_bench_peer:start(Plan, Code, DeadlineMs) of
         {ok, Peer} ->
             try
                 Up = Side#{peer => Peer},

@@ -51,22 +51,28 @@ answer(Socket, Event) ->
 
 describe(Options) ->
     case router_bench_plan:new(Options) of
-        {ok, Plan} ->
-            #{described =>
-                  #{report => report(Plan),
-                    bench_applications => router_bench_frozen:bench_applications(),
-                    otp_release => list_to_binary(erlang:system_info(otp_release))}};
+        {ok, #{timeout_ms := TimeoutMs} = Plan} ->
+            DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
+            case router_bench_peer:evaluate(Plan, own, {router_bench_env, vm, []}, DeadlineMs) of
+                {error, Reason} ->
+                    #{refused => #{problem => router_bench_failure:sentence(Reason)}};
+                Vm ->
+                    #{described =>
+                          #{report => report(Plan, Vm),
+                            bench_applications => router_bench_frozen:bench_applications(),
+                            otp_release => list_to_binary(erlang:system_info(otp_release))}}
+            end;
         {error, Reason} ->
             #{refused => refusal(Reason)}
     end.
 
-report(#{adapter := Adapter} = Plan) ->
+report(#{adapter := Adapter} = Plan, Vm) ->
     Timestamp = calendar:system_time_to_rfc3339(erlang:system_time(second), [{offset, "Z"}]),
     Git = router_bench_env:git(filename:dirname(code:which(Adapter))),
     {ok, Report} = router_bench_report:new(#{timestamp => list_to_binary(Timestamp), git => Git,
                                              plan => Plan, controls => #{}, blocks => [],
                                              ending => unfinished, duration_ms => 0}),
-    Report#{env := router_bench_env:vm()}.
+    Report#{env := Vm}.
 
 refusal({bad_option, Option, _Value, Expected}) ->
     #{option => Option, problem => text("expected " ++ Expected)};
@@ -156,6 +162,7 @@ option(<<"replay">>, Replay, _) ->
     {replay, maps:from_list([{named(Key, [lib_dir, report_file, commit, tree]), Value}
                              || {Key, Value} <- maps:to_list(Replay)])};
 option(<<"adapter_options">>, Given, _) -> {adapter_options, Given};
+option(<<"erl_args">>, Flags, _) -> {erl_args, [unicode:characters_to_list(F) || F <- Flags]};
 option(Key, Value, _) ->
     {named(Key, maps:keys(router_bench_plan:defaults())), Value}.
 

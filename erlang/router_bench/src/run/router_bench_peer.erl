@@ -5,7 +5,7 @@
 %% either.
 -module(router_bench_peer).
 
--export([run/3, run/4, start/2, call/5, stop/1]).
+-export([run/3, run/4, evaluate/4, start/3, call/5, stop/1]).
 
 -export_type([peer/0]).
 
@@ -33,21 +33,27 @@ run(Module, Plan, DeadlineMs) ->
           DeadlineMs :: integer()) ->
           {ok, term()} | {error, Reason :: term()}.
 run(Module, Plan, Code, DeadlineMs) ->
-    case start(Code, DeadlineMs) of
+    evaluate(Plan, Code, {Module, run, [Plan]}, DeadlineMs).
+
+%% @doc Starts a peer as a plan says, calls a function in it, and sees it go.
+-spec evaluate(router_bench_plan:plan(), router_bench_frozen:code(), {module(), atom(), [term()]},
+               DeadlineMs :: integer()) -> term() | {error, Reason :: term()}.
+evaluate(Plan, Code, {Module, Function, Arguments}, DeadlineMs) ->
+    case start(Plan, Code, DeadlineMs) of
         {ok, Peer} ->
-            try call(Peer, Module, run, [Plan], DeadlineMs)
+            try call(Peer, Module, Function, Arguments, DeadlineMs)
             after stop(Peer)
             end;
         {error, Reason} ->
             {error, Reason}
     end.
 
-%% @doc Starts a peer with this VM's own code or with that of a frozen build, and makes sure that it
-%% has it. Linked to the caller.
--spec start(router_bench_frozen:code(), DeadlineMs :: integer()) ->
+%% @doc Starts a peer with the plan's flags and this VM's own code or that of a frozen build, and makes
+%% sure that it has it. Linked to the caller.
+-spec start(router_bench_plan:plan(), router_bench_frozen:code(), DeadlineMs :: integer()) ->
           {ok, peer()} | {error, Reason :: term()}.
-start(Code, DeadlineMs) ->
-    case boot(Code) of
+start(Plan, Code, DeadlineMs) ->
+    case boot(Plan, Code) of
         {ok, Peer} ->
             case call(Peer, router_bench_frozen, check, [Code], DeadlineMs) of
                 ok ->
@@ -57,14 +63,15 @@ start(Code, DeadlineMs) ->
                     {error, Reason}
             end;
         {error, Reason} ->
-            {error, {peer_not_started, Reason}}
+            {error, {peer_not_started, maps:get(erl_args, Plan), Reason}}
     end.
 
-boot(Code) ->
+boot(#{erl_args := Flags}, Code) ->
     Options = #{connection => standard_io,
                 exec => filename:join([code:root_dir(), "bin", "erl"]),
-                args => ["-boot", "no_dot_erlang", "-kernel", "logger_level", "warning"
-                         | ?NO_BUSY_WAIT ++ code_paths(Code)],
+                % The project's own come last, so they win.
+                args => ["-boot", "no_dot_erlang", "-kernel", "logger_level", "warning"]
+                    ++ ?NO_BUSY_WAIT ++ code_paths(Code) ++ Flags,
                 % What the caller's shell exports must not shape the measured VM.
                 env => [{"ERL_FLAGS", ""}, {"ERL_AFLAGS", ""}, {"ERL_ZFLAGS", ""}, {"ERL_LIBS", ""}],
                 wait_boot => ?BOOT_TIMEOUT_MS},
