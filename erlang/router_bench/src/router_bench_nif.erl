@@ -9,17 +9,21 @@
 -export([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4]).
 -export([recorder_new/1, recorder_snapshot/1, recorder_slice/1]).
 -export([dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1]).
--export([hiccup_start/1, hiccup_stop/1, kernels/0]).
+-export([hiccup_start/1, hiccup_stop/1, kernels/0, machine/0, resident_bytes/0]).
+-export([counters_new/0, counters_resume/1, counters_pause/1, counters_figures/1]).
 -export([report_summary/1, report_encode/1, report_write/2, request_decode/1, event_encode/1,
          os_now/0, info/0]).
 
--export_type([recorder/0, dispatch/0, waker/0, hiccup/0, ns/0, snapshot/0, figures/0, summary/0]).
+-export_type([recorder/0, dispatch/0, waker/0, hiccup/0, counters/0, ns/0, snapshot/0, figures/0,
+              summary/0]).
 
 -on_load(load/0).
 -nifs([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4,
        recorder_new/1, recorder_snapshot/1, recorder_slice/1,
        dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1,
-       hiccup_start/1, hiccup_stop/1, kernels/0, report_summary/1, report_encode/1, report_write/2,
+       hiccup_start/1, hiccup_stop/1, kernels/0, machine/0, resident_bytes/0,
+       counters_new/0, counters_resume/1, counters_pause/1, counters_figures/1,
+       report_summary/1, report_encode/1, report_write/2,
        request_decode/1, event_encode/1, os_now/0, info/0]).
 
 %% Dialyzer knows that `nif_error' stands for any value; behind a function it would not.
@@ -29,6 +33,7 @@
 -opaque dispatch() :: reference().
 -opaque waker() :: reference().
 -opaque hiccup() :: reference().
+-opaque counters() :: reference().
 -type ns() :: non_neg_integer().
 %% `encoded' is the histogram in HdrHistogram's V2 format, compressed, in base64.
 -type snapshot() :: #{encoded := binary(), count := non_neg_integer(), atom() => non_neg_integer()}.
@@ -131,6 +136,40 @@ hiccup_stop(_Hiccup) -> ?NOT_LOADED.
 %% some 0.1 s of a dirty scheduler.
 -spec kernels() -> #{cpu_ns := ns(), memory_ns := ns()}.
 kernels() -> ?NOT_LOADED.
+
+%% @doc Which machine this is, and the smallest limits on the path of its control group. What cannot be
+%% read is not there.
+-spec machine() -> #{cpu_model => binary(), kernel => binary(), memory_total_mb => non_neg_integer(),
+                     container_limits => #{cpu_max => binary(),
+                                           memory_max_bytes => non_neg_integer()}}.
+machine() -> ?NOT_LOADED.
+
+%% @doc Resident memory of this operating system process.
+-spec resident_bytes() -> non_neg_integer() | absent.
+resident_bytes() -> ?NOT_LOADED.
+
+%% @doc The kernel's counters, of which nothing was read yet.
+-spec counters_new() -> counters().
+counters_new() -> ?NOT_LOADED.
+
+%% @doc Reads them where a stretch begins.
+-spec counters_resume(counters()) -> ok.
+counters_resume(_Counters) -> ?NOT_LOADED.
+
+%% @doc Reads them where it ends; without a beginning it says nothing.
+-spec counters_pause(counters()) -> ok.
+counters_pause(_Counters) -> ?NOT_LOADED.
+
+%% @doc What they grew by over all stretches that ended, as the report has it. A counter that cannot be
+%% read, or went back, is not there.
+-spec counters_figures(counters()) ->
+          #{steal_pct => float(), other_cpu_pct => float(),
+            throttled_periods => non_neg_integer(), throttled_us => non_neg_integer(),
+            cpu_pressure_some_us => non_neg_integer(),
+            voluntary_context_switches => non_neg_integer(),
+            involuntary_context_switches => non_neg_integer(),
+            frequency_before_khz => non_neg_integer(), frequency_after_khz => non_neg_integer()}.
+counters_figures(_Counters) -> ?NOT_LOADED.
 
 %% @doc A report as JSON, after the checks that the gate makes when it reads one.
 -spec report_encode(map()) -> {ok, Json :: binary()} | {error, Message :: binary()}.

@@ -5,11 +5,8 @@
          a_meter_process_ends_when_stopped_and_with_its_owner_however_that_ends/1,
          both_meters_count_every_millisecond_however_late/1,
          fixed_work_takes_time/1,
-         counters_are_read_as_the_kernel_writes_them/1,
-         garbage_is_absence_and_no_crash/1,
-         what_cannot_be_read_is_absent_and_not_zero/1,
-         a_whole_reading_is_found_below_a_directory/1,
-         growth_is_the_difference_and_a_counter_that_went_back_says_nothing/1,
+         the_machine_is_read_stretch_by_stretch/1,
+         the_machine_has_a_kernel_and_a_processor/1,
          a_quiet_machine_is_not_disturbed/1,
          every_planted_disturbance_has_its_own_reason/1,
          a_figure_at_its_limit_is_no_disturbance/1,
@@ -101,119 +98,27 @@ fixed_work_takes_time(_Config) ->
 
 %% Counters
 
--define(STAT, <<"cpu  300 10 60 800 20 5 4 30 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\nintr 5 0 1\n">>).
--define(SELF_STAT, <<"42 (a (b) 1 2) S 1 42 42 0 -1 4194560 9 9 9 9 150 50 7 7 20 0 9 0\n">>).
--define(CPU_STAT, <<"usage_usec 9\nnr_periods 8\nnr_throttled 3\nthrottled_usec 70000\n">>).
--define(PRESSURE, <<"some avg10=0.00 avg60=1.52 avg300=0.30 total=12345\n"
-                    "full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n">>).
--define(STATUS, <<"Name:\tbeam.smp\nvoluntary_ctxt_switches:\t11\n"
-                  "nonvoluntary_ctxt_switches:\t4\n">>).
+the_machine_is_read_stretch_by_stretch(_Config) ->
+    Counters = router_bench_nif:counters_new(),
+    0 = map_size(router_bench_nif:counters_figures(Counters)),
+    % An end without a beginning says nothing.
+    ok = router_bench_nif:counters_pause(Counters),
+    0 = map_size(router_bench_nif:counters_figures(Counters)),
+    Stretch = fun() ->
+                      ok = router_bench_nif:counters_resume(Counters),
+                      _ = lists:seq(1, 100000),
+                      ok = router_bench_nif:counters_pause(Counters),
+                      router_bench_nif:counters_figures(Counters)
+              end,
+    #{voluntary_context_switches := First} = Stretch(),
+    #{voluntary_context_switches := Both} = Stretch(),
+    true = Both >= First.
 
-counters_are_read_as_the_kernel_writes_them(_Config) ->
-    #{busy := 370, steal := 30, total := 1229} = router_bench_machine:cpu_ticks(?STAT),
-    200 = router_bench_machine:own_ticks(?SELF_STAT),
-    #{periods := 3, us := 70000} = router_bench_machine:throttling(?CPU_STAT),
-    12345 = router_bench_machine:pressure_us(?PRESSURE),
-    #{voluntary := 11, involuntary := 4} = router_bench_machine:context_switches(?STATUS),
-    #{periods := 3, us := 70000} =
-        router_bench_machine:throttling(<<"nr_throttled 3\nthrottled_time 70000999\n">>),
-    [<<"a/b">>, <<"cpu/x">>, <<"cpu/x">>] =
-        router_bench_machine:cpu_groups(<<"2:cpuacct:/y\n1:cpu:/x\n0::/a/b\n">>),
-    [<<"cpu,cpuacct/x">>, <<"cpu/x">>] =
-        router_bench_machine:cpu_groups(<<"1:cpu,cpuacct:/x\n">>),
-    2400000 = router_bench_machine:count(<<"2400000\n">>).
-
-garbage_is_absence_and_no_crash(_Config) ->
-    Seed = rand:seed(exsss),
-    ct:log("seed ~p", [rand:export_seed_s(Seed)]),
-    Samples = [?STAT, ?SELF_STAT, ?CPU_STAT, ?PRESSURE, ?STATUS, <<"0::/a\n">>],
-    Cut = [binary:part(Sample, 0, rand:uniform(byte_size(Sample)) - 1)
-           || Sample <- Samples, _ <- lists:seq(1, 50)],
-    Noise = [rand:bytes(rand:uniform(200)) || _ <- lists:seq(1, 200)],
-    Wrong = [<<>>, <<"\n">>, <<255, 254, 0>>, <<"cpu">>, <<"cpu a b c d e f g h">>,
-             <<"cpu -1 2 3 4 5 6 7 8">>, <<"cpu 1 2 3 4">>, <<")">>, <<"1 (x) S 1 2">>,
-             <<"nr_throttled x\nthrottled_usec 1">>, <<"nr_throttled 1">>, <<"some total=">>,
-             <<"some total=-1">>, <<"some total=1.5">>, <<"some total=", 255>>,
-             <<"voluntary_ctxt_switches:\t1">>, <<"1e5">>, binary:copy(<<"9">>, 21), <<"1 2">>],
-    Parsers = [fun router_bench_machine:cpu_ticks/1, fun router_bench_machine:own_ticks/1,
-               fun router_bench_machine:throttling/1, fun router_bench_machine:pressure_us/1,
-               fun router_bench_machine:context_switches/1, fun router_bench_machine:count/1],
-    [absent = Parse(Text) || Parse <- Parsers, Text <- Wrong],
-    [case Parse(Text) of
-         absent -> ok;
-         Count when is_integer(Count) -> ok;
-         #{} -> ok
-     end || Parse <- Parsers, Text <- Cut ++ Noise],
-    [true = lists:all(fun is_binary/1, router_bench_machine:cpu_groups(Text))
-     || Text <- Wrong ++ Cut ++ Noise].
-
-what_cannot_be_read_is_absent_and_not_zero(Config) ->
-    Nothing = router_bench_machine:read(filename:join(proplists:get_value(priv_dir, Config), "no")),
-    0 = map_size(Nothing),
-    0 = map_size(growth([{Nothing, Nothing}])),
-    0 = map_size(growth([])),
-    % Read once only: nothing to subtract from.
-    Here = router_bench_machine:read(),
-    0 = map_size(maps:without([frequency_after_khz], growth([{Nothing, Here}]))).
-
-%% What the counters grew by in several stretches together.
-growth(Stretches) ->
-    router_bench_machine:figures(
-      lists:foldl(fun({Before, After}, Sum) -> router_bench_machine:grown(Sum, Before, After) end,
-                  router_bench_machine:no_growth(), Stretches)).
-
-a_whole_reading_is_found_below_a_directory(Config) ->
-    Root = filename:join(proplists:get_value(priv_dir, Config), "root"),
-    [begin
-         File = filename:join(Root, Path),
-         ok = filelib:ensure_dir(File),
-         ok = file:write_file(File, Text)
-     end || {Path, Text} <- [{"proc/stat", ?STAT}, {"proc/self/stat", ?SELF_STAT},
-                             {"proc/self/cgroup", <<"0::/a/b\n">>},
-                             {"proc/pressure/cpu", ?PRESSURE},
-                             {"proc/self/task/42/status", ?STATUS},
-                             {"proc/self/task/43/status", ?STATUS},
-                             {"proc/self/task/44/status", <<"ended while it was read">>},
-                             {"sys/fs/cgroup/a/b/cpu.stat", ?CPU_STAT},
-                             {"sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", <<"24\n">>}]],
-    Switches = #{voluntary => 11, involuntary => 4},
-    Expected = #{cpu => #{busy => 370, steal => 30, total => 1229}, own_ticks => 200,
-                 throttling => #{periods => 3, us => 70000}, pressure_us => 12345,
-                 switches => #{<<"42">> => Switches, <<"43">> => Switches}, frequency_khz => 24},
-    Expected = router_bench_machine:read(Root),
-    % The same with a version 1 group beside a version 2 group that accounts for nothing.
-    ok = file:delete(filename:join(Root, "sys/fs/cgroup/a/b/cpu.stat")),
-    ok = file:write_file(filename:join(Root, "proc/self/cgroup"), "3:cpu,cpuacct:/c\n0::/a/b\n"),
-    Version1 = filename:join(Root, "sys/fs/cgroup/cpu,cpuacct/c/cpu.stat"),
-    ok = filelib:ensure_dir(Version1),
-    ok = file:write_file(Version1, "nr_periods 9\nnr_throttled 3\nthrottled_time 70000000\n"),
-    Expected = router_bench_machine:read(Root).
-
-growth_is_the_difference_and_a_counter_that_went_back_says_nothing(_Config) ->
-    Switches = fun(V, I) -> #{voluntary => V, involuntary => I} end,
-    Before = #{cpu => #{busy => 100, steal => 10, total => 1000}, own_ticks => 50,
-               throttling => #{periods => 1, us => 100}, pressure_us => 5,
-               switches => #{<<"1">> => Switches(10, 1), <<"ended">> => Switches(90, 90)},
-               frequency_khz => 20},
-    After = #{cpu => #{busy => 300, steal => 30, total => 1400}, own_ticks => 150,
-              throttling => #{periods => 4, us => 900}, pressure_us => 25,
-              switches => #{<<"1">> => Switches(15, 3), <<"new">> => Switches(7, 1)},
-              frequency_khz => 10},
-    Expected = #{steal_pct => 5.0, other_cpu_pct => 25.0, throttled_periods => 3,
-                 throttled_us => 800, cpu_pressure_some_us => 20, voluntary_context_switches => 12,
-                 involuntary_context_switches => 3, frequency_before_khz => 20,
-                 frequency_after_khz => 10},
-    Expected = growth([{Before, After}]),
-    Back = growth([{After, Before}]),
-    [false = is_map_key(Key, Back) || Key <- [steal_pct, other_cpu_pct, throttled_periods,
-                                              throttled_us, cpu_pressure_some_us]],
-    % The two books of the kernel may differ by a tick: never below 0.
-    #{other_cpu_pct := Other} = growth([{Before, After#{own_ticks := 300}}]),
-    true = Other == 0,
-    % Stretches add up, and one in which a counter went back says nothing for all of them.
-    #{steal_pct := 5.0, throttled_periods := 6, voluntary_context_switches := 24} =
-        growth([{Before, After}, {Before, After}]),
-    false = is_map_key(throttled_us, growth([{Before, After}, {After, Before}])).
+the_machine_has_a_kernel_and_a_processor(_Config) ->
+    #{kernel := <<"Linux ", _/binary>>, cpu_model := _, memory_total_mb := MB} =
+        Machine = router_bench_nif:machine(),
+    true = MB > 0,
+    true = Machine =:= maps:with(maps:keys(Machine), router_bench_env:vm()).
 
 %% Reasons
 

@@ -1,4 +1,4 @@
-//! The Erlang face of `latency_recorder` and `cp1_format`: decode, call, encode.
+//! The Erlang face of `latency_recorder`, `machine_evidence` and `cp1_format`: decode, call, encode.
 //!
 //! Loaded by the Erlang module `router_bench_nif`, whose documentation has the contract of each
 //! function. Wrong terms answer `badarg`. Functions on a normal scheduler take well under a
@@ -6,12 +6,14 @@
 //!
 //! * [`handle`]: how Rust values become Erlang terms and are found again at the cost of a pointer;
 //! * [`hot`]: the calls that stand inside a measurement;
+//! * [`machine`]: what the machine says of itself;
 //! * [`cold`]: everything else.
 
 mod cold;
 mod handle;
 mod hot;
 mod json;
+mod machine;
 
 use rustler::{Env, Term};
 
@@ -22,6 +24,7 @@ fn load(env: Env<'_>, _info: Term<'_>) -> bool {
     handle::register(env)
         && env.register::<cold::Waker>().is_ok()
         && env.register::<cold::Hiccup>().is_ok()
+        && env.register::<machine::MachineCounters>().is_ok()
 }
 
 rustler::init!("router_bench_nif", load = load);

@@ -26,7 +26,8 @@ pub struct Environment {
     /// Logical processors that the BEAM may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_count: Option<u32>,
-    /// Processor model as the kernel names it.
+    /// Processor model as the kernel names it; of processors that it only numbers, implementer, part,
+    /// variant and revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_model: Option<String>,
     /// Physical memory; 1 MB = 1024 × 1024 bytes.
@@ -35,7 +36,7 @@ pub struct Environment {
     /// Kernel name and release, for example `Linux 6.1.0-18-amd64`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
-    /// Limits of the control group, where one is set.
+    /// The smallest limits from the control group up to the root, where one is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_limits: Option<ContainerLimits>,
     /// The clock that timed the requests, for example `clock_gettime(CLOCK_MONOTONIC)`.

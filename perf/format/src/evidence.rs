@@ -48,10 +48,10 @@ pub struct Machine {
     /// Processor time of other processes than the measured BEAM, in percent of the machine's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_cpu_pct: Option<Amount>,
-    /// Periods in which the control group ran out of its quota.
+    /// Periods in which the control group, or one above it, ran out of its quota; summed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throttled_periods: Option<u64>,
-    /// How long the control group was kept from running.
+    /// How long the control group, or one above it, was kept from running; summed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throttled_us: Option<u64>,
     /// Time in which some task of the machine waited for a processor.
@@ -101,7 +101,7 @@ pub enum Disturbance {
     CpuStolen,
     /// Other processes used the processors.
     OtherCpuLoad,
-    /// The control group ran out of its processor quota.
+    /// The control group, or one above it, ran out of its processor quota.
     CpuThrottled,
     /// Threads woke late, inside the BEAM and outside.
     HostStall,

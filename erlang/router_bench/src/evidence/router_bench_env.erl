@@ -20,20 +20,17 @@
 -spec vm() -> vm().
 vm() ->
     #{version := NifVersion, profile := Profile, source := Source} = router_bench_nif:info(),
-    present(#{otp_release => list_to_binary(erlang:system_info(otp_release)),
-              erts_version => list_to_binary(erlang:system_info(version)),
-              erts_flavor => flavor(),
-              vm_flags => vm_flags(),
-              schedulers_online => erlang:system_info(schedulers_online),
-              cpu_count => cpu_count(),
-              cpu_model => line_value("/proc/cpuinfo", <<"model name">>),
-              memory_total_mb => memory_total_mb(),
-              kernel => kernel(),
-              container_limits => container_limits(),
-              clock_source => Source,
-              nif_version => NifVersion,
-              router_bench_version => application_version(),
-              rust_profile => Profile}).
+    Emulator = #{otp_release => list_to_binary(erlang:system_info(otp_release)),
+                 erts_version => list_to_binary(erlang:system_info(version)),
+                 erts_flavor => flavor(),
+                 vm_flags => vm_flags(),
+                 schedulers_online => erlang:system_info(schedulers_online),
+                 cpu_count => cpu_count(),
+                 clock_source => Source,
+                 nif_version => NifVersion,
+                 router_bench_version => application_version(),
+                 rust_profile => Profile},
+    maps:merge(present(Emulator), router_bench_nif:machine()).
 
 present(Map) ->
     maps:filter(fun(_, Value) -> Value =/= unknown end, Map).
@@ -69,64 +66,12 @@ cpu_count() ->
         Count -> Count
     end.
 
-memory_total_mb() ->
-    case string:split(value_or_empty(line_value("/proc/meminfo", <<"MemTotal">>)), " ") of
-        [KiB, <<"kB">>] -> binary_to_integer(KiB) div 1024;
-        _ -> unknown
-    end.
-
-kernel() ->
-    case file:read_file("/proc/sys/kernel/osrelease") of
-        {ok, Release} -> <<"Linux ", (string:trim(Release))/binary>>;
-        {error, _} -> unknown
-    end.
-
-container_limits() ->
-    Group = case file:read_file("/proc/self/cgroup") of
-                {ok, <<"0::", Path/binary>>} -> string:trim(Path);
-                _ -> <<"/">>
-            end,
-    Dir = filename:join("/sys/fs/cgroup", string:trim(Group, leading, "/")),
-    CpuMax = case trimmed_file(filename:join(Dir, "cpu.max")) of
-                 <<"max", _/binary>> -> unknown;
-                 Text -> Text
-             end,
-    MemoryMax = try binary_to_integer(value_or_empty(trimmed_file(filename:join(Dir, "memory.max"))))
-                catch error:badarg -> unknown
-                end,
-    case present(#{cpu_max => CpuMax, memory_max_bytes => MemoryMax}) of
-        Limits when map_size(Limits) > 0 -> Limits;
-        _ -> unknown
-    end.
-
 application_version() ->
     _ = application:load(router_bench),
     case application:get_key(router_bench, vsn) of
         {ok, Version} -> list_to_binary(Version);
         undefined -> unknown
     end.
-
-%% The value of the first line of the form `Key : Value'.
-line_value(File, Key) ->
-    case file:read_file(File) of
-        {ok, Text} ->
-            Lines = [string:split(Line, ":") || Line <- binary:split(Text, <<"\n">>, [global])],
-            case [Value || [Name, Value] <- Lines, string:trim(Name) =:= Key] of
-                [Value | _] -> string:trim(Value);
-                [] -> unknown
-            end;
-        {error, _} ->
-            unknown
-    end.
-
-trimmed_file(File) ->
-    case file:read_file(File) of
-        {ok, Text} -> string:trim(Text);
-        {error, _} -> unknown
-    end.
-
-value_or_empty(unknown) -> <<>>;
-value_or_empty(Value) -> Value.
 
 %% @doc The clock that times requests.
 -spec clock() -> clock().

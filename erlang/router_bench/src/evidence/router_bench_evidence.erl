@@ -11,16 +11,15 @@
 
 %% As the report has it.
 -type evidence() :: #{hiccups => #{native := percentiles(), beam := percentiles()},
-                      machine => router_bench_machine:figures(),
+                      machine => #{atom() => number()},
                       kernels => #{before := kernels(), 'after' := kernels()},
                       clock_drift_ppm => float()}.
 -type percentiles() :: #{atom() => non_neg_integer()}.
 -type kernels() :: #{cpu_ns := router_bench_nif:ns(), memory_ns := router_bench_nif:ns()}.
 -opaque watch() :: #{kernels := kernels(), clocks := clocks(),
                      native := router_bench_nif:recorder(), beam := router_bench_nif:recorder(),
-                     machine := router_bench_machine:growth(),
-                     meters := paused | {router_bench_nif:hiccup(), pid(),
-                                         router_bench_machine:reading()}}.
+                     machine := router_bench_nif:counters(),
+                     meters := paused | {router_bench_nif:hiccup(), pid()}}.
 %% What the clock that times requests was ahead of the operating system's, and when.
 -type clocks() :: {AheadNs :: integer(), AtNs :: router_bench_nif:ns()}.
 
@@ -34,32 +33,29 @@ open() ->
     % One writer each: the shard that threads share is enough.
     #{kernels => router_bench_nif:kernels(), clocks => clocks(),
       native => router_bench_nif:recorder_new(0), beam => router_bench_nif:recorder_new(0),
-      machine => router_bench_machine:no_growth(), meters => paused}.
+      machine => router_bench_nif:counters_new(), meters => paused}.
 
 %% @doc Watches from now on. What it starts ends with the caller.
 -spec resume(watch()) -> watch().
-resume(#{native := Native, beam := Beam, meters := paused} = Watch) ->
-    Reading = router_bench_machine:read(),
-    % What reading left behind would be measured as the router's memory.
-    true = erlang:garbage_collect(),
-    Watch#{meters := {router_bench_nif:hiccup_start(Native), router_bench_hiccup:start_link(Beam),
-                      Reading}}.
+resume(#{native := Native, beam := Beam, machine := Machine, meters := paused} = Watch) ->
+    ok = router_bench_nif:counters_resume(Machine),
+    Watch#{meters := {router_bench_nif:hiccup_start(Native), router_bench_hiccup:start_link(Beam)}}.
 
 %% @doc Watches no more: nothing of it runs until {@link resume/1}.
 -spec pause(watch()) -> watch().
-pause(#{machine := Growth, meters := {Native, Beam, Before}} = Watch) ->
+pause(#{machine := Machine, meters := {Native, Beam}} = Watch) ->
     ok = router_bench_hiccup:stop(Beam),
     ok = router_bench_nif:hiccup_stop(Native),
-    After = router_bench_machine:read(),
-    Watch#{machine := router_bench_machine:grown(Growth, Before, After), meters := paused}.
+    ok = router_bench_nif:counters_pause(Machine),
+    Watch#{meters := paused}.
 
 %% @doc Ends, after the last measured slice.
 -spec close(watch()) -> evidence().
-close(#{kernels := Kernels, clocks := Clocks, native := Native, beam := Beam, machine := Growth,
+close(#{kernels := Kernels, clocks := Clocks, native := Native, beam := Beam, machine := Machine,
         meters := paused}) ->
     Hiccups = fun(Recorder) -> maps:remove(encoded, router_bench_nif:recorder_snapshot(Recorder)) end,
     #{hiccups => #{native => Hiccups(Native), beam => Hiccups(Beam)},
-      machine => router_bench_machine:figures(Growth),
+      machine => router_bench_nif:counters_figures(Machine),
       kernels => #{before => Kernels, 'after' => router_bench_nif:kernels()},
       clock_drift_ppm => drift_ppm(Clocks, clocks())}.
 

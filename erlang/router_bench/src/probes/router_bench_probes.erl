@@ -4,8 +4,8 @@
 %% cannot be read here. The table says what a call costs by its class, and the class says how often
 %% it may be made: a probe must not become the load that it measures.
 %%
-%% A source is opened, read and closed by one process: it owns an open file, and the scheduler wall
-%% time flag of the VM lives as long as the process that has set it.
+%% A source is opened, read and closed by one process: the scheduler wall time flag of the VM lives as
+%% long as the process that has set it.
 -module(router_bench_probes).
 
 -export([table/0, interval_ms/2, open/2, read/2, close/1]).
@@ -23,18 +23,13 @@
                    series := [{Name :: atom(), unit()}, ...],
                    function := fun((source()) -> [value(), ...])}. % in the order of `series'
 -opaque source() :: #{adapter := module(), state := router_bench_adapter:state(),
-                      processes := [atom()], rss := rss()}.
--type rss() :: absent | {file:io_device(), PageBytes :: pos_integer()}.
+                      processes := [atom()]}.
 
 %% 10 and 2 readings a second.
 -define(CHEAP_INTERVAL_MS, 100).
 -define(EXPENSIVE_INTERVAL_MS, 500).
 %% Mailboxes that are looked at: the first of those that the adapter names.
 -define(PROCESSES_MAX, 16).
-%% Seven numbers of at most 20 digits.
--define(STATM_BYTES_MAX, 256).
-%% `AT_PAGESZ' of getauxval(3), <elf.h>.
--define(AUXV_PAGE_BYTES, 6).
 
 %% @doc All probes; what is gated comes first, and is read first.
 -spec table() -> [probe(), ...].
@@ -98,21 +93,18 @@ open(Adapter, State) ->
                     true -> lists:sublist(Adapter:processes(State), ?PROCESSES_MAX);
                     false -> []
                 end,
-    #{adapter => Adapter, state => State, processes => Processes, rss => open_rss()}.
+    #{adapter => Adapter, state => State, processes => Processes}.
 
 %% @doc Reads one probe.
 -spec read(probe(), source()) -> [value(), ...].
 read(#{function := Function}, Source) ->
     Function(Source).
 
-%% @doc Unsets the flag and closes the file, in the process that opened the source.
+%% @doc Unsets the flag, in the process that opened the source.
 -spec close(source()) -> ok.
-close(#{rss := Rss}) ->
+close(_Source) ->
     _ = erlang:system_flag(scheduler_wall_time, false),
-    case Rss of
-        {File, _} -> file:close(File);
-        absent -> ok
-    end.
+    ok.
 
 memory(_Source) ->
     % One call for all classes: they belong to one instant, and it costs what `total' alone costs.
@@ -167,38 +159,5 @@ schedulers(_Source) ->
              || Group <- [Normal, Dirty], Place <- [2, 3]]
     end.
 
-%% The second number of the file: resident pages.
-rss(#{rss := absent}) ->
-    [absent];
-rss(#{rss := {File, PageBytes}}) ->
-    case file:pread(File, 0, ?STATM_BYTES_MAX) of
-        {ok, Text} ->
-            [_Virtual, Resident | _] = binary:split(Text, <<" ">>, [global]),
-            [binary_to_integer(Resident) * PageBytes];
-        _ ->
-            [absent]
-    end.
-
-open_rss() ->
-    case {page_bytes(), file:open("/proc/self/statm", [read, raw, binary])} of
-        {absent, {ok, File}} ->
-            ok = file:close(File),
-            absent;
-        {_, {error, _}} ->
-            absent;
-        {PageBytes, {ok, File}} ->
-            {File, PageBytes}
-    end.
-
-%% From the auxiliary vector that the kernel gave this process: pairs of words, type and value.
-page_bytes() ->
-    Bits = erlang:system_info({wordsize, external}) * 8,
-    case file:read_file("/proc/self/auxv") of
-        {ok, Vector} ->
-            case [Value || <<?AUXV_PAGE_BYTES:Bits/native, Value:Bits/native>> <= Vector] of
-                [PageBytes | _] when PageBytes > 0 -> PageBytes;
-                _ -> absent
-            end;
-        {error, _} ->
-            absent
-    end.
+rss(_Source) ->
+    [router_bench_nif:resident_bytes()].
