@@ -11,7 +11,7 @@ use cp1_format::{FindingVerdict, Outcome, Problem};
 use perf_gate::adopt::init::init;
 use perf_gate::adopt::manuals;
 use perf_gate::check::Checked;
-use perf_gate::cli::arguments::{Arguments, Check, Command};
+use perf_gate::cli::arguments::{Arguments, Check, Command, Runner};
 use perf_gate::cli::settings;
 use perf_gate::cli::sources::{self, CommandLine};
 use perf_gate::contract::budget::budget;
@@ -22,10 +22,11 @@ use perf_gate::escape::line as line_of;
 use perf_gate::prove::plan::plan;
 use perf_gate::prove::selftest::selftest;
 use perf_gate::prove::simulate::simulate;
+use perf_gate::run::hygiene;
 use perf_gate::run::measure::{Ended, OUT_OF_TIME};
 use perf_gate::run::prove::prove;
 use perf_gate::run::sessions::{Sessions, sessions};
-use perf_gate::run::{RunError, gate};
+use perf_gate::run::{RunError, gate, runner};
 
 /// What came of the command, as far as the exit code needs it.
 enum Ending {
@@ -84,6 +85,7 @@ fn run() -> Ending {
             Err(error) => failed(&error),
         },
         Command::Doctor(arguments) => run_doctor(&arguments, &line),
+        Command::Runner(arguments) => run_runner(&arguments),
         Command::Run(arguments) => run_gate(&arguments, &line),
         Command::Bench(arguments) => run_bench(&arguments, &line),
         Command::Sessions(arguments) => run_sessions(&arguments, &line),
@@ -227,6 +229,15 @@ fn run_doctor(arguments: &settings::Doctor, line: &CommandLine) -> Ending {
     let is_wrong = found.iter().any(|finding| finding.verdict == FindingVerdict::Wrong);
     match answer::<RunError>(Ok(lines.join("\n"))) {
         Ending::Done if is_wrong => Ending::Found,
+        ending => ending,
+    }
+}
+
+fn run_runner(arguments: &Runner) -> Ending {
+    let checks = runner::look();
+    let is_unfit = arguments.strict && checks.iter().any(hygiene::Check::is_unfit);
+    match answer::<RunError>(Ok(hygiene::page(&checks))) {
+        Ending::Done if is_unfit => Ending::Found,
         ending => ending,
     }
 }

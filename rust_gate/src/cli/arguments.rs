@@ -83,6 +83,14 @@ pub const SIMULATED_GATES: u32 = 2000;
 
 /// Seed of their random numbers.
 pub const SIMULATED_SEED: u64 = 1;
+const RUNNER_EXIT_CODES: &str = "\
+Exit codes:
+  0  looked
+  1  with --strict: something is bad, or what a rule asks for cannot be found out
+  2  wrong usage; a failed write
+
+A rule is what determinism asks for: a report pins it, or a block is marked as disturbed by it. An advice
+makes blocks spread less.";
 
 /// The command line of `perf-gate`.
 #[derive(Debug, Parser)]
@@ -112,6 +120,9 @@ pub enum Command {
     /// Try the adapter: each callback, ten requests, each control, and say what is wrong with it
     #[command(after_help = FINDINGS)]
     Doctor(Box<Doctor>),
+    /// Say what of this machine makes a benchmark believable and what disturbs it, each with its cure
+    #[command(after_help = RUNNER_EXIT_CODES)]
+    Runner(Runner),
     /// Measure the router and judge it against the frozen baseline
     #[command(after_help = RUN_EXIT_CODES)]
     Run(Box<Run>),
@@ -177,6 +188,14 @@ pub struct Init {
     /// Show what would be written, and write nothing
     #[arg(long)]
     pub show: bool,
+}
+
+/// Arguments of `runner`.
+#[derive(Debug, Args)]
+pub struct Runner {
+    /// Fail where a dedicated runner is not as it should be
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Arguments of `manuals`.

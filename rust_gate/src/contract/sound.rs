@@ -95,7 +95,7 @@ fn of_any(report: Named<'_>, policy: &Policy, disturbed_share_max: f64) -> Vec<P
             blocks.len(),
             disturbed_share_max * 100.0
         );
-        add("blocks", message, "measure on a quieter machine: scripts/runner_check.sh");
+        add("blocks", message, "measure on a quieter machine: perf-gate runner");
     }
     let skipped: u64 = blocks.iter().map(|block| block.accounting.latency.skipped).sum();
     if skipped > 0 {

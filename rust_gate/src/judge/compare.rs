@@ -238,7 +238,7 @@ fn unsound(
         file: candidate.path.to_owned(),
         place: Some("blocks".to_owned()),
         message: "every block was disturbed, so its figures show the machine".to_owned(),
-        cure: "measure on a quieter machine: scripts/runner_check.sh".to_owned(),
+        cure: "measure on a quieter machine: perf-gate runner".to_owned(),
     });
     let sides = [candidate, replayed.unwrap_or(frozen)];
     let late = policy.rules.keys().find_map(|metric| {

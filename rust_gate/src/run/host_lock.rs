@@ -1,13 +1,30 @@
 //! One benchmark at a time on a host: two would measure each other.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::run::RunError;
 use crate::run::child::POLL;
+use crate::run::hygiene::SecondBenchmark;
 use crate::run::interrupt::Interrupt;
+
+fn path() -> PathBuf {
+    std::env::temp_dir().join("cp1_perf_gate.lock")
+}
+
+/// Whether another benchmark has the lock. Makes none.
+#[must_use]
+pub fn second_benchmark() -> SecondBenchmark {
+    match File::open(path()).map(|file| file.try_lock_shared()) {
+        Ok(Ok(())) => SecondBenchmark::Absent,
+        Ok(Err(TryLockError::WouldBlock)) => SecondBenchmark::Runs,
+        Err(error) if error.kind() == ErrorKind::NotFound => SecondBenchmark::Absent,
+        Ok(Err(TryLockError::Error(_))) | Err(_) => SecondBenchmark::Unknown,
+    }
+}
 
 /// Takes the lock, or waits for it, visibly; it is free again when the file is closed, however this
 /// process ends.
@@ -15,7 +32,7 @@ use crate::run::interrupt::Interrupt;
 /// # Errors
 /// It cannot be opened, or is not free in time.
 pub fn take(patience: Duration, interrupt: &Interrupt) -> Result<File, RunError> {
-    let path: PathBuf = std::env::temp_dir().join("cp1_perf_gate.lock");
+    let path = path();
     let failed = |source| RunError::Lock { path: path.clone(), source };
     let file = OpenOptions::new().append(true).create(true).open(&path).map_err(failed)?;
     // For other users of this host; only its owner may say so.

@@ -11,9 +11,11 @@ pub mod comparison;
 pub mod frozen;
 pub mod gate;
 pub mod host_lock;
+pub mod hygiene;
 pub mod interrupt;
 pub mod measure;
 pub mod prove;
+pub mod runner;
 pub mod seal;
 pub mod sessions;
 

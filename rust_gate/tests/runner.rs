@@ -1,4 +1,4 @@
-//! `scripts/runner_check.sh` on made-up machines: each fault turns its own line, and no other.
+//! `perf-gate runner` on planted machines: each fault turns its own line, and no other.
 
 #![allow(
     clippy::expect_used,
@@ -7,22 +7,14 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
-use cp1_pipeline_tests::root;
+use machine_evidence::{Conditions, Moment, Tree};
+use perf_gate::run::hygiene::{Check, Kind, SecondBenchmark, Status, checks, page};
 
 /// A machine as files: dedicated, tuned, idle.
 struct Machine {
     directory: tempfile::TempDir,
-}
-
-/// What was said: status and text by check, everything that was printed, and the exit code.
-struct Said {
-    checks: BTreeMap<String, (String, String)>,
-    printed: String,
-    code: i32,
 }
 
 const STAT: &str = "cpu 100 0 100 1000 0 0 0 10 0 0\ncpu0 50 0 50 500 0 0 0 5 0 0\n\
@@ -47,6 +39,7 @@ impl Machine {
             ("sys/devices/system/cpu/intel_pstate/no_turbo", "1\n"),
             ("sys/devices/system/cpu/smt/active", "0\n"),
             ("sys/devices/system/node/node0/cpulist", "0-1\n"),
+            ("sys/fs/cgroup/cgroup.procs", ""),
             ("sys/fs/cgroup/runners/cpu.max", "max 100000\n"),
             ("sys/fs/cgroup/runners/one/cpu.max", "max 100000\n"),
             ("sys/fs/cgroup/runners/one/cpuset.cpus.effective", "0-1\n"),
@@ -71,48 +64,48 @@ impl Machine {
     }
 
     /// Looks at it, and later at `later`.
-    fn check(&self, later: &Self, arguments: &[&str]) -> Said {
-        let temporary = tempfile::tempdir().unwrap();
-        let output = Command::new(root().join("scripts/runner_check.sh"))
-            .args(arguments)
-            .env("RUNNER_CHECK_ROOT", self.directory.path())
-            .env("RUNNER_CHECK_ROOT_LATER", later.directory.path())
-            .env("TMPDIR", temporary.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-        assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "something was left");
-        let printed = String::from_utf8(output.stdout).unwrap();
-        let checks = printed.lines().filter(|line| line.len() > 35 && !line.starts_with(' '));
-        let check = |line: &str| {
-            let part = |from: usize, to: usize| line[from..to].trim().to_owned();
-            (part(16, 35), (part(0, 8), line[35..].to_owned()))
-        };
-        Said { checks: checks.map(check).collect(), printed, code: output.status.code().unwrap() }
+    fn look(&self, later: &Self) -> Vec<Check> {
+        let tree = Tree::at(self.directory.path());
+        let after = Moment::of(&Tree::at(later.directory.path()));
+        let conditions = Conditions::of(&tree);
+        checks(&conditions, &Moment::of(&tree), &after, OWN, SecondBenchmark::Absent)
     }
 }
 
-impl Said {
-    /// The checks with this status.
-    fn with(&self, status: &str) -> Vec<&str> {
-        let found = self.checks.iter().filter(|(_, (said, _))| said == status);
-        found.map(|(name, _)| name.as_str()).collect()
-    }
+/// The process that looks.
+const OWN: u32 = 5;
+
+/// The checks with a status.
+fn names(checks: &[Check], of: fn(&Status) -> bool) -> Vec<&str> {
+    checks.iter().filter(|check| of(&check.status)).map(|check| check.name).collect()
+}
+
+fn is_bad(status: &Status) -> bool {
+    matches!(status, Status::Bad { .. })
+}
+
+fn found<'a>(checks: &'a [Check], name: &str) -> &'a str {
+    &checks.iter().find(|check| check.name == name).unwrap().found
+}
+
+/// Whether a dedicated runner may be like this.
+fn is_fit(checks: &[Check]) -> bool {
+    !checks.iter().any(Check::is_unfit)
 }
 
 #[test]
 fn a_dedicated_idle_machine_is_fine() {
     let machine = Machine::new();
-    let said = machine.check(&machine, &["--strict"]);
-    assert_eq!((said.code, said.with("ok").len()), (0, 16), "{}", said.printed);
-    assert!(said.printed.ends_with("\n16 ok, 0 bad, 0 unknown\n"), "{}", said.printed);
+    let checks = machine.look(&machine);
+    insta::assert_snapshot!("dedicated", page(&checks));
+    assert!(is_fit(&checks));
+    assert_eq!(checks.iter().filter(|check| check.kind == Kind::Rule).count(), 7);
 }
 
 #[test]
 fn each_fault_is_found_and_named() {
     type Plant = fn(&Machine);
-    let planted: [(&str, &str, Plant); 14] = [
+    let planted: [(&str, &str, Plant); 15] = [
         ("governor", "powersave", |m| {
             m.write("sys/devices/system/cpu/cpu1/cpufreq/scaling_governor", "powersave\n");
         }),
@@ -122,16 +115,17 @@ fn each_fault_is_found_and_named() {
             m.write("sys/devices/system/cpu/cpufreq/boost", "1\n");
         }),
         ("SMT", "on", |m| m.write("sys/devices/system/cpu/smt/active", "1\n")),
-        ("control group", "cpu.max 50000 100000", |m| {
+        ("control group", "0.5 processors (50000 100000)", |m| {
             m.write("sys/fs/cgroup/runners/cpu.max", "50000 100000\n");
         }),
-        ("control group", "cpu.cfs_quota_us 50000 of 100000", |m| {
+        ("control group", "3.5 processors (350000 100000)", |m| {
             m.write("proc/self/cgroup", "4:cpu,cpuacct:/box\n2:memory:/box\n");
-            m.write("sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "50000\n");
+            m.write("sys/fs/cgroup/cpu/cgroup.procs", "");
+            m.write("sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "350000\n");
             m.write("sys/fs/cgroup/cpu/box/cpu.cfs_period_us", "100000\n");
         }),
         ("other load", "load average 0.90", |m| m.write("proc/loadavg", "0.90 0 0 1/1 1\n")),
-        ("pressure", "12.5 %", |m| m.write("proc/pressure/cpu", "some avg10=12.5 avg60=0\n")),
+        ("pressure", "12.50 %", |m| m.write("proc/pressure/cpu", "some avg10=12.5 avg60=0\n")),
         ("time source", "hpet", |m| {
             m.write("sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet\n");
         }),
@@ -143,6 +137,7 @@ fn each_fault_is_found_and_named() {
         }),
         ("memory nodes", "2", |m| m.write("sys/devices/system/node/node1/cpulist", "\n")),
         ("busiest process", "20 % of a processor: a name (77)", |_| {}),
+        ("SMT", "on", |m| m.write("sys/devices/system/cpu/smt/active", " 1 \n")),
         ("steal time", "5 of 100 ticks", |_| {}),
     ];
     for (check, found, plant) in planted {
@@ -155,13 +150,36 @@ fn each_fault_is_found_and_named() {
         if check == "steal time" {
             later.write("proc/stat", STAT.replace("1000 0 0 0 10", "1095 0 0 0 15"));
         }
-        let said = machine.check(&later, &["--strict"]);
-        assert_eq!(said.with("bad"), [check], "{}", said.printed);
-        assert!(said.checks[check].1.contains(found), "{}", said.printed);
-        assert!(said.printed.contains("cure: "), "{}", said.printed);
-        assert_eq!(said.code, 1, "{}", said.printed);
-        assert_eq!(machine.check(&later, &[]).code, 0, "without --strict it only tells");
+        let checks = machine.look(&later);
+        let printed = page(&checks);
+        assert_eq!(names(&checks, is_bad), [check], "{printed}");
+        assert!(self::found(&checks, check).contains(found), "{printed}");
+        assert_eq!(printed.matches("cure: ").count(), 1, "{printed}");
+        assert!(printed.ends_with("1 bad, 0 unknown"), "{printed}");
+        assert!(!is_fit(&checks), "{printed}");
     }
+}
+
+#[test]
+fn a_second_benchmark_is_told_and_a_lock_that_cannot_be_read_is_no_success() {
+    let machine = Machine::new();
+    let tree = Tree::at(machine.directory.path());
+    for second in [SecondBenchmark::Runs, SecondBenchmark::Unknown] {
+        let (conditions, moment) = (Conditions::of(&tree), Moment::of(&tree));
+        let checks = checks(&conditions, &moment, &moment, OWN, second);
+        let check = checks.iter().find(|check| check.name == "second benchmark").unwrap();
+        assert!(check.is_unfit(), "{check}");
+    }
+}
+
+#[test]
+fn the_process_that_looks_does_not_disturb_itself() {
+    let (machine, later) = (Machine::new(), Machine::new());
+    for (machine, ticks) in [(&machine, 0), (&later, 50)] {
+        let stat = format!("{OWN} (own) S 1 5 5 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 5 0 0\n");
+        machine.write("proc/5/stat", stat);
+    }
+    assert!(is_fit(&machine.look(&later)));
 }
 
 #[test]
@@ -169,20 +187,22 @@ fn what_the_rules_ask_for_and_cannot_be_read_is_no_success() {
     for (file, check) in [
         ("proc/sys/kernel/osrelease", "kernel"),
         ("proc/self/cgroup", "control group"),
+        ("sys/fs/cgroup/cgroup.procs", "control group"),
         ("proc/loadavg", "other load"),
         ("proc/stat", "steal time"),
         ("sys/devices/system/clocksource/clocksource0/current_clocksource", "time source"),
     ] {
         let machine = Machine::new();
         machine.remove(file);
-        let said = machine.check(&machine, &["--strict"]);
-        assert!(said.with("unknown").contains(&check), "{}", said.printed);
-        assert_eq!(said.code, 1, "{}", said.printed);
+        let checks = machine.look(&machine);
+        let unknown = names(&checks, |status| *status == Status::Unknown);
+        assert!(unknown.contains(&check), "{}", page(&checks));
+        assert!(!is_fit(&checks), "{}", page(&checks));
     }
     // Advice that cannot be given is none that was not followed.
     let machine = Machine::new();
     machine.remove("sys/devices/system/cpu/smt/active");
-    assert_eq!(machine.check(&machine, &["--strict"]).code, 0);
+    assert!(is_fit(&machine.look(&machine)));
 }
 
 #[test]
@@ -196,19 +216,26 @@ fn what_files_say_is_data() {
         let rest = format!("S 1 77 77 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 5 0 0\n");
         machine.write("proc/77/stat", format!("77 (bad) {hostile}) {rest}"));
     }
-    let said = machine.check(&later, &[]);
-    assert!(said.printed.chars().all(|c| matches!(c, '\n' | ' '..='~')), "{:?}", said.printed);
-    assert!(said.checks["busiest process"].1.contains("100 % of a processor"), "{}", said.printed);
+    let checks = machine.look(&later);
+    let printed = page(&checks);
+    assert!(printed.chars().all(|c| matches!(c, '\n' | ' '..='~')), "{printed:?}");
+    assert!(found(&checks, "busiest process").contains("100 % of a processor"), "{printed}");
+    assert_eq!(found(&checks, "control group"), "its quota cannot be read");
 }
 
 #[test]
 fn this_machine_can_be_looked_at() {
-    let script = root().join("scripts/runner_check.sh");
-    let output = Command::new(&script).stdin(Stdio::null()).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout).matches("rule").count(), 7);
+    let run = |arguments: &[&str]| {
+        let mut command = assert_cmd::cargo::cargo_bin_cmd!("perf-gate");
+        command.arg("runner").args(arguments).output().unwrap()
+    };
+    let output = run(&[]);
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed.lines().filter(|line| line.get(8..15) == Some("rule   ")).count(), 7);
+    // Whatever the machine is like, these are the two answers.
+    assert!(matches!(run(&["--strict"]).status.code(), Some(0 | 1)));
     for wrong in [&["--loud"][..], &["--strict", "--strict"]] {
-        let output = Command::new(&script).args(wrong).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!(run(wrong).status.code(), Some(2));
     }
 }
