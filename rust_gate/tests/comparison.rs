@@ -12,7 +12,7 @@ mod common;
 
 use std::process::Command;
 
-use common::{Room, full, minimal, set_memory};
+use common::{Room, full, minimal, remove, set_memory};
 use cp1_format::{Policy, Report, read_file};
 use perf_gate::run::comparison::replay_needed;
 use serde_json::json;
@@ -67,6 +67,12 @@ fn what_differs_is_named_and_asks_for_a_replay() {
         assert!(said.contains(reason), "{reason}: {said}");
     }
     let room = room();
+    // A baseline of a bench that did not read it, and a machine on which it cannot be read.
+    room.change("baseline.json", |baseline| remove(baseline, "env.cpu_quota"));
+    assert!(needed(&room).unwrap().contains("another cpu_quota"));
+    room.change("candidate.json", |here| remove(here, "env.cpu_quota"));
+    assert_eq!(needed(&room).unwrap(), "neither the baseline nor this machine states cpu_quota");
+    let room = self::room();
     room.change("baseline.json", |baseline| {
         set_memory(baseline, |block| 1.0 + block as f64 / 10.0)
     });

@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Answer, Room, full_of, late_by, pair, set_memory};
+use common::{Answer, Room, full_of, late_by, pair, remove, set_memory};
 use perf_gate::check::{Checked, judge};
 use perf_gate::read::inputs::{self, Files};
 use serde_json::{Value, json};
@@ -82,6 +82,17 @@ fn equal_blocks_pass_at_the_first_look_whatever_machine_the_baseline_knew() {
         ],
     );
     assert!(!is_open(&room));
+}
+
+#[test]
+fn what_neither_side_of_a_replay_states_is_the_same_machine_all_the_same() {
+    let room = room(9, 0.0, 0.0);
+    for file in ["replay.json", "candidate.json"] {
+        room.change(file, |report| remove(report, "env.cpu_quota"));
+    }
+    check(&room).is(0, &["Conditions that neither report states:\n  cpu_quota"]);
+    room.set("replay.json", "env.cpu_quota", json!("2"));
+    check(&room).is(4, &["cpu_quota  baseline 2  candidate (absent)"]);
 }
 
 #[test]

@@ -96,6 +96,46 @@ fn a_field_that_only_one_side_has_is_a_difference() {
 }
 
 #[test]
+fn a_quota_against_none_another_quota_or_an_unknown_one_is_a_difference() {
+    let room = Room::new();
+    room.set("candidate.json", "env.cpu_quota", json!("3.5"));
+    room.check().is(4, &["cpu_quota  baseline none  candidate 3.5"]);
+    room.set("baseline.json", "env.cpu_quota", json!("3.500"));
+    room.check().is(0, &["VERDICT: PASS"]);
+    room.set("baseline.json", "env.cpu_quota", json!("4"));
+    room.check().is(4, &["cpu_quota  baseline 4  candidate 3.5"]);
+    room.change("baseline.json", |report| remove(report, "env.cpu_quota"));
+    room.check().is(4, &["cpu_quota  baseline (absent)  candidate 3.5"]);
+    room.set("baseline.json", "env.cpu_quota", json!("max"));
+    room.check().is(2, &["env.cpu_quota", "expected `none`, or processors such as `3.5`"]);
+}
+
+#[test]
+fn what_neither_of_two_measured_reports_states_is_no_equality() {
+    let room = Room::with(&full());
+    room.check().is(0, &["VERDICT: PASS"]);
+    for file in ["baseline.json", "candidate.json"] {
+        room.change(file, |report| remove(report, "env.cpu_model"));
+    }
+    room.check().is(
+        4,
+        &[
+            "cpu_model  baseline (absent)  candidate (absent)",
+            "neither report states cpu_model, so nothing says that they were measured alike",
+        ],
+    );
+    // One that somebody wrote says no more about the other.
+    room.change("baseline.json", |report| {
+        *report = minimal();
+        remove(report, "env.cpu_model");
+    });
+    room.check().is(4, &["cpu_model  baseline (absent)  candidate (absent)"]);
+    room.set("policy.json", "environment", json!({"require": ["otp_release"]}));
+    let answer = room.check();
+    assert!(!answer.stdout.contains("cpu_model"), "{}", answer.stdout);
+}
+
+#[test]
 fn a_field_that_neither_side_has_is_named_as_unverified() {
     let room = Room::new();
     for file in ["baseline.json", "candidate.json"] {

@@ -138,8 +138,9 @@ hiccup_stop(_Hiccup) -> ?NOT_LOADED.
 kernels() -> ?NOT_LOADED.
 
 %% @doc Which machine this is, and the smallest limits on the path of its control group. What cannot be
-%% read is not there.
--spec machine() -> #{cpu_model => binary(), kernel => binary(), memory_total_mb => non_neg_integer(),
+%% read is not there; `cpu_quota' is in processors.
+-spec machine() -> #{cpu_model => binary(), cpu_quota => none | binary(), kernel => binary(),
+                     memory_total_mb => non_neg_integer(),
                      container_limits => #{cpu_max => binary(),
                                            memory_max_bytes => non_neg_integer()}}.
 machine() -> ?NOT_LOADED.

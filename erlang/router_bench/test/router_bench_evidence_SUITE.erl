@@ -118,7 +118,14 @@ the_machine_has_a_kernel_and_a_processor(_Config) ->
     #{kernel := <<"Linux ", _/binary>>, cpu_model := _, memory_total_mb := MB} =
         Machine = router_bench_nif:machine(),
     true = MB > 0,
-    true = Machine =:= maps:with(maps:keys(Machine), router_bench_env:vm()).
+    true = Machine =:= maps:with(maps:keys(Machine), router_bench_env:vm()),
+    % Where the quota can be told at all.
+    case Machine of
+        #{cpu_quota := none, container_limits := Limits} -> false = is_map_key(cpu_max, Limits);
+        #{cpu_quota := none} -> ok;
+        #{cpu_quota := _} -> #{container_limits := #{cpu_max := _}} = Machine;
+        #{} -> ok
+    end.
 
 %% Reasons
 

@@ -4,13 +4,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use machine_evidence::control_group::{memory_limit_bytes, processor_quota};
 use machine_evidence::fingerprint::resident_bytes as resident;
-use machine_evidence::{Counters, Fingerprint, Limit, Reading, Tree};
+use machine_evidence::{Counters, Fingerprint, Limit, Quota, Reading, Tree};
 use rustler::{Atom, Encoder, Env, NifResult, Resource, ResourceArc, Term};
 
 mod atoms {
     rustler::atoms! {
         ok, absent,
-        cpu_model, kernel, memory_total_mb, container_limits, cpu_max, memory_max_bytes,
+        cpu_model, cpu_quota, none, kernel, memory_total_mb, container_limits, cpu_max, memory_max_bytes,
         steal_pct, other_cpu_pct, throttled_periods, throttled_us, cpu_pressure_some_us,
         voluntary_context_switches, involuntary_context_switches,
         frequency_before_khz, frequency_after_khz,
@@ -39,7 +39,12 @@ fn limit<T>(limit: Option<Limit<T>>) -> Option<T> {
 fn machine(env: Env<'_>) -> NifResult<Term<'_>> {
     let tree = Tree::here();
     let Fingerprint { cpu_model, kernel, memory_total_mb } = Fingerprint::of(&tree);
-    let cpu_max = limit(processor_quota(&tree)).map(|quota| quota.cpu_max());
+    let quota = processor_quota(&tree);
+    let cpu_quota = quota.map(|quota| match quota {
+        Limit::Set(quota) => quota.processors().encode(env),
+        Limit::Unlimited => atoms::none().encode(env),
+    });
+    let cpu_max = limit(quota).map(Quota::cpu_max);
     let memory_max_bytes = limit(memory_limit_bytes(&tree));
     let is_limited = cpu_max.is_some() || memory_max_bytes.is_some();
     let limits = [
@@ -48,6 +53,7 @@ fn machine(env: Env<'_>) -> NifResult<Term<'_>> {
     ];
     let pairs = [
         (atoms::cpu_model(), term(env, cpu_model)),
+        (atoms::cpu_quota(), cpu_quota),
         (atoms::kernel(), term(env, kernel)),
         (atoms::memory_total_mb(), term(env, memory_total_mb)),
         (atoms::container_limits(), is_limited.then(|| present(env, &limits)).transpose()?),

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::quota::CpuQuota;
+
 /// The machine, the emulator and the tools that measured. A field that could not be read is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +32,10 @@ pub struct Environment {
     /// variant and revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_model: Option<String>,
+    /// The smallest processor quota from the control group up to the root. Absent where it could not be
+    /// told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<CpuQuota>,
     /// Physical memory; 1 MB = 1024 × 1024 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_total_mb: Option<u64>,
@@ -57,10 +63,11 @@ pub struct Environment {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContainerLimits {
-    /// `cpu.max`: quota and period in microseconds, as the kernel prints them.
+    /// Of the group with the smallest processor quota: quota and period in microseconds, as `cpu.max` has
+    /// them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_max: Option<String>,
-    /// `memory.max` in bytes.
+    /// The smallest memory limit, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_max_bytes: Option<u64>,
 }
@@ -85,6 +92,8 @@ pub enum EnvironmentField {
     CpuCount,
     /// Processor model.
     CpuModel,
+    /// Smallest processor quota.
+    CpuQuota,
     /// Physical memory.
     MemoryTotalMb,
     /// Kernel name and the first two numbers of its release.
@@ -101,11 +110,12 @@ pub enum EnvironmentField {
 
 impl EnvironmentField {
     /// What must be equal for a direct comparison where the policy does not say.
-    pub const DEFAULT_REQUIRED: [Self; 6] = [
+    pub const DEFAULT_REQUIRED: [Self; 7] = [
         Self::OtpRelease,
         Self::ErtsFlavor,
         Self::CpuCount,
         Self::CpuModel,
+        Self::CpuQuota,
         Self::SchedulersOnline,
         Self::KernelMajorMinor,
     ];
@@ -121,6 +131,7 @@ impl EnvironmentField {
             Self::SchedulersOnline => "schedulers_online",
             Self::CpuCount => "cpu_count",
             Self::CpuModel => "cpu_model",
+            Self::CpuQuota => "cpu_quota",
             Self::MemoryTotalMb => "memory_total_mb",
             Self::KernelMajorMinor => "kernel_major_minor",
             Self::ClockSource => "clock_source",
@@ -141,6 +152,7 @@ impl EnvironmentField {
             Self::SchedulersOnline => environment.schedulers_online.map(|n| n.to_string()),
             Self::CpuCount => environment.cpu_count.map(|n| n.to_string()),
             Self::CpuModel => environment.cpu_model.clone(),
+            Self::CpuQuota => environment.cpu_quota.map(|quota| quota.to_string()),
             Self::MemoryTotalMb => environment.memory_total_mb.map(|n| n.to_string()),
             Self::KernelMajorMinor => environment.kernel.as_deref().map(kernel_major_minor),
             Self::ClockSource => environment.clock_source.clone(),

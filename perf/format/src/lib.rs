@@ -31,6 +31,7 @@ mod limit;
 mod metric;
 mod plan;
 mod policy;
+mod quota;
 mod read;
 mod record;
 mod report;
@@ -60,6 +61,7 @@ pub use policy::{
     Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,
     Relative, Rule, SmokePolicy,
 };
+pub use quota::CpuQuota;
 pub use read::{Document, Place, ReadError, Segment, Violation, parse, read_file};
 pub use record::{Change, Digest, Record, RecordKind};
 pub use report::{

@@ -169,7 +169,7 @@ pub struct Comparison {
     pub unverified: Vec<String>,
 }
 
-/// A field that differs.
+/// A field that differs, or that neither of two measured reports states.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FieldDifference {
@@ -181,6 +181,14 @@ pub struct FieldDifference {
     /// The candidate's; absent where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidate: Option<String>,
+}
+
+impl FieldDifference {
+    /// Whether neither report states it.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.baseline.is_none() && self.candidate.is_none()
+    }
 }
 
 /// What came of one rule.

@@ -7,7 +7,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
-use cp1_format::{Amount, Decimal, NumberError, Timestamp, kernel_major_minor};
+use cp1_format::{Amount, CpuQuota, Decimal, NumberError, Timestamp, kernel_major_minor};
 use proptest::prelude::*;
 
 fn decimal(literal: &str) -> Decimal {
@@ -99,6 +99,28 @@ fn timestamps_are_ordered_by_time_and_not_by_text() {
 }
 
 #[test]
+fn a_quota_is_a_number_of_processors_or_none() {
+    for (text, shown) in [
+        ("none", "none"),
+        ("3.5", "3.5"),
+        ("3.50", "3.5"),
+        ("2", "2"),
+        ("10", "10"),
+        ("0.001", "0.001"),
+        ("18446744073709551.615", "18446744073709551.615"),
+    ] {
+        assert_eq!(CpuQuota::parse(text).unwrap().to_string(), shown);
+    }
+    assert_eq!(CpuQuota::parse("3.5"), CpuQuota::parse("3.500"));
+    for wrong in
+        ["", "0", "0.000", "max", "None", "-1", "+1", "1.", ".5", "1.5000", "1e3", " 1", "1.5.1"]
+    {
+        assert_eq!(CpuQuota::parse(wrong), None, "{wrong:?}");
+    }
+    assert_eq!(CpuQuota::parse("18446744073709551616"), None);
+}
+
+#[test]
 fn a_kernel_is_known_by_name_and_the_first_two_numbers() {
     for (kernel, short) in [
         ("Linux 6.1.0-18-amd64", "Linux 6.1"),
@@ -131,5 +153,6 @@ proptest! {
         let _ = Decimal::parse(&text);
         let _ = Timestamp::parse(&text);
         let _ = kernel_major_minor(&text);
+        let _ = CpuQuota::parse(&text);
     }
 }

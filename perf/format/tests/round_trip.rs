@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use cp1_format::{
-    Absolute, Accounting, Amount, Block, BudgetPolicy, ClosedLoopSlices, Counted, Decimal,
-    DecisionPolicy, Disturbance, EncodedHistogram, Environment, EnvironmentField,
+    Absolute, Accounting, Amount, Block, BudgetPolicy, ClosedLoopSlices, Counted, CpuQuota,
+    Decimal, DecisionPolicy, Disturbance, EncodedHistogram, Environment, EnvironmentField,
     EnvironmentPolicy, Evidence, FailedOutcome, FailureReason, GatePolicy, Git, HISTOGRAM_ENCODING,
     Hiccups, KernelTimes, Kernels, LatencyPhase, Lateness, Machine, MemoryFigures, MemoryGrowth,
     Metric, Metrics, OpenLoopSlices, Outcomes, Percentiles, Phase, Policy, PolicyVersion,
@@ -201,10 +201,16 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn environment() -> impl Strategy<Value = Environment> {
-    (of(text()), of(text()), of(any::<u32>()), of(any::<u64>())).prop_map(
-        |(otp_release, cpu_model, cpu_count, memory_total_mb)| Environment {
+    let quota = prop_oneof![
+        Just("none".to_owned()),
+        (any::<u32>(), 1..1000_u32).prop_map(|(whole, part)| format!("{whole}.{part:03}")),
+    ];
+    let quota = quota.prop_map(|text| CpuQuota::parse(&text).unwrap());
+    (of(text()), of(text()), of(any::<u32>()), of(quota), of(any::<u64>())).prop_map(
+        |(otp_release, cpu_model, cpu_count, cpu_quota, memory_total_mb)| Environment {
             otp_release,
             cpu_model,
+            cpu_quota,
             cpu_count,
             memory_total_mb,
             ..Environment::default()

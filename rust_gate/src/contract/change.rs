@@ -19,7 +19,7 @@ use super::{
 };
 use crate::cli::arguments::{Amend, Answers, Bump, Freeze, Reason, Rollback};
 use crate::judge::blocks::{BLOCKS_MIN, Sides};
-use crate::judge::compare::{Named, comparison};
+use crate::judge::compare::{Measured, Named, comparison};
 use crate::judge::decision::{Held, held};
 use crate::read::git::Git;
 use crate::statistics::shift::Shift;
@@ -234,7 +234,7 @@ fn intact(contract: &Contract, chain: &Chain) -> Result<Vec<Problem>, ContractEr
 
 /// Why the reason does not fit the figures.
 fn unjustified(kind: RecordKind, old: &Report, new: &Report, policy: &Policy) -> Vec<Problem> {
-    let differences = comparison(old, new, policy).differences;
+    let differences = comparison(old, new, policy, Measured::Apart).differences;
     let fields: Vec<_> = differences.iter().map(|difference| difference.field.as_str()).collect();
     let tool =
         |report: &Report| (report.env.router_bench_version.clone(), report.env.nif_version.clone());

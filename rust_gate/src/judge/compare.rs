@@ -117,7 +117,8 @@ pub fn compare(
         }
     };
     doubts.extend(skipped_arrivals(candidate));
-    let comparison = comparison(baseline.document, candidate.document, policy);
+    let measured = if replayed.is_some() { Measured::InTurn } else { Measured::Apart };
+    let comparison = comparison(baseline.document, candidate.document, policy, measured);
     let mut notices = notices(baseline, candidate, policy);
     notices.extend(failures::notices(candidate.document));
     notices.extend(in_force.notices);
@@ -128,6 +129,7 @@ pub fn compare(
     if replayed.is_some() {
         notices.extend(elsewhere(frozen.document, candidate.document, policy));
     }
+    notices.extend(silent(&comparison));
     if !comparison.differences.is_empty() {
         notices.push(Notice(
             "figures compare only under equal conditions: measure where the baseline was measured, \
@@ -146,6 +148,23 @@ pub fn compare(
         doubts,
         notices,
     }
+}
+
+/// What both reports should state and neither does.
+fn silent(comparison: &Comparison) -> Option<Notice> {
+    let fields: Vec<_> = comparison
+        .differences
+        .iter()
+        .filter(|difference| difference.is_silent())
+        .map(|difference| difference.field.as_str())
+        .collect();
+    (!fields.is_empty()).then(|| {
+        Notice(format!(
+            "neither report states {}, so nothing says that they were measured alike: replay, or leave it \
+             out of environment.require",
+            fields.join(", ")
+        ))
+    })
 }
 
 /// What the rules say of the figures.
@@ -214,7 +233,7 @@ fn apart<'a>(
 
 /// Where the baseline was measured under other conditions than the replay.
 fn elsewhere(frozen: &Report, candidate: &Report, policy: &Policy) -> Option<Notice> {
-    let differences = comparison(frozen, candidate, policy).differences;
+    let differences = comparison(frozen, candidate, policy, Measured::Apart).differences;
     let fields: Vec<_> = differences.into_iter().map(|difference| difference.field).collect();
     (!fields.is_empty()).then(|| {
         Notice(format!(
@@ -285,12 +304,31 @@ fn skipped_arrivals(candidate: Named<'_>) -> Option<Problem> {
     })
 }
 
-pub(crate) fn comparison(baseline: &Report, candidate: &Report, policy: &Policy) -> Comparison {
+/// How two reports were measured, as far as it says that they come from one machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measured {
+    /// At different times: the fingerprints alone say so.
+    Apart,
+    /// In turn, slice by slice.
+    InTurn,
+}
+
+/// What of environment and load differs. What neither report states is equal in nothing but their silence: of
+/// reports that somebody wrote by hand it is left unverified; the bench states what it can read.
+pub(crate) fn comparison(
+    baseline: &Report,
+    candidate: &Report,
+    policy: &Policy,
+    measured: Measured,
+) -> Comparison {
     let mut comparison = Comparison::default();
+    let is_stated = baseline.schema.is_some() || candidate.schema.is_some();
+    let is_silence_unlike = is_stated && measured == Measured::Apart;
     let mut compare = |field: &str, baseline: Option<String>, candidate: Option<String>| {
-        if baseline.is_none() && candidate.is_none() {
+        let is_silent = baseline.is_none() && candidate.is_none();
+        if is_silent && !is_silence_unlike {
             comparison.unverified.push(field.to_owned());
-        } else if baseline != candidate {
+        } else if is_silent || baseline != candidate {
             let field = field.to_owned();
             comparison.differences.push(FieldDifference { field, baseline, candidate });
         }

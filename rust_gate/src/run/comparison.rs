@@ -2,13 +2,16 @@
 
 use cp1_format::{EnvironmentField, Policy, Report};
 
-use crate::judge::compare::comparison;
+use crate::judge::compare::{Measured, comparison};
 use crate::judge::sessions;
 
 /// Why blocks of here and now cannot be judged against the frozen ones; `None` where they can.
 #[must_use]
 pub fn replay_needed(frozen: &Report, policy: &Policy, here: &Report) -> Option<String> {
-    let differences = comparison(frozen, here, policy).differences;
+    let differences = comparison(frozen, here, policy, Measured::Apart).differences;
+    if let Some(silent) = differences.iter().find(|difference| difference.is_silent()) {
+        return Some(format!("neither the baseline nor this machine states {}", silent.field));
+    }
     let mut fields: Vec<_> = differences.into_iter().map(|difference| difference.field).collect();
     // Whatever the policy requires: another bench measures other figures.
     for tool in [EnvironmentField::RouterBenchVersion, EnvironmentField::NifVersion] {

@@ -7,7 +7,7 @@
 
 -export_type([vm/0, clock/0, git/0]).
 
--type vm() :: #{atom() => binary() | non_neg_integer() | map()}.
+-type vm() :: #{atom() => none | binary() | non_neg_integer() | map()}.
 -type clock() :: #{source := binary(), resolution_ns := float(),
                    read_cost_ns := float()}.
 -type git() :: #{commit => binary(), tree => binary(), dirty => boolean()}.
