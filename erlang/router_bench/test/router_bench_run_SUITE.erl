@@ -7,6 +7,7 @@
          an_adapter_without_controls_is_said_to_have_none/1,
          a_control_may_be_offered_for_one_counter_alone/1,
          an_adapter_is_examined_and_what_is_wrong_is_said/1,
+         what_the_environment_says_to_a_vm_does_not_reach_a_peer/1,
          the_warm_up_says_where_it_ended/1,
          poisson_arrivals_are_all_accounted_for/1,
          a_rate_left_open_is_calibrated_once_for_all_blocks/1,
@@ -38,6 +39,51 @@ suite() ->
 
 all() ->
     [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info].
+
+what_the_environment_says_to_a_vm_does_not_reach_a_peer(_Config) ->
+    Release = erlang:system_info(otp_release),
+    Flags = ["ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ERL_OTP" ++ Release ++ "_FLAGS"],
+    Planted = [{Name, "+S 1:1 -planted " ++ Name} || Name <- Flags]
+        ++ [{"ERL_LIBS", "/planted"}, {"ERL_FULLSWEEP_AFTER", "7"}, {"ERL_MAX_PORTS", "2048"},
+            {"ERL_MAX_ETS_TABLES", "100000"}, {"ERL_THREAD_POOL_SIZE", "3"}],
+    Facts = [{init, get_arguments, []}, {os, getenv, ["ERL_LIBS"]}, {code, get_path, []},
+             {erlang, system_info, [schedulers]}, {erlang, system_info, [fullsweep_after]},
+             {erlang, system_info, [port_limit]}, {erlang, system_info, [ets_limit]},
+             {erlang, system_info, [thread_pool_size]}],
+    Told = fun() ->
+                   DeadlineMs = erlang:monotonic_time(millisecond) + 60000,
+                   {ok, Peer} = router_bench_peer:start(own, DeadlineMs),
+                   try [router_bench_peer:call(Peer, M, F, A, DeadlineMs) || {M, F, A} <- Facts]
+                   after router_bench_peer:stop(Peer)
+                   end
+           end,
+    Before = [{Name, os:getenv(Name)} || {Name, _} <- Planted],
+    [true = os:unsetenv(Name) || {Name, _} <- Planted],
+    try
+        Clean = Told(),
+        [true = os:putenv(Name, Value) || {Name, Value} <- Planted],
+        Clean = Told(),
+        % Each of them would have been seen.
+        [true = os:unsetenv(Name) || {Name, _} <- Planted],
+        Plain = told_by_a_peer_of_otp(Facts),
+        [begin
+             true = os:putenv(Name, Value),
+             {Name, true} = {Name, told_by_a_peer_of_otp(Facts) =/= Plain},
+             true = os:unsetenv(Name)
+         end || {Name, Value} <- Planted]
+    after
+        [case Value of
+             false -> os:unsetenv(Name);
+             _ -> os:putenv(Name, Value)
+         end || {Name, Value} <- Before]
+    end.
+
+%% What a peer says that the variables reach.
+told_by_a_peer_of_otp(Facts) ->
+    {ok, Peer, _} = peer:start_link(#{connection => standard_io}),
+    try [peer:call(Peer, M, F, A) || {M, F, A} <- Facts]
+    after peer:stop(Peer)
+    end.
 
 %% A block of half a second.
 options(More) ->

@@ -1,7 +1,9 @@
 //! The bench as a child: a BEAM that is asked and answers, over a socket that nobody else can open.
 
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -63,6 +65,7 @@ impl Bench {
         erl.args(NO_BUSY_WAIT);
         // What it has to say it prints; a dump in the project helps nobody.
         erl.env("ERL_CRASH_DUMP_BYTES", "0");
+        without_flags(&mut erl, std::env::vars_os().map(|(name, _)| name));
         for directory in code_path {
             erl.arg("-pa").arg(directory);
         }
@@ -177,6 +180,17 @@ impl Drop for Bench {
     }
 }
 
+/// What the caller's shell exports for every BEAM (ERL_FLAGS, ERL_AFLAGS, ERL_ZFLAGS, ERL_OTP25_FLAGS) must not
+/// shape this one, nor those that it starts.
+fn without_flags(erl: &mut Command, names: impl Iterator<Item = OsString>) {
+    for name in names {
+        let bytes = name.as_bytes();
+        if bytes.starts_with(b"ERL_") && bytes.ends_with(b"FLAGS") {
+            erl.env_remove(name);
+        }
+    }
+}
+
 /// The path of a socket is short.
 fn socket_directory() -> io::Result<tempfile::TempDir> {
     let directory = tempfile::Builder::new().prefix("perf-gate.").tempdir()?;
@@ -184,4 +198,22 @@ fn socket_directory() -> io::Result<tempfile::TempDir> {
         return Ok(directory);
     }
     tempfile::Builder::new().prefix("perf-gate.").tempdir_in("/tmp")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_for_every_beam_are_taken_from_this_one() {
+        let mut erl = Command::new("erl");
+        let names = ["ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ERL_OTP25_FLAGS", "ERL_OTP30_FLAGS"];
+        let kept = ["ERL_LIBS", "PATH", "MY_ERL_FLAGS", "ERL_CRASH_DUMP"];
+        without_flags(&mut erl, names.iter().chain(&kept).map(Into::into));
+        let removed: Vec<_> =
+            erl.get_envs().map(|(name, value)| (name.to_str(), value.is_none())).collect();
+        let mut expected: Vec<_> = names.iter().map(|name| (Some(*name), true)).collect();
+        expected.sort_unstable();
+        assert_eq!(removed, expected);
+    }
 }

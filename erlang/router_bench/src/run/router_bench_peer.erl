@@ -17,6 +17,10 @@
 -define(EXIT_TIMEOUT_MS, 5000).
 -define(POLL_MS, 10).
 
+%% What the emulator takes from the environment as it starts, beside its flags.
+-define(READ_BY_THE_EMULATOR, ["ERL_LIBS", "ERL_FULLSWEEP_AFTER", "ERL_MAX_ETS_TABLES", "ERL_MAX_PORTS",
+                               "ERL_THREAD_POOL_SIZE"]).
+
 %% A scheduler without work would spin for a while. On a machine with few processors it then keeps
 %% the load generator from one, and the percentiles are those of the wait.
 -define(NO_BUSY_WAIT, ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]).
@@ -72,8 +76,8 @@ boot(#{erl_args := Flags}, Code) ->
                 % The project's own come last, so they win.
                 args => ["-boot", "no_dot_erlang", "-kernel", "logger_level", "warning"]
                     ++ ?NO_BUSY_WAIT ++ code_paths(Code) ++ Flags,
-                % What the caller's shell exports must not shape the measured VM.
-                env => [{"ERL_FLAGS", ""}, {"ERL_AFLAGS", ""}, {"ERL_ZFLAGS", ""}, {"ERL_LIBS", ""}],
+                % What the caller's shell exports must not shape the measured VM. An empty value unsets.
+                env => [{Name, ""} || {Name, _} <- os:env(), shapes_vm(Name)],
                 wait_boot => ?BOOT_TIMEOUT_MS},
     try peer:start_link(Options) of
         {ok, Peer} -> {ok, {Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS)}};
@@ -82,6 +86,11 @@ boot(#{erl_args := Flags}, Code) ->
     catch
         _:Reason -> {error, Reason}
     end.
+
+%% Flags are in ERL_FLAGS, ERL_AFLAGS, ERL_ZFLAGS and, for one release, ERL_OTP25_FLAGS.
+shapes_vm(Name) ->
+    lists:prefix("ERL_", Name) andalso lists:suffix("FLAGS", Name)
+        orelse lists:member(Name, ?READ_BY_THE_EMULATOR).
 
 code_paths(Code) ->
     lists:append([["-pa", Dir] || Dir <- lists:reverse(router_bench_frozen:code_path(Code))]).
