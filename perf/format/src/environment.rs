@@ -110,9 +110,10 @@ pub enum EnvironmentField {
 
 impl EnvironmentField {
     /// What must be equal for a direct comparison where the policy does not say.
-    pub const DEFAULT_REQUIRED: [Self; 7] = [
+    pub const DEFAULT_REQUIRED: [Self; 8] = [
         Self::OtpRelease,
         Self::ErtsFlavor,
+        Self::VmFlags,
         Self::CpuCount,
         Self::CpuModel,
         Self::CpuQuota,

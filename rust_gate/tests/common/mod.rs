@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) const ENV: &str = r#"{"otp_release": "25", "erts_flavor": "jit", "schedulers_online": 2,
-    "cpu_count": 2, "cpu_model": "Xeon", "cpu_quota": "none", "kernel": "Linux 6.1.0-18-amd64"}"#;
+    "vm_flags": "+sbwt none", "cpu_count": 2, "cpu_model": "Xeon", "cpu_quota": "none",
+    "kernel": "Linux 6.1.0-18-amd64"}"#;
 
 /// The smallest report that passes.
 pub(crate) fn minimal() -> Value {
