@@ -2,6 +2,9 @@
 # shellcheck disable=SC2034 # what is set here is read by the scripts that source this
 # What the scripts share. Sourced, never run.
 
+# A hook says by variables which repository git means; the scripts mean their own.
+while read -r name; do unset "$name"; done < <(git rev-parse --local-env-vars 2>/dev/null)
+
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Sets up and builds the gate, whose path is then in `gate`. Writes: system packages, target/.

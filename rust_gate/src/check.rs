@@ -8,6 +8,7 @@ use crate::artifacts::{self, Stamp};
 use crate::cli::arguments::{Check, Label};
 use crate::judge::verdict;
 use crate::read::inputs::{self, Files, Inputs};
+use crate::read::trusted::Trusted;
 use crate::render::{markdown, so_far, terminal};
 
 /// Everything that a check answers, before a byte of it is written.
@@ -33,7 +34,10 @@ pub fn check(arguments: &Check) -> Result<Checked, WriteError> {
     let inputs = inputs::read(&Files {
         baseline: &arguments.baseline,
         policy: &arguments.policy,
-        trusted_ref: arguments.trusted_ref.as_deref(),
+        trusted_ref: arguments
+            .trusted_ref
+            .as_deref()
+            .map(|revision| Trusted { revision, project: Path::new(".") }),
         waivers: arguments.waivers.as_deref(),
         candidates: &arguments.candidate,
         replay: arguments.replay.as_deref(),

@@ -119,6 +119,32 @@ fn the_frozen_commit_is_built_once_and_the_work_tree_stays_as_it_is() {
 }
 
 #[test]
+fn neither_a_hook_runs_nor_does_one_lead_the_build_elsewhere() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let project = Project::new();
+    let hook = project.path("hooks/post-checkout");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, format!("#!/bin/sh\ntouch '{}'\n", project.path("ran").display())).unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    project.git(&["config", "core.hooksPath", hook.parent().unwrap().to_str().unwrap()]);
+    project.build(&project.git(&["rev-parse", "HEAD~1"]), None).unwrap();
+    assert!(!project.path("ran").exists());
+    project.git(&["switch", "--quiet", "--detach"]);
+    assert!(project.path("ran").exists(), "git itself runs it");
+
+    // What git tells a hook, a build does not get.
+    let told: Vec<_> =
+        project.git(&["rev-parse", "--local-env-vars"]).lines().map(ToOwned::to_owned).collect();
+    let mut program = Command::new("env");
+    program.envs(told.iter().map(|name| (name, "told")));
+    perf_gate::read::git::forget_repository(&mut program);
+    let left = String::from_utf8(program.output().unwrap().stdout).unwrap();
+    let left: Vec<_> = left.lines().filter(|line| line.ends_with("=told")).collect();
+    // Settings are no repository: a build may need them to fetch what it depends on.
+    assert!(left.iter().all(|line| line.starts_with("GIT_CONFIG")), "{left:?}");
+}
+
+#[test]
 fn a_lost_commit_is_built_by_its_tree() {
     let project = Project::new();
     let tree = project.git(&["rev-parse", "HEAD~1^{tree}"]);

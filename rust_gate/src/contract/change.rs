@@ -21,7 +21,7 @@ use crate::cli::arguments::{Amend, Answers, Bump, Freeze, Reason, Rollback};
 use crate::judge::blocks::{BLOCKS_MIN, Sides};
 use crate::judge::compare::{Measured, Named, comparison};
 use crate::judge::decision::{Held, held};
-use crate::read::git::Git;
+use crate::read::git::{Git, GitError};
 use crate::statistics::shift::Shift;
 
 /// What a command is about to write.
@@ -358,11 +358,12 @@ fn digest_of(json: &str) -> Result<Digest, ContractError> {
 /// A file of the contract as it was when it had a digest, out of the history.
 fn earlier(contract: &Contract, name: &str, wanted: &Digest) -> Result<String, ContractError> {
     let git = Git::at(contract.root());
-    let prefix = git.text(&["rev-parse", "--show-prefix"])?;
-    let path = format!("{prefix}{name}");
-    let touched = git.text(&["log", "--format=%H", "--full-history", "--", name])?;
+    let touched = git.text(&["rev-list", "--full-history", "HEAD", "--", name])?;
     for commit in touched.lines() {
-        let Ok(bytes) = git.file(commit, &path) else { continue };
+        let bytes = match git.file(commit, name) {
+            Err(GitError::NoFile { .. }) => continue,
+            read => read?,
+        };
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if digest::of_json(&text).is_ok_and(|digest| digest == *wanted) {
             return Ok(text);

@@ -265,7 +265,7 @@ impl Repository {
 
     /// A file of the contract as a commit has it; `None` where it has none.
     fn file(&self, commit: &str, path: &str) -> Result<Option<String>, GitError> {
-        match self.git.file(commit, &format!("{}{path}", self.prefix)) {
+        match self.git.file(commit, path) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(GitError::NoFile { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -1,10 +1,79 @@
 //! The one place that runs git.
+//!
+//! Git answers about the repository that a directory is in, as its objects are. Nothing else has a say:
+//! not the environment (a hook sets `GIT_DIR`), no replacement, graft or cache of the history, no
+//! directory that only looks like a repository. Nor does git run what a repository's settings name, but
+//! for what fetching and checking out need: transports, credential helpers and filters, which are
+//! settings of the machine and no part of a commit.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 /// Largest file that is read out of a repository, in bytes: as the reader of reports accepts.
 const FILE_MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Variables of git that say how a server is reached, and nothing about the repository.
+const TRANSPORT: [&str; 10] = [
+    "GIT_ASKPASS",
+    "GIT_PROXY_COMMAND",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSH_VARIANT",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "GIT_SSL_CERT",
+    "GIT_SSL_KEY",
+    "GIT_SSL_NO_VERIFY",
+];
+
+/// Variables by which a git that runs a program, as a hook does, says which repository is meant.
+const REPOSITORY: [&str; 14] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
+/// What git is told whatever its configuration says.
+const SETTINGS: [&str; 8] = [
+    // Programs.
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    // A tracked directory may look like a bare repository, with refs and settings of its own.
+    "safe.bareRepository=explicit",
+    // A cache that says which parents a commit has.
+    "core.commitGraph=false",
+    "advice.detachedHead=false",
+    "advice.graftFileDeprecated=false",
+];
+
+/// Variables that git is given: raw objects, no prompt, and messages that can be told apart.
+const VARIABLES: [(&str, &str); 4] = [
+    ("GIT_NO_REPLACE_OBJECTS", "1"),
+    ("GIT_GRAFT_FILE", "/dev/null"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("LC_ALL", "C"),
+];
+
+/// Takes from a program, such as a build, what would lead the gits that it runs elsewhere.
+pub fn forget_repository(program: &mut Command) {
+    for name in REPOSITORY {
+        program.env_remove(name);
+    }
+}
 
 /// A repository, by a directory in it.
 #[derive(Debug, Clone)]
@@ -28,6 +97,15 @@ pub enum GitError {
         /// What git said.
         message: String,
     },
+    /// There is no repository.
+    #[error("{} is in no git repository; clone the project, and run this there", .0.display())]
+    NoRepository(PathBuf),
+    /// Git does not touch a repository of another user.
+    #[error(
+        "git refuses the repository at {0}, which belongs to another user; if you trust its files: git \
+         config --global --add safe.directory '{0}'"
+    )]
+    OtherOwner(String),
     /// There is no such revision.
     #[error(
         "the repository does not have the revision {0}; fetch it first, in a shallow clone with \
@@ -35,7 +113,7 @@ pub enum GitError {
     )]
     NoRevision(String),
     /// The revision does not have the file.
-    #[error("the revision {revision} has no file {path}; name a revision that has it")]
+    #[error("the revision {revision} has no regular file {path}; name a revision that has it")]
     NoFile {
         /// Which revision.
         revision: String,
@@ -43,13 +121,8 @@ pub enum GitError {
         path: String,
     },
     /// The file is too large.
-    #[error("{revision}:{path} is larger than {FILE_MAX_BYTES} bytes")]
-    TooLarge {
-        /// Which revision.
-        revision: String,
-        /// Which file.
-        path: String,
-    },
+    #[error("{0} is larger than {FILE_MAX_BYTES} bytes")]
+    TooLarge(String),
 }
 
 impl Git {
@@ -70,20 +143,46 @@ impl Git {
     /// # Errors
     /// [`GitError`]
     pub fn output(&self, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
-        let output = Command::new("git")
-            .args(["--no-pager", "--no-optional-locks", "--literal-pathspecs", "-C"])
-            .arg(&self.directory)
-            .args(arguments)
-            .output()
-            .map_err(GitError::NotStarted)?;
+        let output = self.command(arguments).stdin(Stdio::null()).output();
+        self.printed(arguments, output.map_err(GitError::NotStarted)?)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut git = Command::new("git");
+        for (name, _) in std::env::vars_os() {
+            let is_transport = TRANSPORT.iter().any(|kept| name == OsStr::new(kept));
+            if name.as_encoded_bytes().starts_with(b"GIT_") && !is_transport {
+                git.env_remove(name);
+            }
+        }
+        git.env_remove("LANGUAGE").envs(VARIABLES);
+        git.args(["--no-pager", "--no-optional-locks", "--literal-pathspecs"]);
+        for setting in SETTINGS {
+            git.args(["-c", setting]);
+        }
+        git.arg("-C").arg(&self.directory).args(arguments);
+        git
+    }
+
+    fn printed(&self, arguments: &[&str], output: Output) -> Result<Vec<u8>, GitError> {
         if output.status.success() {
             return Ok(output.stdout);
         }
-        Err(GitError::Failed {
-            command: arguments.first().copied().unwrap_or_default().to_owned(),
-            directory: self.directory.clone(),
-            message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        })
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let directory = self.directory.clone();
+        if message.contains("detected dubious ownership") {
+            let named = message.split('\'').nth(1).map(str::to_owned);
+            return Err(GitError::OtherOwner(
+                named.unwrap_or_else(|| directory.display().to_string()),
+            ));
+        }
+        if message.contains("fatal: not a git repository") {
+            return Err(GitError::NoRepository(
+                std::path::absolute(&directory).unwrap_or(directory),
+            ));
+        }
+        let command = arguments.first().copied().unwrap_or_default().to_owned();
+        Err(GitError::Failed { command, directory, message })
     }
 
     /// What a command prints, as text without the space around it.
@@ -102,25 +201,66 @@ impl Git {
     pub fn commit(&self, revision: &str) -> Result<String, GitError> {
         self.text(&["rev-parse", "--git-dir"])?;
         let wanted = format!("{revision}^{{commit}}");
-        self.text(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted])
-            .map_err(|_| GitError::NoRevision(revision.to_owned()))
+        self.text(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]).map_err(
+            |error| match error {
+                GitError::Failed { .. } => GitError::NoRevision(revision.to_owned()),
+                error => error,
+            },
+        )
     }
 
-    /// A file as a commit has it; a path that begins with `./` counts from this directory, any other
-    /// from the root of the repository.
+    /// A regular file as a commit has it; the path counts from this directory, or is absolute.
     ///
     /// # Errors
-    /// [`GitError::NoFile`], [`GitError::TooLarge`]
+    /// [`GitError::NoFile`], [`GitError::TooLarge`]; or what the file is cannot be found out, as in a
+    /// partial clone whose server is gone.
     pub fn file(&self, commit: &str, path: &str) -> Result<Vec<u8>, GitError> {
-        let object = format!("{commit}:{path}");
-        let (revision, path) = (commit.to_owned(), path.to_owned());
-        let Ok(size) = self.text(&["cat-file", "-s", &object]) else {
-            return Err(GitError::NoFile { revision, path });
-        };
-        if size.parse::<u64>().is_ok_and(|bytes| bytes <= FILE_MAX_BYTES) {
-            self.output(&["cat-file", "blob", &object])
-        } else {
-            Err(GitError::TooLarge { revision, path })
+        let listed = self.output(&["ls-tree", "-z", commit, "--", path])?;
+        match Entry::of_tree(&String::from_utf8_lossy(&listed)).as_slice() {
+            [(_, entry)] if entry.is_file() => self.blob(&entry.blob, path),
+            _ => Err(GitError::NoFile { revision: commit.to_owned(), path: path.to_owned() }),
         }
+    }
+
+    /// What a blob contains; `name` is what it is called in messages.
+    ///
+    /// # Errors
+    /// [`GitError::TooLarge`], or it is not here and cannot be fetched.
+    pub fn blob(&self, blob: &str, name: &str) -> Result<Vec<u8>, GitError> {
+        let size = self.text(&["cat-file", "-s", blob])?;
+        if size.parse::<u64>().is_ok_and(|bytes| bytes <= FILE_MAX_BYTES) {
+            self.output(&["cat-file", "blob", blob])
+        } else {
+            Err(GitError::TooLarge(name.to_owned()))
+        }
+    }
+}
+
+/// What a tree has at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Kind and permissions, as git writes them.
+    pub mode: String,
+    /// The hash of its content.
+    pub blob: String,
+}
+
+impl Entry {
+    /// Whether it is a file, and no link, directory or submodule.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        self.mode.starts_with("100")
+    }
+
+    /// The paths and entries that `ls-tree -z` printed.
+    #[must_use]
+    pub fn of_tree(listed: &str) -> Vec<(String, Self)> {
+        let entry = |line: &str| {
+            let (head, path) = line.split_once('\t')?;
+            let mut parts = head.split_whitespace();
+            let (mode, _, blob) = (parts.next()?, parts.next()?, parts.next()?);
+            Some((path.to_owned(), Self { mode: mode.to_owned(), blob: blob.to_owned() }))
+        };
+        listed.split('\0').filter_map(entry).collect()
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use cp1_format::{Document, Notice, Policy, Problem, ReadError, Report, Waivers, read_file};
 use glob::MatchOptions;
 
-use crate::read::trusted::{self, TrustedError};
+use crate::read::trusted::{self, Trusted, TrustedError};
 
 /// The files of a check, as far as they could be read.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub struct Files<'a> {
     /// The policy.
     pub policy: &'a Path,
     /// The revision whose baseline and policy count; `None` for those of the work tree.
-    pub trusted_ref: Option<&'a str>,
+    pub trusted_ref: Option<Trusted<'a>>,
     /// The waivers; without such a file there are none.
     pub waivers: Option<&'a Path>,
     /// Paths or globs.
@@ -95,11 +95,11 @@ pub fn read(files: &Files<'_>) -> Inputs {
 
 fn read_one<T: Document>(
     path: &Path,
-    revision: Option<&str>,
+    trusted_ref: Option<Trusted<'_>>,
     problems: &mut Vec<Problem>,
 ) -> Source<T> {
-    let name = trusted::shown(path, revision);
-    let document = match trusted::read(path, revision) {
+    let name = trusted::shown(path, trusted_ref);
+    let document = match trusted::read(path, trusted_ref) {
         Ok(document) => Some(document),
         Err(TrustedError::Read(error)) => {
             problems.push(refusal(&name, &error));

@@ -6,6 +6,16 @@ use cp1_format::{Document, ReadError, parse, read_file};
 
 use crate::read::git::{Git, GitError};
 
+/// What is trusted instead of the work tree.
+#[derive(Debug, Clone, Copy)]
+pub struct Trusted<'a> {
+    /// The revision whose files count.
+    pub revision: &'a str,
+    /// A directory of the repository that has it. Where a file is says nothing about that: its
+    /// directory may be a link or a submodule, with a history of its own.
+    pub project: &'a Path,
+}
+
 /// Why a file of the contract could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustedError {
@@ -21,33 +31,33 @@ pub enum TrustedError {
 ///
 /// # Errors
 /// [`TrustedError`]; a revision that does not have the file is one.
-pub fn read<T: Document>(path: &Path, revision: Option<&str>) -> Result<T, TrustedError> {
-    let Some(revision) = revision else { return Ok(read_file(path)?) };
-    Ok(parse(&shown(path, Some(revision)), &bytes(path, revision)?)?)
+pub fn read<T: Document>(path: &Path, trusted: Option<Trusted<'_>>) -> Result<T, TrustedError> {
+    let Some(trusted) = trusted else { return Ok(read_file(path)?) };
+    Ok(parse(&shown(path, Some(trusted)), &bytes(path, trusted)?)?)
 }
 
 /// Whether the file is there at all. Where that cannot be found out, reading it says why.
 #[must_use]
-pub fn is_there(path: &Path, revision: Option<&str>) -> bool {
-    match revision {
+pub fn is_there(path: &Path, trusted: Option<Trusted<'_>>) -> bool {
+    match trusted {
         None => path.symlink_metadata().is_ok(),
-        Some(revision) => !matches!(bytes(path, revision), Err(GitError::NoFile { .. })),
+        Some(trusted) => !matches!(bytes(path, trusted), Err(GitError::NoFile { .. })),
     }
 }
 
-fn bytes(path: &Path, revision: &str) -> Result<Vec<u8>, GitError> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let git = Git::at(directory.unwrap_or(Path::new(".")));
-    let commit = git.commit(revision)?;
-    git.file(&commit, &format!("./{name}"))
+fn bytes(path: &Path, trusted: Trusted<'_>) -> Result<Vec<u8>, GitError> {
+    let git = Git::at(trusted.project);
+    let commit = git.commit(trusted.revision)?;
+    // A relative path counts from where this program is, and git's from its directory.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    git.file(&commit, &path.to_string_lossy())
 }
 
 /// The name of a file in messages: as git spells it where it comes from a revision.
 #[must_use]
-pub fn shown(path: &Path, revision: Option<&str>) -> std::path::PathBuf {
-    match revision {
-        Some(revision) => format!("{revision}:{}", path.display()).into(),
+pub fn shown(path: &Path, trusted: Option<Trusted<'_>>) -> std::path::PathBuf {
+    match trusted {
+        Some(Trusted { revision, .. }) => format!("{revision}:{}", path.display()).into(),
         None => path.to_owned(),
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::read::git::forget_repository;
 use crate::run::RunError;
 use crate::run::child::Group;
 use crate::run::interrupt::Interrupt;
@@ -35,6 +36,7 @@ pub fn build(
     shell.arg("-c").arg(command).current_dir(directory);
     // Where rebar3 builds must be where the code path looks: a stale build there would be measured.
     shell.env_remove("REBAR_BASE_DIR");
+    forget_repository(&mut shell);
     if std::env::var_os("HOME").is_none() {
         // Rebar3 crashes without one.
         shell.env("HOME", std::env::temp_dir());

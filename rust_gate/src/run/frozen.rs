@@ -101,9 +101,11 @@ fn commit_to_build(git: &Git, frozen: &Frozen<'_>) -> Result<String, RunError> {
     let Frozen { commit, tree, .. } = *frozen;
     let has =
         |hash: &str, kind| git.text(&["cat-file", "-e", &format!("{hash}^{{{kind}}}")]).is_ok();
-    let shallow = git
-        .text(&["rev-parse", "--is-shallow-repository"])
-        .map_err(|_| RunError::NoRepository(commit.to_owned()))?;
+    let shallow =
+        git.text(&["rev-parse", "--is-shallow-repository"]).map_err(|error| match error {
+            GitError::NoRepository(_) => RunError::NoRepository(commit.to_owned()),
+            error => RunError::Git(error),
+        })?;
     if has(commit, "commit") {
         let of_commit = git.text(&["rev-parse", &format!("{commit}^{{tree}}")])?;
         return match tree {
@@ -137,10 +139,7 @@ struct Worktree<'a> {
 impl<'a> Worktree<'a> {
     fn add(git: &'a Git, commit: &str, path: PathBuf) -> Result<Self, GitError> {
         let name = path.to_string_lossy().into_owned();
-        // The project's hooks are for its own work.
-        let quiet = ["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false"];
-        let add = ["worktree", "add", "--quiet", "--detach", &name, commit];
-        git.output(&[&quiet[..], &add[..]].concat())?;
+        git.output(&["worktree", "add", "--quiet", "--detach", &name, commit])?;
         let worktree = Self { git, path };
         if worktree.path.join(".gitmodules").is_file() {
             let update = ["submodule", "--quiet", "update", "--init", "--recursive"];

@@ -15,6 +15,7 @@ use crate::contract::{BASELINE, POLICY, WAIVERS};
 use crate::escape;
 use crate::read::git::Git;
 use crate::read::inputs::{self, Files, Inputs};
+use crate::read::trusted::Trusted;
 use crate::run::bench::Bench;
 use crate::run::build::{Libraries, build, code_path, installed_bench};
 use crate::run::comparison::{commit, replay_needed};
@@ -402,7 +403,11 @@ impl<'a> Judged<'a> {
         inputs::read(&Files {
             baseline: &self.baseline,
             policy: &self.policy,
-            trusted_ref: self.arguments.trusted_ref.as_deref(),
+            trusted_ref: self
+                .arguments
+                .trusted_ref
+                .as_deref()
+                .map(|revision| Trusted { revision, project: &self.arguments.settings.project }),
             waivers: Some(&self.waivers),
             candidates,
             replay: self.replay.as_deref(),
@@ -438,7 +443,8 @@ pub(super) fn listen() -> Result<Interrupt, RunError> {
 
 /// That the work tree is what its commit is.
 pub(super) fn clean(project: &Path) -> Result<(), RunError> {
-    let changes = Git::at(project).text(&["status", "--porcelain"])?;
+    let all = ["status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=none"];
+    let changes = Git::at(project).text(&all)?;
     if changes.is_empty() { Ok(()) } else { Err(RunError::Dirty(project.to_owned())) }
 }
 

@@ -272,9 +272,15 @@ impl Room {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
+        self.run_with(&[], arguments)
+    }
+
+    /// The same with these variables.
+    pub(crate) fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Answer {
         let output = assert_cmd::cargo::cargo_bin_cmd!("perf-gate")
             .current_dir(self.directory.path())
             .args(arguments)
+            .envs(variables.iter().copied())
             .output()
             .unwrap();
         let answer = Answer {

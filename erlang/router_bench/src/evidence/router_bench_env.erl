@@ -79,18 +79,29 @@ clock() ->
     maps:with([source, resolution_ns, read_cost_ns], router_bench_nif:info()).
 
 %% @doc Commit and tree of the repository that a directory is in, and whether the work tree differs;
-%% empty outside a repository.
+%% empty where git does not say.
+%%
+%% The repository alone decides: no variable of git's, which a hook sets, no replaced object, and no
+%% setting that hides a change. What git complains of is shown, and is no part of an answer.
 -spec git(file:filename_all()) -> git().
 git(Dir) ->
-    Run = fun(Arguments) -> run_git(Dir, Arguments) end,
-    case {Run(["rev-parse", "HEAD"]), Run(["rev-parse", "HEAD^{tree}"])} of
-        {{ok, Commit}, {ok, Tree}} ->
-            case Run(["status", "--porcelain"]) of
-                {ok, Changes} -> #{commit => Commit, tree => Tree, dirty => Changes =/= <<>>};
-                error -> #{commit => Commit, tree => Tree}
+    case run_git(Dir, ["rev-parse", "HEAD", "HEAD^{tree}"]) of
+        {ok, Printed} ->
+            Hash = "([0-9a-f]{40}|[0-9a-f]{64})",
+            case re:run(Printed, "^" ++ Hash ++ "\n" ++ Hash ++ "$",
+                        [{capture, all_but_first, binary}]) of
+                {match, [Commit, Tree]} -> with_state(Dir, #{commit => Commit, tree => Tree});
+                nomatch -> #{}
             end;
-        _ ->
+        error ->
             #{}
+    end.
+
+with_state(Dir, Git) ->
+    case run_git(Dir, ["status", "--porcelain", "--untracked-files=normal",
+                       "--ignore-submodules=none"]) of
+        {ok, Changes} -> Git#{dirty => Changes =/= <<>>};
+        error -> Git
     end.
 
 run_git(Dir, Arguments) ->
@@ -99,11 +110,18 @@ run_git(Dir, Arguments) ->
             error;
         Git ->
             % No optional locks: looking at the state must not disturb another git.
-            All = ["--no-optional-locks", "-C", Dir | Arguments],
+            All = ["--no-optional-locks", "-c", "core.fsmonitor=false",
+                   "-c", "safe.bareRepository=explicit",
+                   "-c", "advice.graftFileDeprecated=false", "-C", Dir | Arguments],
             Port = open_port({spawn_executable, Git},
-                             [{args, All}, binary, exit_status, stderr_to_stdout, hide]),
+                             [{args, All}, {env, git_variables()}, binary, exit_status, hide]),
             collect(Port, <<>>)
     end.
+
+git_variables() ->
+    Set = #{"GIT_NO_REPLACE_OBJECTS" => "1", "GIT_GRAFT_FILE" => "/dev/null"},
+    Names = [hd(string:split(Variable, "=")) || "GIT_" ++ _ = Variable <- os:getenv()],
+    maps:to_list(maps:merge(maps:from_keys(Names, false), Set)).
 
 collect(Port, Output) ->
     receive
