@@ -58,6 +58,41 @@ fn judge(room: &Room, variables: &[(&str, &str)], revision: &str) -> Answer {
 }
 
 #[test]
+fn a_name_that_could_be_two_things_is_refused() {
+    let room = judged();
+    let at = room.path(".");
+    judge(&room, &[], "origin/main").is(1, &[]);
+    judge(&room, &[], "evil").is(0, &[]);
+    let short = git(&at, &["rev-parse", "--short", FETCHED]);
+    let (tag, branch) = (format!("refs/tags/{short}"), "refs/heads/origin/main");
+    for (revision, other) in [
+        ("origin/main", "refs/tags/origin/main"),
+        ("origin/main", branch),
+        ("origin/main~0", branch),
+        ("main", "refs/tags/main"),
+        (short.as_str(), tag.as_str()),
+    ] {
+        git(&at, &["update-ref", other, "evil"]);
+        let answer = judge(&room, &[], revision);
+        answer.is_invalid(&["is ambiguous: it could be ", other, "refs/remotes/origin/main"]);
+        judge(&room, &[], FETCHED).is(1, &[]);
+        let against = room.run(&["verify", "--against", revision]);
+        assert_eq!(against.code, 2, "{against:?}");
+        git(&at, &["update-ref", "-d", other]);
+    }
+    // The remote's branch is meant also before it was fetched.
+    git(&at, &["update-ref", "refs/tags/origin/next", "evil"]);
+    judge(&room, &[], "origin/next").is_invalid(&["is ambiguous", "refs/remotes/origin/next"]);
+    // A full name is that name, and no tag that is called so.
+    git(&at, &["update-ref", "refs/tags/refs/remotes/origin/next", "evil"]);
+    judge(&room, &[], "refs/remotes/origin/next").is_invalid(&["does not have the revision"]);
+    // What a commit says of itself names no commit.
+    for revision in [":/freeze", "evil^{/freeze}"] {
+        judge(&room, &[], revision).is_invalid(&["does not have the revision"]);
+    }
+}
+
+#[test]
 fn what_git_is_told_besides_does_not_change_its_answer() {
     let room = judged();
     let at = room.path(".");

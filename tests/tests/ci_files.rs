@@ -212,7 +212,7 @@ fn a_smoke_run_is_judged_by_the_target_branch() {
         set.extend(expanded.iter().map(|(name, value)| (*name, value.as_str())));
         let (output, log) = clone.run(&lines, &set);
         assert!(output.status.success(), "{output:?}");
-        assert_eq!(log, "perf_gate.sh  mode=smoke trusted=origin/main\n");
+        assert_eq!(log, "perf_gate.sh  mode=smoke trusted=refs/remotes/origin/main\n");
     }
 }
 

@@ -307,7 +307,7 @@ pub struct Verify {
     /// Where the contract is.
     #[command(flatten)]
     pub root: Root,
-    /// Look at every commit since this revision too, such as origin/main
+    /// Look at every commit since this revision too, such as refs/remotes/origin/main
     #[arg(long, value_name = "REV")]
     pub against: Option<String>,
     /// In a job: look at every commit since what the platform names, which is fetched, and lint too
@@ -347,7 +347,7 @@ pub struct Check {
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
     /// Read baseline and policy of this revision instead of the work tree's, so that a change cannot
-    /// vouch for itself; for example origin/main
+    /// vouch for itself; for example refs/remotes/origin/main
     #[arg(long, value_name = "REV")]
     pub trusted_ref: Option<String>,
     /// Exceptions from the policy; without such a file there are none

@@ -103,7 +103,8 @@ pub struct Run {
     /// What the candidate is compared with
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub compare: Compare,
-    /// Judge by baseline and policy of this revision, such as origin/main, instead of the work tree's
+    /// Judge by baseline and policy of this revision, such as refs/remotes/origin/main, instead of the
+    /// work tree's
     #[arg(long, value_name = "REV")]
     pub trusted_ref: Option<String>,
 }

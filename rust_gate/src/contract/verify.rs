@@ -38,7 +38,10 @@ pub fn verify_in_ci(
         (Some(branch), _) => {
             let fetched = format!("refs/remotes/origin/{branch}");
             let refspec = format!("+refs/heads/{branch}:{fetched}");
-            Git::at(&arguments.root.root).output(&["fetch", "--quiet", "origin", &refspec])?;
+            let git = Git::at(&arguments.root.root);
+            // By what is configured, as a directory of this name would do for git too.
+            git.text(&["config", "--get", "remote.origin.url"])?;
+            git.output(&["fetch", "--quiet", "--no-tags", "origin", &refspec])?;
             Some(fetched)
         }
         (None, before) => before,

@@ -2,9 +2,9 @@
 //!
 //! Git answers about the repository that a directory is in, as its objects are. Nothing else has a say:
 //! not the environment (a hook sets `GIT_DIR`), no replacement, graft or cache of the history, no
-//! directory that only looks like a repository. Nor does git run what a repository's settings name, but
-//! for what fetching and checking out need: transports, credential helpers and filters, which are
-//! settings of the machine and no part of a commit.
+//! directory that only looks like a repository, and no name that could be two things. Nor does git run
+//! what a repository's settings name, but for what fetching and checking out need: transports,
+//! credential helpers and filters, which are settings of the machine and no part of a commit.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -112,6 +112,15 @@ pub enum GitError {
          `git fetch --unshallow`"
     )]
     NoRevision(String),
+    /// The revision could be several things.
+    #[error("{revision} is ambiguous: it could be {}; give the full name of the one that is meant",
+        .meant.join(" or "))]
+    Ambiguous {
+        /// What was given.
+        revision: String,
+        /// The full names.
+        meant: Vec<String>,
+    },
     /// The revision does not have the file.
     #[error("the revision {revision} has no regular file {path}; name a revision that has it")]
     NoFile {
@@ -194,19 +203,77 @@ impl Git {
         Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
     }
 
-    /// The commit that a revision names.
+    /// The commit that a revision names, if that can be one thing only.
     ///
     /// # Errors
-    /// [`GitError::NoRevision`], or that there is no repository.
+    /// [`GitError::NoRevision`], [`GitError::Ambiguous`], or that there is no repository.
     pub fn commit(&self, revision: &str) -> Result<String, GitError> {
         self.text(&["rev-parse", "--git-dir"])?;
-        let wanted = format!("{revision}^{{commit}}");
+        let wanted = format!("{}^{{commit}}", self.full(revision)?);
         self.text(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]).map_err(
             |error| match error {
                 GitError::Failed { .. } => GitError::NoRevision(revision.to_owned()),
                 error => error,
             },
         )
+    }
+
+    /// A revision by the full name of its branch or tag. Git itself takes the first that it finds: a tag
+    /// before a branch, and either before the branch of a remote.
+    fn full(&self, revision: &str) -> Result<String, GitError> {
+        let none = || GitError::NoRevision(revision.to_owned());
+        let ends = [revision.find(['~', '^', ':']), revision.find("@{")];
+        let end = ends.into_iter().flatten().min().unwrap_or(revision.len());
+        let (name, suffix) = revision.split_at(end);
+        // What finds a commit by its message believes what the commit says.
+        if suffix.contains(['/', ':']) {
+            return Err(none());
+        }
+        let is_hex = name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if matches!(name, "" | "HEAD" | "@") || (is_hex && matches!(name.len(), 40 | 64)) {
+            return Ok(revision.to_owned());
+        }
+        if name.starts_with("refs/") {
+            // Git would go on and look for a tag of this name.
+            let has = !self.refs(vec![name.to_owned()])?.is_empty();
+            return if has { Ok(revision.to_owned()) } else { Err(none()) };
+        }
+        let remote = format!("refs/remotes/{name}");
+        let mut meant = self.refs(vec![
+            format!("refs/{name}"),
+            format!("refs/tags/{name}"),
+            format!("refs/heads/{name}"),
+            remote.clone(),
+            format!("{remote}/HEAD"),
+        ])?;
+        if meant.is_empty() {
+            return Ok(revision.to_owned());
+        }
+        let remotes = self.text(&["remote"])?;
+        let is_of_remote = |of: &str| name.strip_prefix(of).is_some_and(|it| it.starts_with('/'));
+        if remotes.lines().any(is_of_remote) && !meant.contains(&remote) {
+            // Who gives such a name means the remote's branch, also before it was fetched.
+            meant.push(remote);
+        }
+        if is_hex && name.len() >= 4 {
+            let objects = self.text(&["rev-parse", &format!("--disambiguate={name}")])?;
+            meant.extend(objects.lines().map(str::to_owned));
+        }
+        match meant.as_slice() {
+            [one] => Ok(format!("{one}{suffix}")),
+            _ => Err(GitError::Ambiguous { revision: revision.to_owned(), meant }),
+        }
+    }
+
+    /// Those of these refs that there are.
+    fn refs(&self, wanted: Vec<String>) -> Result<Vec<String>, GitError> {
+        let list: Vec<&str> = ["for-each-ref", "--format=%(refname)"]
+            .into_iter()
+            .chain(wanted.iter().map(String::as_str))
+            .collect();
+        let listed = self.text(&list)?;
+        // A name also stands for all below it.
+        Ok(wanted.into_iter().filter(|name| listed.lines().any(|line| line == name)).collect())
     }
 
     /// A regular file as a commit has it; the path counts from this directory, or is absolute.

@@ -110,7 +110,8 @@ fn read_one<T: Document>(
                 file: shown(&name),
                 place: None,
                 message: error.to_string(),
-                cure: "name a revision that this repository has, such as origin/main".into(),
+                cure: "name a revision of this repository by its full name, such as refs/remotes/origin/main"
+                    .into(),
             });
             None
         }
