@@ -5,6 +5,8 @@
 set -euo pipefail
 
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/common.sh
+source "$scripts/common.sh"
 cd "$scripts/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -23,13 +25,10 @@ sum() {
 # The contract is kept, and has been by every commit since its chain of records began. A shallow
 # clone does not have these commits.
 contract() {
-  local gate=${CARGO_TARGET_DIR:-target}/release/perf-gate first since=()
+  local gate=${CARGO_TARGET_DIR:-target}/release/perf-gate alone=()
   cargo build --quiet --locked --release --package perf-gate
-  first=$(git log --format=%H --diff-filter=A -- 'perf/bumps/0004-*' | tail -n 1)
-  if [ "$(git rev-parse --is-shallow-repository)" = false ] && [ -n "$first" ]; then
-    since=(--against "$first")
-  fi
-  "$gate" verify "${since[@]}"
+  [ "$(git rev-parse --is-shallow-repository)" = false ] || alone=(--files)
+  "$gate" verify "${alone[@]}"
   "$gate" lint
 }
 

@@ -137,10 +137,13 @@ fn lint_names_each_mistake() {
 #[test]
 fn wrong_places_cannot_be_looked_at_and_that_is_no_success() {
     let room = Room::new();
-    for command in ["verify", "lint"] {
-        let answer = room.run(&[command, "--root", "nowhere"]);
+    for command in [&["verify", "--files"][..], &["lint"]] {
+        let answer = room.run(&[command, &["--root", "nowhere"]].concat());
         assert_eq!(answer.code, 1, "{answer:?}");
         assert!(answer.stdout.contains("perf/policy_cp1.json"), "{answer:?}");
     }
-    assert_eq!(room.run(&["verify", "--root", "nowhere", "--against", "main"]).code, 2);
+    for further in [&["--against", "main"][..], &[]] {
+        let answer = room.run(&[&["verify", "--root", "nowhere"], further].concat());
+        assert_eq!(answer.code, 2, "{answer:?}");
+    }
 }

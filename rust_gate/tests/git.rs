@@ -177,19 +177,19 @@ fn no_replacement_and_no_graft_hides_a_commit() {
     let head = repository.git(&["rev-parse", "HEAD"]);
     let main = repository.git(&["rev-parse", "main"]);
     repository.git(&["replace", "--graft", &head, &main]);
-    for further in [&["--against", "refs/heads/main"][..]] {
+    for further in [&["--against", "refs/heads/main"][..], &[]] {
         repository.is_broken(further, said);
     }
     repository.git(&["replace", "--delete", &head]);
     std::fs::create_dir_all(repository.path(".git/info")).unwrap();
     repository.write(".git/info/grafts", &format!("{head} {main}\n"));
-    for further in [&["--against", "refs/heads/main"][..]] {
+    for further in [&["--against", "refs/heads/main"][..], &[]] {
         repository.is_broken(further, said);
     }
     // A cut history is not believed, whoever cut it.
     std::fs::remove_file(repository.path(".git/info/grafts")).unwrap();
     repository.write(".git/shallow", &format!("{head}\n"));
-    for further in [&["--against", "refs/heads/main"][..]] {
+    for further in [&["--against", "refs/heads/main"][..], &[]] {
         let answer = repository.gate(&[&["verify"], further].concat());
         assert_eq!(answer.code, 2, "{answer:?}");
         assert!(answer.stderr.contains("git fetch --unshallow"), "{answer:?}");
@@ -209,8 +209,7 @@ fn a_directory_that_looks_like_a_bare_repository_is_none() {
     }
     std::fs::rename(repository.path("perf"), outer.join("deep/perf")).unwrap();
     let deep = outer.join("deep");
-    let answer =
-        repository.room.run(&["verify", "--against=HEAD", "--root", deep.to_str().unwrap()]);
+    let answer = repository.room.run(&["verify", "--root", deep.to_str().unwrap()]);
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains("bare repository"), "{answer:?}");
 }
@@ -254,7 +253,8 @@ fn no_program_of_a_repositorys_settings_runs() {
     repository.git(&["config", "core.fsmonitor", program.to_str().unwrap()]);
     repository.git(&["config", "gpg.program", program.to_str().unwrap()]);
     repository.git(&["config", "log.showSignature", "true"]);
-    repository.is_kept(&["--against", "refs/heads/main"]);
+    assert!(repository.job(&[("GITHUB_BASE_REF", "main")]).is_ok());
+    repository.is_kept(&[]);
     assert!(!ran.exists());
 }
 
@@ -279,8 +279,7 @@ fn a_repository_of_another_user_is_named_with_the_cure() {
     let root = root.to_str().unwrap();
     let variables = [("PATH", &*path), ("HOME", "/nowhere")];
     let cure = format!("git config --global --add safe.directory '{}'", root.trim_end_matches('/'));
-    let answer =
-        repository.room.run_with(&variables, &["verify", "--against=HEAD", "--root", root]);
+    let answer = repository.room.run_with(&variables, &["verify", "--root", root]);
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains(&cure), "{answer:?}");
     let room = judged();

@@ -307,11 +307,16 @@ pub struct Verify {
     /// Where the contract is.
     #[command(flatten)]
     pub root: Root,
-    /// Look at every commit since this revision too, such as refs/remotes/origin/main
+    /// Look at the commits that this revision does not have, such as refs/remotes/origin/main, and not
+    /// at all of them
     #[arg(long, value_name = "REV")]
     pub against: Option<String>,
-    /// In a job: look at every commit since what the platform names, which is fetched, and lint too
+    /// Look at the files of the work tree alone, and not at how they came to be as they are
     #[arg(long, conflicts_with = "against")]
+    pub files: bool,
+    /// In a job: of a merge or pull request look at the commits that its target branch, which is
+    /// fetched, does not have, else at all; and lint too
+    #[arg(long, conflicts_with_all = ["against", "files"])]
     pub ci: bool,
 }
 

@@ -1,10 +1,11 @@
-//! `verify`: whether the contract is what its records say; and, against a revision, whether every
-//! commit since kept to the rules ([`super::history`]).
+//! `verify`: whether the contract is what its records say, and whether every commit kept to the rules
+//! ([`super::history`]).
 
 use std::ffi::OsString;
 
 use cp1_format::{Date, Problem, ReadError, Waivers, read_file};
 
+use super::history::Span;
 use super::lint::lint;
 use super::records::Chain;
 use super::standing::Standing;
@@ -14,11 +15,11 @@ use super::{
 };
 use crate::cli::arguments::{Lint, Root, Verify};
 use crate::judge::waivers;
-use crate::read::git::Git;
+use crate::read::git::{Git, GitError};
 
-/// The same in a job of continuous integration, with what `lint` finds: against the branch that a merge
-/// or pull request goes into, which is fetched, or against what a push was on top of. A schedule, and the
-/// first push of a branch, have nothing to be compared with: there the files are verified alone.
+/// The same in a job of continuous integration, with what `lint` finds: of a merge or pull request the
+/// commits that its target branch, which is fetched, does not have; else the whole history, or what came
+/// after the commit that the variable `CP1_KNOWN_GOOD` names, and that what a push replaced is kept.
 ///
 /// # Errors
 /// It cannot be found out.
@@ -34,25 +35,41 @@ pub fn verify_in_ci(
     let before = text("CI_COMMIT_BEFORE_SHA").or_else(|| text("CP1_BEFORE"));
     // A platform says with zeros that there is nothing before.
     let before = before.filter(|commit| commit.bytes().any(|byte| byte != b'0'));
-    let against = match (branch, before) {
-        (Some(branch), _) => {
+    let root = || Root { root: arguments.root.root.clone() };
+    let contract = Contract::at(&arguments.root.root);
+    let git = Git::at(contract.root());
+    // By what is configured, as a directory of this name would do for git too.
+    let fetch = |what: &str| {
+        git.text(&["config", "--get", "remote.origin.url"])?;
+        let options = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "origin", what];
+        git.output(&options)
+    };
+    let against = match &branch {
+        Some(branch) => {
             let fetched = format!("refs/remotes/origin/{branch}");
-            let refspec = format!("+refs/heads/{branch}:{fetched}");
-            let git = Git::at(&arguments.root.root);
-            // By what is configured, as a directory of this name would do for git too.
-            git.text(&["config", "--get", "remote.origin.url"])?;
-            git.output(&["fetch", "--quiet", "--no-tags", "origin", &refspec])?;
+            fetch(&format!("+refs/heads/{branch}:{fetched}"))?;
             Some(fetched)
         }
-        (None, before) => before,
+        None => text("CP1_KNOWN_GOOD"),
     };
-    if against.is_none() {
-        println!("nothing to be compared with, so the files are verified alone");
+    if let (None, Some(good)) = (&branch, &against) {
+        let commit = git.commit(good)?;
+        if git.output(&["merge-base", "--is-ancestor", &commit, "HEAD"]).is_err() {
+            let message = "HEAD does not come from it";
+            let cure = "let the variable name a commit of this branch, or remove it";
+            let found = problem(format!("CP1_KNOWN_GOOD={good}"), message, cure);
+            return Err(ContractError::Refused(vec![found]));
+        }
     }
-    let root = Root { root: arguments.root.root.clone() };
-    let mut problems = verify(&Verify { root, against, ci: false })?;
-    let root = Root { root: arguments.root.root.clone() };
-    problems.extend(lint(&Lint { root })?);
+    let mut problems = verify(&Verify { root: root(), against, files: false, ci: false })?;
+    if let (None, Some(before)) = (&branch, &before) {
+        if matches!(git.commit(before), Err(GitError::NoRevision(_))) {
+            // A forced push replaced it; most servers still have it.
+            let _ = fetch(before);
+        }
+        problems.extend(history::kept(&contract, before)?);
+    }
+    problems.extend(lint(&Lint { root: root() })?);
     Ok(problems)
 }
 
@@ -66,8 +83,9 @@ pub fn verify(arguments: &Verify) -> Result<Vec<Problem>, ContractError> {
     // This breaks no rule, but nothing can be judged against such a baseline.
     let standing = Standing::of(&contract, &Chain::read(&contract)?);
     problems.extend(standing.ok().and_then(|standing| standing.needs_correction()));
-    if let Some(revision) = &arguments.against {
-        problems.extend(history::problems(&contract, revision)?);
+    let span = arguments.against.as_deref().map_or(Span::Whole, Span::Since);
+    if !arguments.files {
+        problems.extend(history::problems(&contract, span)?);
     }
     Ok(problems)
 }

@@ -7,6 +7,7 @@
 //! credential helpers and filters, which are settings of the machine and no part of a commit.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -154,6 +155,25 @@ impl Git {
     pub fn output(&self, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
         let output = self.command(arguments).stdin(Stdio::null()).output();
         self.printed(arguments, output.map_err(GitError::NotStarted)?)
+    }
+
+    /// What a command prints that reads from its standard input.
+    ///
+    /// # Errors
+    /// [`GitError`]
+    pub fn output_of(&self, arguments: &[&str], input: String) -> Result<Vec<u8>, GitError> {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(GitError::NotStarted)?;
+        let stdin = child.stdin.take();
+        // Beside the reading, as git may print before it has read everything. Where it stops reading, its
+        // code says why.
+        let writer = std::thread::spawn(move || {
+            stdin.map(|mut stdin| stdin.write_all(input.as_bytes()));
+        });
+        let output = child.wait_with_output().map_err(GitError::NotStarted)?;
+        let _ = writer.join();
+        self.printed(arguments, output)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

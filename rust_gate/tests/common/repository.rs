@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use cp1_format::Problem;
+use perf_gate::cli::arguments::{Root, Verify};
+use perf_gate::contract::ContractError;
+use perf_gate::contract::verify::verify_in_ci;
 use serde_json::{Value, json};
 
 use super::{Answer, Room, full_of, policy, set_memory};
@@ -122,6 +126,18 @@ impl Repository {
         let names = self.git(&["ls-files", "--cached", "--others", "perf/bumps"]);
         let wanted = format!("perf/bumps/{number:04}-");
         names.lines().find(|name| name.starts_with(&wanted)).unwrap().to_owned()
+    }
+
+    /// What `verify --ci` finds in a job that has these variables.
+    pub(crate) fn job(&self, variables: &[(&str, &str)]) -> Result<Vec<String>, ContractError> {
+        let root = Root { root: self.path("") };
+        let arguments = Verify { root, against: None, files: false, ci: true };
+        let found = verify_in_ci(&arguments, |name| {
+            let found = variables.iter().find(|(of, _)| *of == name);
+            found.map(|(_, value)| value.into())
+        })?;
+        let shown = |problem: Problem| format!("{}: {}", problem.file, problem.message);
+        Ok(found.into_iter().map(shown).collect())
     }
 
     /// `verify` found nothing.
