@@ -371,6 +371,26 @@ fn a_change_of_the_policy_has_a_record_of_its_own_kind() {
             .contains("looser: rules.latency_p99_ms.relative.max_pct_increase: 20 before, 25 now")
     );
     assert!(record.contains("\"kind\": \"policy\""));
+    // The other way the figures stand in the order of time too.
+    let policy = repository.text("perf/policy_cp1.json");
+    let mut policy: serde_json::Value = serde_json::from_str(&policy).unwrap();
+    common::set(&mut policy, "rules.latency_p99_ms.relative.max_pct_increase", json!(19));
+    policy["rules"]["rps"]["absolute"] = json!({"min": 100});
+    policy["decision"] = json!({"miss_pct": 0.5, "must_catch_pct": {"rps": 15}});
+    policy["budget"] = json!({"max_pct": {"rps": 30}});
+    repository.write("perf/policy_cp1.json", &policy.to_string());
+    repository.done(&amend());
+    repository.commit("amend");
+    let record = repository.text(&repository.record(3));
+    for said in [
+        "rules.latency_p99_ms.relative.max_pct_increase: 25 before, 19 now",
+        "rules.rps.absolute.min: the limit is new",
+        "decision.miss_pct: 1 before, 0.5 now",
+        "decision: rps must be caught at a decrease of 15 %, 20 % before",
+        "budget.max_pct.rps: the cap is new",
+    ] {
+        assert!(record.contains(&format!("tighter: {said}")), "{said}: {record}");
+    }
 }
 
 #[test]

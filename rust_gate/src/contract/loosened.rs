@@ -1,25 +1,67 @@
 //! What a policy allows that another did not. Pure.
 
+use std::fmt::Display;
+
 use cp1_format::{Amount, Direction, Limit, Policy, Rule};
 
 use crate::judge::decision::must_catch;
 
+/// Which of two policies came first: the words say what was before and what is now.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    StricterFirst,
+    LaxerFirst,
+}
+
+impl Order {
+    /// The earlier, then the later of two.
+    fn sorted<T>(self, stricter: T, laxer: T) -> [T; 2] {
+        match self {
+            Self::StricterFirst => [stricter, laxer],
+            Self::LaxerFirst => [laxer, stricter],
+        }
+    }
+
+    fn moved(self, stricter: impl Display, laxer: impl Display) -> String {
+        let [before, now] = self.sorted(stricter.to_string(), laxer.to_string());
+        format!("{before} before, {now} now")
+    }
+
+    /// Of what only the stricter one has.
+    fn only(self, what: &str) -> String {
+        match self {
+            Self::StricterFirst => format!("{what} is gone"),
+            Self::LaxerFirst => format!("{what} is new"),
+        }
+    }
+}
+
 /// Each way in which `after` allows more than `before`, in words; empty where it does not.
 #[must_use]
 pub fn loosened(before: &Policy, after: &Policy) -> Vec<String> {
+    laxer(before, after, Order::StricterFirst)
+}
+
+/// Each way in which `after` allows less than `before`.
+fn tightened(before: &Policy, after: &Policy) -> Vec<String> {
+    laxer(after, before, Order::LaxerFirst)
+}
+
+/// Each way in which `after` allows more than `before`, told in the order in which they came.
+fn laxer(before: &Policy, after: &Policy, order: Order) -> Vec<String> {
     let mut found = Vec::new();
     for (metric, rule) in &before.rules {
         match after.rules.get(metric) {
-            None => found.push(format!("rules.{metric}: the rule is gone")),
+            None => found.push(format!("rules.{metric}: {}", order.only("the rule"))),
             Some(other) => {
-                let of_rule = of_rule(rule, other);
+                let of_rule = of_rule(rule, other, order);
                 found.extend(of_rule.into_iter().map(|what| format!("rules.{metric}.{what}")));
             }
         }
     }
     let mut flag = |name: &str, before: bool, after: bool| {
         if before && !after {
-            found.push(format!("gate.{name}: true before, false now"));
+            found.push(format!("gate.{name}: {}", order.moved(true, false)));
         }
     };
     let (one, other) = (&before.gate, &after.gate);
@@ -34,23 +76,28 @@ pub fn loosened(before: &Policy, after: &Policy) -> Vec<String> {
         other.require_all_metrics_present,
     );
     for metric in after.gate.not_offered.difference(&before.gate.not_offered) {
-        found.push(format!("gate.not_offered: {metric} is no longer asked for"));
+        let asked = match order {
+            Order::StricterFirst => "no longer asked for",
+            Order::LaxerFirst => "asked for now",
+        };
+        found.push(format!("gate.not_offered: {metric} is {asked}"));
     }
     for field in &before.environment.require {
         if !after.environment.require.contains(field) {
-            found.push(format!("environment.require: {} is gone", field.name()));
+            found.push(format!("environment.require: {}", order.only(field.name())));
         }
     }
-    found.extend(above("decision.miss_pct", &before.decision.miss_pct, &after.decision.miss_pct));
+    let (one, other) = (&before.decision.miss_pct, &after.decision.miss_pct);
+    found.extend(above("decision.miss_pct", one, other, order));
     for metric in before.rules.keys() {
         for direction in Direction::ALL {
             let caught = |policy| must_catch(policy, *metric, direction);
             if let Some((one, other)) = caught(before).zip(caught(after))
                 && other > one
             {
+                let [before, now] = order.sorted(one, other);
                 found.push(format!(
-                    "decision: {metric} must be caught at a {} of {other} %, {one} % \
-                     before",
+                    "decision: {metric} must be caught at a {} of {now} %, {before} % before",
                     direction.name()
                 ));
             }
@@ -59,33 +106,31 @@ pub fn loosened(before: &Policy, after: &Policy) -> Vec<String> {
     for (metric, cap) in &before.budget.max_pct {
         let name = format!("budget.max_pct.{metric}");
         match after.budget.max_pct.get(metric) {
-            None => found.push(format!("{name}: the cap is gone")),
-            Some(other) => found.extend(above(&name, cap, other)),
+            None => found.push(format!("{name}: {}", order.only("the cap"))),
+            Some(other) => found.extend(above(&name, cap, other, order)),
         }
     }
     found
 }
 
-/// What differs at all, in words: what was loosened, and of the rest that it is not looser.
+/// What differs at all, in words: what was loosened, and what was tightened.
 #[must_use]
 pub fn changes(before: &Policy, after: &Policy) -> Vec<String> {
     let looser = loosened(before, after).into_iter().map(|what| format!("looser: {what}"));
-    let tighter = loosened(after, before)
-        .into_iter()
-        .map(|what| format!("tighter (as seen from the new policy): {what}"));
+    let tighter = tightened(before, after).into_iter().map(|what| format!("tighter: {what}"));
     let all: Vec<_> = looser.chain(tighter).collect();
     if all.is_empty() { vec!["no limit is looser or tighter".to_owned()] } else { all }
 }
 
-fn above(name: &str, before: &Amount, after: &Amount) -> Option<String> {
-    (after > before).then(|| format!("{name}: {before} before, {after} now"))
+fn above(name: &str, before: &Amount, after: &Amount, order: Order) -> Option<String> {
+    (after > before).then(|| format!("{name}: {}", order.moved(before, after)))
 }
 
-fn of_rule(before: &Rule, after: &Rule) -> Vec<String> {
+fn of_rule(before: &Rule, after: &Rule, order: Order) -> Vec<String> {
     let looser = |Limit { kind, amount }: Limit<'_>| match after.limit(kind) {
-        None => Some(format!("{}: the limit is gone", kind.path())),
+        None => Some(format!("{}: {}", kind.path(), order.only("the limit"))),
         Some(other) if kind.is_looser(amount, other) => {
-            Some(format!("{}: {amount} before, {other} now", kind.path()))
+            Some(format!("{}: {}", kind.path(), order.moved(amount, other)))
         }
         Some(_) => None,
     };
