@@ -35,7 +35,7 @@ fn bump(repository: &Repository, factor: f64) {
 #[test]
 fn files_that_were_changed_by_hand_are_found_without_git() {
     type Edit = fn(&Repository);
-    let edits: [(&[&str], Edit); 13] = [
+    let edits: [(&[&str], Edit); 15] = [
         (
             &[
                 "perf/baseline_cp1.json",
@@ -75,6 +75,12 @@ fn files_that_were_changed_by_hand_are_found_without_git() {
         }),
         (&["perf/bumps/0003-2026-01-31-by-hand.md", "the record has no head"], |r| {
             r.write("perf/bumps/0003-2026-01-31-by-hand.md", "# I moved it\n")
+        }),
+        (&["perf/bumps/0002", "begins with a byte order mark", "save it without one"], |r| {
+            r.edit(&r.record(2), "```json", "\u{feff}```json")
+        }),
+        (&["perf/policy_cp1.json", "begins with a byte order mark", "UTF-8 without a"], |r| {
+            r.edit("perf/policy_cp1.json", "{", "\u{feff}{")
         }),
         (&["perf/bumps/notes.txt", "the name is not of the form"], |r| {
             r.write("perf/bumps/notes.txt", "x")

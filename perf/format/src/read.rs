@@ -116,6 +116,14 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
     },
+    /// A byte order mark, of whatever encoding.
+    #[error("failed to read the {kind} {}: it begins with a byte order mark", path.display())]
+    ByteOrderMark {
+        /// What kind of file.
+        kind: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// Not UTF-8.
     #[error("failed to read the {kind} {}: byte {offset} is not UTF-8", path.display())]
     NotUtf8 {
@@ -150,7 +158,10 @@ impl ReadError {
         match self {
             Self::NotUtf8 { offset, .. } => Some(format!("byte {offset}")),
             Self::Content { place, .. } => Some(place.to_string()),
-            Self::Io { .. } | Self::TooLarge { .. } | Self::Empty { .. } => None,
+            Self::Io { .. }
+            | Self::TooLarge { .. }
+            | Self::Empty { .. }
+            | Self::ByteOrderMark { .. } => None,
         }
     }
 
@@ -163,6 +174,7 @@ impl ReadError {
                 format!("the {kind} is larger than {limit} bytes")
             }
             Self::Empty { kind, .. } => format!("the {kind} is empty"),
+            Self::ByteOrderMark { kind, .. } => format!("the {kind} begins with a byte order mark"),
             Self::NotUtf8 { kind, .. } => format!("the {kind} is not UTF-8"),
             Self::Content { problem, .. } => problem.clone(),
         }
@@ -175,6 +187,7 @@ impl ReadError {
             Self::Io { .. } => "check the path and its permissions",
             Self::TooLarge { .. } => "check that this is the file that is meant",
             Self::Empty { .. } => "measure again; the run that wrote it did not finish",
+            Self::ByteOrderMark { .. } => "save the file as UTF-8 without a byte order mark",
             Self::NotUtf8 { .. } => "save the file as UTF-8",
             Self::Content { cure, .. } => cure,
         }
@@ -206,6 +219,11 @@ pub fn parse<T: Document>(path: &Path, bytes: &[u8]) -> Result<T, ReadError> {
     let path = path.to_owned();
     if bytes.len() as u64 > T::MAX_BYTES {
         return Err(ReadError::TooLarge { kind, path, limit: T::MAX_BYTES });
+    }
+    // Of UTF-8, and of UTF-16 in both orders: editors and shells of Windows write them.
+    let marks: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
+    if marks.iter().any(|mark| bytes.starts_with(mark)) {
+        return Err(ReadError::ByteOrderMark { kind, path });
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,

@@ -205,6 +205,11 @@ fn damage_to_the_whole_file_has_its_own_refusal_and_cure() {
     let bytes = |bytes: &[u8]| parse::<Policy>(Path::new("p"), bytes).unwrap_err();
     assert!(matches!(bytes(b""), ReadError::Empty { .. }));
     assert!(matches!(bytes(b" \n\t"), ReadError::Empty { .. }));
+    for marked in [&b"\xef\xbb\xbf{}"[..], b"\xff\xfe{\0}\0", b"\xfe\xff\0{\0}"] {
+        let error = bytes(marked);
+        assert!(error.problem().contains("byte order mark"), "{error}");
+        assert!(error.cure().contains("UTF-8 without"), "{error}");
+    }
     assert!(matches!(bytes(b"{\xff"), ReadError::NotUtf8 { offset: 1, .. }));
     let large = vec![b' '; 256 * 1024 + 1];
     assert!(matches!(bytes(&large), ReadError::TooLarge { limit: 262_144, .. }));

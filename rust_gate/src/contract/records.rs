@@ -103,6 +103,12 @@ fn entry(name: &str, bytes: Vec<u8>) -> Result<Entry, Problem> {
     })?;
     let text =
         String::from_utf8(bytes).map_err(|_| problem(&file, "the record is not UTF-8", RESTORE))?;
+    if text.starts_with('\u{feff}') {
+        let cure = "save it without one, or restore it";
+        return Err(problem(&file, "the record begins with a byte order mark", cure));
+    }
+    // A checkout may give every line the ends of its machine (core.autocrlf); the record stays the same.
+    let text = text.replace("\r\n", "\n");
     let record = match page::head(&text) {
         None => None,
         Some(head) => {
