@@ -322,3 +322,24 @@ fn what_a_partial_clone_cannot_fetch_is_not_gone() {
     let answer = verify();
     assert_eq!((answer.code, answer.stdout.as_str()), (0, "the contract is kept\n"), "{answer:?}");
 }
+
+#[test]
+fn line_ends_of_another_machine_are_no_edit() {
+    let repository = Repository::frozen();
+    let room = repository.room.path(".");
+    let settings = ["-c", "core.autocrlf=true", "clone", "--quiet", "repo", "crlf"];
+    git(&room, &settings);
+    let clone = repository.room.path("crlf");
+    let record = std::fs::read_to_string(clone.join(repository.record(1))).unwrap();
+    assert!(record.contains("\r\n"), "the checkout has the other line ends");
+    let root = clone.to_str().unwrap();
+    let answer = repository.room.run(&["verify", "--root", root]);
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, "the contract is kept\n"), "{answer:?}");
+    // What init writes keeps them as they are.
+    repository.write("src/router.app.src", "");
+    repository.done(&repository.room.run(&["init", "--project", "repo"]));
+    repository.commit("init");
+    git(&room, &["-c", "core.autocrlf=true", "clone", "--quiet", "repo", "kept"]);
+    let kept = repository.room.path("kept").join(repository.record(1));
+    assert!(!std::fs::read_to_string(kept).unwrap().contains('\r'));
+}

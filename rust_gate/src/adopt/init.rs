@@ -20,6 +20,9 @@ const GITHUB_JOBS: &str = include_str!("templates/github.yml");
 /// Lines for `.gitignore`.
 const IGNORED: [&str; 2] = ["/_build/", "/_artifacts/"];
 
+/// A line for `.gitattributes`: a record is known by its bytes, which a checkout must not change.
+const AS_IT_IS: &str = "/perf/** -text";
+
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
@@ -93,6 +96,7 @@ pub fn init(arguments: &Init) -> Result<String, InitError> {
     }
     steps.push(profile(project)?);
     steps.push(lines(project, ".gitignore", &IGNORED)?);
+    steps.push(lines(project, ".gitattributes", &[AS_IT_IS])?);
     if let Some(owners) = owners(project) {
         steps.push(lines(project, owners, &["/perf/ @who-answers-for-operations"])?);
     }
