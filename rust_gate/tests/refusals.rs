@@ -78,9 +78,9 @@ fn a_file_cut_short_at_any_byte_is_not_a_pass() {
 fn text_that_is_not_plain_json_is_refused() {
     for file in FILES {
         for (content, said) in [
-            (b"\xef\xbb\xbf{}".to_vec(), "expected value"),
+            (b"\xef\xbb\xbf{}".to_vec(), "begins with a byte order mark"),
             (b"{\"a\": \"\xff\"}".to_vec(), "byte 7"),
-            (b"\xfe\xff\0{\0}".to_vec(), "byte 0"),
+            (b"\xfe\xff\0{\0}".to_vec(), "begins with a byte order mark"),
             (b"\0\0\0\0".to_vec(), "line 1 column 1"),
             (b"null".to_vec(), "null is not a figure"),
             (b"[]".to_vec(), "line 1"),
