@@ -137,8 +137,8 @@ hiccup_stop(_Hiccup) -> ?NOT_LOADED.
 -spec kernels() -> #{cpu_ns := ns(), memory_ns := ns()}.
 kernels() -> ?NOT_LOADED.
 
-%% @doc Which machine this is, and the smallest limits on the path of its control group. What cannot be
-%% read is not there; `cpu_quota' is in processors.
+%% @doc Which machine this is, and the smallest limits on the path of its control group. What cannot
+%% be read is not there; `cpu_quota' is in processors.
 -spec machine() -> #{cpu_model => binary(), cpu_quota => none | binary(), kernel => binary(),
                      memory_total_mb => non_neg_integer(),
                      container_limits => #{cpu_max => binary(),
@@ -161,8 +161,8 @@ counters_resume(_Counters) -> ?NOT_LOADED.
 -spec counters_pause(counters()) -> ok.
 counters_pause(_Counters) -> ?NOT_LOADED.
 
-%% @doc What they grew by over all stretches that ended, as the report has it. A counter that cannot be
-%% read, or went back, is not there.
+%% @doc What they grew by over all stretches that ended, as the report has it. A counter that cannot
+%% be read, or went back, is not there.
 -spec counters_figures(counters()) ->
           #{steal_pct => float(), other_cpu_pct => float(),
             throttled_periods => non_neg_integer(), throttled_us => non_neg_integer(),

@@ -1,4 +1,5 @@
-//! What makes a machine fit for measuring, and what else runs on it. Facts; whoever reads them judges.
+//! What makes a machine fit for measuring, and what else runs on it. Facts; whoever reads them
+//! judges.
 
 use crate::control_group::{Limit, Quota, memory_limit_bytes, processor_quota, processor_set};
 use crate::counters::{Ticks, cpu_ticks};

@@ -1,9 +1,10 @@
 //! What control groups of either version allow this process.
 //!
-//! A process is bound by its own group and by each one above it, up to the root: the smallest limit counts,
-//! and a group that is throttled stops all below it. A controller belongs to one hierarchy: to that of version 1
-//! where one has it, else to that of version 2. A directory that is not there is passed over, because a
-//! container may see the path that its group has on the host, below a mount that begins at the group.
+//! A process is bound by its own group and by each one above it, up to the root: the smallest limit
+//! counts, and a group that is throttled stops all below it. A controller belongs to one hierarchy:
+//! to that of version 1 where one has it, else to that of version 2. A directory that is not there
+//! is passed over, because a container may see the path that its group has on the host, below a
+//! mount that begins at the group.
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
@@ -137,7 +138,8 @@ pub fn memory_limit_bytes(tree: &Tree) -> Option<Limit<u64>> {
     })
 }
 
-/// The processors that the innermost group names that names any, as the kernel lists them, and how many.
+/// The processors that the innermost group names that names any, as the kernel lists them, and how
+/// many.
 #[must_use]
 pub fn processor_set(tree: &Tree) -> Option<(String, u64)> {
     let hierarchy = Hierarchy::of(tree, "cpuset")?;
@@ -150,16 +152,17 @@ pub fn processor_set(tree: &Tree) -> Option<(String, u64)> {
     })
 }
 
-/// Throttling of the process' group and of each one above, **summed**: a group's counters do not contain those
-/// of the groups above it, so no stop is lost; where two are out of quota at once, both count. `None` where no
-/// group accounts for a quota.
+/// Throttling of the process' group and of each one above, **summed**: a group's counters do not
+/// contain those of the groups above it, so no stop is lost; where two are out of quota at once,
+/// both count. `None` where no group accounts for a quota.
 #[must_use]
 pub fn throttling(tree: &Tree) -> Option<Throttling> {
     let hierarchy = Hierarchy::of(tree, "cpu")?;
     let mut sum = None;
     for group in &hierarchy.groups {
         let Some(text) = hierarchy.value(group, "cpu.stat")? else { continue };
-        // The root's file says nothing of quotas; one that does, and not in numbers, is no evidence.
+        // The root's file says nothing of quotas; one that does, and not in numbers, is no
+        // evidence.
         if !text.contains("nr_throttled") {
             continue;
         }
@@ -207,7 +210,8 @@ impl<'a> Hierarchy<'a> {
         Some(Self { tree, version, groups })
     }
 
-    /// What a file of a group says; `Some(None)` where it is not there, `None` where it cannot be read.
+    /// What a file of a group says; `Some(None)` where it is not there, `None` where it cannot be
+    /// read.
     fn value(&self, group: &Path, name: &str) -> Option<Option<String>> {
         match self.tree.text(group.join(name)) {
             Ok(text) => Some(Some(text)),
@@ -228,7 +232,8 @@ impl<'a> Hierarchy<'a> {
     }
 }
 
-/// Of `/proc/self/cgroup`: which hierarchy has a controller, where it may be mounted, and the process' group.
+/// Of `/proc/self/cgroup`: which hierarchy has a controller, where it may be mounted, and the
+/// process' group.
 fn membership(table: &[u8], controller: &str) -> Option<(Version, Vec<PathBuf>, PathBuf)> {
     let base = Path::new("sys/fs/cgroup");
     let lines: Vec<_> = table

@@ -174,7 +174,8 @@ impl Growth {
             (Some(part), Some(total @ 1..)) => Some(100.0 * part.min(total) as f64 / total as f64),
             _ => None,
         };
-        // The kernel books processes and processors apart: the difference may be a few ticks below 0.
+        // The kernel books processes and processors apart: the difference may be a few ticks below
+        // 0.
         let others = self.busy.zip(self.own).map(|(busy, own)| busy.saturating_sub(own));
         Figures {
             steal_pct: share(self.steal),

@@ -8,8 +8,8 @@ use crate::tree::Tree;
 /// What stays the same while a machine is up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// Processor model as the kernel names it; of processors that it only numbers, implementer, part,
-    /// variant and revision of each kind that there is.
+    /// Processor model as the kernel names it; of processors that it only numbers, implementer,
+    /// part, variant and revision of each kind that there is.
     pub cpu_model: Option<String>,
     /// Name and release, such as `Linux 6.1.0-18-amd64`.
     pub kernel: Option<String>,
@@ -33,7 +33,8 @@ pub(crate) fn kernel(tree: &Tree) -> Option<String> {
     tree.line("proc/sys/kernel/osrelease").map(|release| format!("Linux {release}"))
 }
 
-/// A kernel for arm64 has no names for processors, but numbers, and a machine may have several kinds.
+/// A kernel for arm64 has no names for processors, but numbers, and a machine may have several
+/// kinds.
 fn cpu_model(cpuinfo: &str) -> Option<String> {
     let named = values(cpuinfo, "model name").map(printable).find(|name| !name.is_empty());
     named.or_else(|| {

@@ -56,8 +56,8 @@ pub(crate) fn listed(list: &str) -> Option<u64> {
     })
 }
 
-/// Identifier, name and user plus system ticks of a `stat` of a process. The name stands in parentheses and
-/// may hold anything, so fields count from behind the last one.
+/// Identifier, name and user plus system ticks of a `stat` of a process. The name stands in
+/// parentheses and may hold anything, so fields count from behind the last one.
 pub(crate) fn process_stat(text: &str) -> Option<(u32, String, u64)> {
     let (before, rest) = text.rsplit_once(')')?;
     let (id, name) = before.split_once('(')?;

@@ -1,4 +1,5 @@
-//! Machines that are planted as files, in every state that control groups can be in, and hostile ones.
+//! Machines that are planted as files, in every state that control groups can be in, and hostile
+//! ones.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 

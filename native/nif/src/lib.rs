@@ -1,4 +1,5 @@
-//! The Erlang face of `latency_recorder`, `machine_evidence` and `cp1_format`: decode, call, encode.
+//! The Erlang face of `latency_recorder`, `machine_evidence` and `cp1_format`: decode, call,
+//! encode.
 //!
 //! Loaded by the Erlang module `router_bench_nif`, whose documentation has the contract of each
 //! function. Wrong terms answer `badarg`. Functions on a normal scheduler take well under a

@@ -10,7 +10,8 @@ use rustler::{Atom, Encoder, Env, NifResult, Resource, ResourceArc, Term};
 mod atoms {
     rustler::atoms! {
         ok, absent,
-        cpu_model, cpu_quota, none, kernel, memory_total_mb, container_limits, cpu_max, memory_max_bytes,
+        cpu_model, cpu_quota, none, kernel, memory_total_mb, container_limits,
+        cpu_max, memory_max_bytes,
         steal_pct, other_cpu_pct, throttled_periods, throttled_us, cpu_pressure_some_us,
         voluntary_context_switches, involuntary_context_switches,
         frequency_before_khz, frequency_after_khz,

@@ -28,12 +28,12 @@ pub struct Environment {
     /// Logical processors that the BEAM may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_count: Option<u32>,
-    /// Processor model as the kernel names it; of processors that it only numbers, implementer, part,
-    /// variant and revision.
+    /// Processor model as the kernel names it; of processors that it only numbers, implementer,
+    /// part, variant and revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_model: Option<String>,
-    /// The smallest processor quota from the control group up to the root. Absent where it could not be
-    /// told.
+    /// The smallest processor quota from the control group up to the root. Absent where it could
+    /// not be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_quota: Option<CpuQuota>,
     /// Physical memory; 1 MB = 1024 × 1024 bytes.
@@ -63,8 +63,8 @@ pub struct Environment {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContainerLimits {
-    /// Of the group with the smallest processor quota: quota and period in microseconds, as `cpu.max` has
-    /// them.
+    /// Of the group with the smallest processor quota: quota and period in microseconds, as
+    /// `cpu.max` has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_max: Option<String>,
     /// The smallest memory limit, in bytes.

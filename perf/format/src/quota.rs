@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The smallest processor quota from a control group up to the root: `none`, or processors as a decimal number
-/// with at most three places, for example `3.5`.
+/// The smallest processor quota from a control group up to the root: `none`, or processors as a
+/// decimal number with at most three places, for example `3.5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CpuQuota(Option<u64>);
 

@@ -120,7 +120,8 @@ pub enum Command {
     /// Try the adapter: each callback, ten requests, each control, and say what is wrong with it
     #[command(after_help = FINDINGS)]
     Doctor(Box<Doctor>),
-    /// Say what of this machine makes a benchmark believable and what disturbs it, each with its cure
+    /// Say what of this machine makes a benchmark believable and what disturbs it, each with its
+    /// cure
     #[command(after_help = RUNNER_EXIT_CODES)]
     Runner(Runner),
     /// Measure the router and judge it against the frozen baseline

@@ -313,8 +313,9 @@ pub(crate) enum Measured {
     InTurn,
 }
 
-/// What of environment and load differs. What neither report states is equal in nothing but their silence: of
-/// reports that somebody wrote by hand it is left unverified; the bench states what it can read.
+/// What of environment and load differs. What neither report states is equal in nothing but their
+/// silence: of reports that somebody wrote by hand it is left unverified; the bench states what it
+/// can read.
 pub(crate) fn comparison(
     baseline: &Report,
     candidate: &Report,

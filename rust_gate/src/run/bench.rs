@@ -180,8 +180,8 @@ impl Drop for Bench {
     }
 }
 
-/// What the caller's shell exports for every BEAM (ERL_FLAGS, ERL_AFLAGS, ERL_ZFLAGS, ERL_OTP25_FLAGS) must not
-/// shape this one, nor those that it starts.
+/// What the caller's shell exports for every BEAM (ERL_FLAGS, ERL_AFLAGS, ERL_ZFLAGS,
+/// ERL_OTP25_FLAGS) must not shape this one, nor those that it starts.
 fn without_flags(erl: &mut Command, names: impl Iterator<Item = OsString>) {
     for name in names {
         let bytes = name.as_bytes();

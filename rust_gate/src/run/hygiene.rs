@@ -22,7 +22,8 @@ const STEAL_SHARE_MAX: f64 = 0.01;
 /// Why a check is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The rules of determinism ask for it: a report pins it, or a block is marked as disturbed by it.
+    /// The rules of determinism ask for it: a report pins it, or a block is marked as disturbed by
+    /// it.
     Rule,
     /// It makes blocks spread less.
     Advice,

@@ -4,8 +4,8 @@
 %% cannot be read here. The table says what a call costs by its class, and the class says how often
 %% it may be made: a probe must not become the load that it measures.
 %%
-%% A source is opened, read and closed by one process: the scheduler wall time flag of the VM lives as
-%% long as the process that has set it.
+%% A source is opened, read and closed by one process: the scheduler wall time flag of the VM lives
+%% as long as the process that has set it.
 -module(router_bench_probes).
 
 -export([table/0, interval_ms/2, open/2, read/2, close/1]).

@@ -18,8 +18,8 @@
 -define(POLL_MS, 10).
 
 %% What the emulator takes from the environment as it starts, beside its flags.
--define(READ_BY_THE_EMULATOR, ["ERL_LIBS", "ERL_FULLSWEEP_AFTER", "ERL_MAX_ETS_TABLES", "ERL_MAX_PORTS",
-                               "ERL_THREAD_POOL_SIZE"]).
+-define(READ_BY_THE_EMULATOR, ["ERL_LIBS", "ERL_FULLSWEEP_AFTER", "ERL_MAX_ETS_TABLES",
+                               "ERL_MAX_PORTS", "ERL_THREAD_POOL_SIZE"]).
 
 %% A scheduler without work would spin for a while. On a machine with few processors it then keeps
 %% the load generator from one, and the percentiles are those of the wait.
@@ -76,7 +76,8 @@ boot(#{erl_args := Flags}, Code) ->
                 % The project's own come last, so they win.
                 args => ["-boot", "no_dot_erlang", "-kernel", "logger_level", "warning"]
                     ++ ?NO_BUSY_WAIT ++ code_paths(Code) ++ Flags,
-                % What the caller's shell exports must not shape the measured VM. An empty value unsets.
+                % What the caller's shell exports must not shape the measured VM. An empty value
+                % unsets.
                 env => [{Name, ""} || {Name, _} <- os:env(), shapes_vm(Name)],
                 wait_boot => ?BOOT_TIMEOUT_MS},
     try peer:start_link(Options) of
