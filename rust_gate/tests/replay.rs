@@ -165,9 +165,12 @@ fn a_late_generator_on_either_side_leaves_everything_open_and_is_no_fault_of_a_f
 #[test]
 fn blocks_of_which_each_was_disturbed_say_nothing_of_any_relative_rule() {
     let room = room(9, 0.0, 0.0);
+    room.change("candidate.json", |report| set_memory(report, |_| 0.5));
+    check(&room).is(0, &["improved by"]);
     disturb(&room, "replay.json", &[0, 2, 4, 6, 8]);
     disturb(&room, "candidate.json", &[1, 3, 5, 7]);
     check(&room).is(3, &["every block was disturbed", "4 of 6 rules could not be judged"]);
+    assert!(!check(&room).stdout.contains("improved by"), "nor is it an improvement");
     assert!(is_open(&room), "further blocks may be better");
     // An error is one whatever the machine did.
     room.set("policy.json", "rules.errors_total.absolute.equals", json!(1));

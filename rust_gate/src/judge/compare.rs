@@ -120,6 +120,7 @@ pub fn compare(
     let measured = if replayed.is_some() { Measured::InTurn } else { Measured::Apart };
     let comparison = comparison(baseline.document, candidate.document, policy, measured);
     let mut notices = notices(baseline, candidate, policy);
+    notices.extend(improved(policy, &answers));
     notices.extend(failures::notices(candidate.document));
     notices.extend(in_force.notices);
     notices.extend(waivers::needless(&answers));
@@ -389,14 +390,21 @@ fn notices(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Vec<No
     for metric in &policy.gate.not_offered {
         say(format!("{metric} is not judged: the policy says that the router does not count it"));
     }
-    for (&metric, rule) in &policy.rules {
-        let (from, to) =
-            (baseline.document.metrics.get(metric), candidate.document.metrics.get(metric));
-        if let Some(percent) = rules::stale_by_pct(metric, rule, from, to) {
-            say(format!("{metric} improved by {percent} %: consider moving the baseline"));
-        }
-    }
     notices
+}
+
+/// What improved so far that a later regression could hide in it, where its rule could be judged.
+fn improved(policy: &Policy, answers: &[Answer]) -> Vec<Notice> {
+    let holds = answers.iter().filter(|answer| answer.result.judgement == Judgement::Holds);
+    let percent = holds.filter_map(|Answer { result, .. }| {
+        let rule = policy.rules.get(&result.metric)?;
+        let (from, to) = (result.baseline.as_ref(), result.candidate.as_ref());
+        Some((result.metric, rules::stale_by_pct(result.metric, rule, from, to)?))
+    });
+    let say = |(metric, percent)| {
+        Notice(format!("{metric} improved by {percent} %: consider moving the baseline"))
+    };
+    percent.map(say).collect()
 }
 
 /// How many blocks were disturbed and why; nothing where none was, or where nobody looked.
