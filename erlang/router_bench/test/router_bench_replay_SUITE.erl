@@ -4,6 +4,7 @@
 -export([the_frozen_side_runs_the_frozen_code_and_the_candidate_its_own/1,
          a_frozen_build_that_is_not_what_runs_fails_the_run/1,
          an_application_that_needs_the_bench_never_comes_from_the_frozen_build/1,
+         a_library_of_the_machine_is_in_reach_of_both_sides/1,
          a_planted_fault_is_the_candidates_alone/1,
          the_orders_are_drawn_and_decided_by_the_seed/1,
          orders_are_complementary_in_the_two_reports/1,
@@ -132,6 +133,23 @@ an_application_that_needs_the_bench_never_comes_from_the_frozen_build(Config) ->
         true = lists:member(OwnRouter, router_bench_frozen:code_path(own))
     after
         code:del_path(Ebin)
+    end.
+
+a_library_of_the_machine_is_in_reach_of_both_sides(Config) ->
+    Libraries = file(Config, "libraries"),
+    [ok, ok] = [build(Libraries, Name, "ok") || Name <- ["machine_library", "toy_twin"]],
+    [Library, Twin] = [filename:join([Libraries, Name, "ebin"])
+                       || Name <- ["machine_library", "toy_twin"]],
+    ok = code:add_pathsz([Library, Twin]),
+    true = os:putenv("ERL_LIBS", Libraries),
+    try
+        {ok, Build} = router_bench_frozen:load(proplists:get_value(frozen, Config), twin_adapter),
+        [true, false] = [lists:member(Dir, router_bench_frozen:code_path(Build))
+                         || Dir <- [Library, Twin]],
+        true = lists:member(Library, router_bench_frozen:code_path(own))
+    after
+        true = os:unsetenv("ERL_LIBS"),
+        _ = [code:del_path(Dir) || Dir <- [Library, Twin]]
     end.
 
 a_planted_fault_is_the_candidates_alone(Config) ->

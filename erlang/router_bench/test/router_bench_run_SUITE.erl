@@ -4,6 +4,7 @@
 -export([every_request_is_accounted_for/1,
          a_dead_counter_fails_the_run_and_names_the_callback/1,
          the_routers_beam_has_the_projects_flags_and_the_report_says_so/1,
+         the_commit_is_the_projects_and_not_the_adapters/1,
          an_adapter_without_controls_is_said_to_have_none/1,
          a_control_may_be_offered_for_one_counter_alone/1,
          an_adapter_is_examined_and_what_is_wrong_is_said/1,
@@ -147,6 +148,20 @@ the_routers_beam_has_the_projects_flags_and_the_report_says_so(_Config) ->
     nomatch = re:run(Flags, "-pa|-boot"),
     {error, {failed, Reason, _}} = run(#{erl_args => ["+S", "many"]}),
     {match, _} = re:run(Reason, "no BEAM .peer. could be started with erl_args \\+S many").
+
+the_commit_is_the_projects_and_not_the_adapters(Config) ->
+    Project = filename:join(proplists:get_value(priv_dir, Config), "project"),
+    ok = filelib:ensure_dir(filename:join(Project, "any")),
+    ok = file:write_file(filename:join(Project, "router.erl"), "-module(router).\n"),
+    Git = fun(Arguments) ->
+                  string:trim(os:cmd("git -C '" ++ Project ++ "' -c user.name=A "
+                                     "-c user.email=a@example.org " ++ Arguments))
+          end,
+    _ = [Git(Arguments) || Arguments <- ["init --quiet", "add .", "commit --quiet --message=begin"]],
+    Commit = list_to_binary(Git("rev-parse HEAD")),
+    {ok, #{git := #{commit := Commit, dirty := false}}} = run(#{project_dir => Project}),
+    {ok, #{git := #{commit := Other}}} = run(#{}),
+    true = Other =/= Commit.
 
 an_adapter_without_controls_is_said_to_have_none(_Config) ->
     {ok, #{controls := #{errors_total := not_offered, backpressure_active_total := not_offered}}} =

@@ -1,7 +1,7 @@
 %% @doc What a run does, validated once. Everything after this trusts it.
 -module(router_bench_plan).
 
--export([defaults/0, new/1, adapter_options/1, message/1]).
+-export([defaults/0, new/1, adapter_options/1, repository/1, message/1]).
 
 -export_type([plan/0, options/0, reason/0, replay/0]).
 
@@ -41,6 +41,8 @@
       fault := none | router_bench_fault:fault(), % in a replay only in the candidate
       replay := none | replay(),
       after_block := none | after_block(), % asked after each block but the last
+      project_dir := none | file:filename_all(), % in the repository of the router; none: where the
+                                         % adapter is
       report_file := none | file:filename_all(), % kept up to date while the run goes on
       quiet := boolean()}.               % no progress and no table on the console
 %% Given the number of blocks that are measured and in the report file: whether there are more.
@@ -83,6 +85,7 @@ defaults() ->
       fault => none,
       replay => none,
       after_block => none,
+      project_dir => none,
       report_file => none,
       quiet => false}.
 
@@ -218,6 +221,7 @@ domain(p99_limit_us) -> {1, 60000000};
 domain(fault) -> fault;
 domain(replay) -> replay;
 domain(after_block) -> function;
+domain(project_dir) -> file;
 domain(report_file) -> file;
 domain(quiet) -> boolean.
 
@@ -256,6 +260,11 @@ adapter_options(#{adapter_options := Given, keys := Distribution, key_count := C
         none -> Options;
         _ -> Options#{fault => Fault}
     end.
+
+%% @doc A directory of the repository whose commit is measured.
+-spec repository(plan()) -> file:filename_all().
+repository(#{project_dir := none, adapter := Adapter}) -> filename:dirname(code:which(Adapter));
+repository(#{project_dir := Dir}) -> Dir.
 
 %% @doc A reason in words.
 -spec message(reason()) -> string().

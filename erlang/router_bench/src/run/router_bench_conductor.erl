@@ -66,9 +66,9 @@ describe(Options) ->
             #{refused => refusal(Reason)}
     end.
 
-report(#{adapter := Adapter} = Plan, Vm) ->
+report(Plan, Vm) ->
     Timestamp = calendar:system_time_to_rfc3339(erlang:system_time(second), [{offset, "Z"}]),
-    Git = router_bench_env:git(filename:dirname(code:which(Adapter))),
+    Git = router_bench_env:git(router_bench_plan:repository(Plan)),
     {ok, Report} = router_bench_report:new(#{timestamp => list_to_binary(Timestamp), git => Git,
                                              plan => Plan, controls => #{}, blocks => [],
                                              ending => unfinished, duration_ms => 0}),
@@ -147,9 +147,12 @@ text(Text) ->
 
 %% Options
 
+%% The gate starts this VM in the project, wherever the adapter comes from.
 options(Plan) ->
-    maps:from_list([option(Key, Value, Plan)
-                    || {Key, Value} <- maps:to_list(Plan), Key =/= <<"key_exponent">>]).
+    {ok, Project} = file:get_cwd(),
+    maps:from_list([{project_dir, Project}
+                    | [option(Key, Value, Plan)
+                       || {Key, Value} <- maps:to_list(Plan), Key =/= <<"key_exponent">>]]).
 
 %% The plan's names are those of the options. The format has made sure that the adapter is a module's
 %% name; no other text becomes an atom.

@@ -3,8 +3,9 @@
 %%
 %% Tool and requests are the same on both sides: `router_bench', its native library and every
 %% application that names `router_bench' among the applications it needs (an adapter of its own)
-%% come from the candidate. Everything else on the frozen side comes from the frozen build, and
-%% nothing of the candidate's that could stand in for it is even in reach. An adapter that lives in
+%% come from the candidate, and libraries of the machine (`ERL_LIBS') from where they are. Everything
+%% else on the frozen side comes from the frozen build, and nothing of the candidate's that could stand in
+%% for it is even in reach. An adapter that lives in
 %% the router's own application comes with the router.
 -module(router_bench_frozen).
 
@@ -26,7 +27,7 @@ load(LibDir, Adapter) ->
     Found = applications(filelib:wildcard(filename:join([text(LibDir), "*", "ebin"]))),
     Frozen = maps:map(fun(_, #{dir := Dir}) -> filename:absname(Dir) end,
                       maps:without(Bench, Found)),
-    BenchPath = [Dir || Dir <- own_path(), of_bench(Dir, Bench)],
+    BenchPath = [Dir || Dir <- own_path(), of_bench(Dir, Bench) orelse of_machine(Dir, Frozen)],
     AdapterFile = atom_to_list(Adapter) ++ ".beam",
     Has = fun(Dir) -> filelib:is_regular(filename:join(Dir, AdapterFile)) end,
     case {map_size(Frozen), lists:any(Has, BenchPath ++ maps:values(Frozen))} of
@@ -90,6 +91,13 @@ described(Dir) ->
     [{Name, proplists:get_value(applications, Properties, [])}
      || File <- filelib:wildcard(filename:join(Dir, "*.app")),
         {ok, [{application, Name, Properties}]} <- [file:consult(File)]].
+
+%% A library of the machine (`ERL_LIBS') is in reach of both sides, where the frozen build has none of
+%% its own of that name.
+of_machine(Dir, Frozen) ->
+    Libraries = [filename:absname(Root) ++ "/" || Root <- string:lexemes(os:getenv("ERL_LIBS", ""), ":")],
+    lists:any(fun(Root) -> lists:prefix(Root, filename:absname(Dir)) end, Libraries)
+        andalso not lists:any(fun({Name, _}) -> is_map_key(Name, Frozen) end, described(Dir)).
 
 %% A directory belongs to the application described in it, or, as a directory of tests, beside it.
 of_bench(Dir, Bench) ->

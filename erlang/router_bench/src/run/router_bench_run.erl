@@ -45,10 +45,10 @@ run(#{timeout_ms := TimeoutMs} = Plan) ->
     end.
 
 -spec sides(router_bench_plan:plan()) -> [side(), ...].
-sides(#{adapter := Adapter, replay := Replay} = Plan) ->
+sides(#{replay := Replay} = Plan) ->
     Side = #{controls => #{}, blocks => []},
     Candidate = Side#{role => candidate, plan => Plan, code => own,
-                      git => router_bench_env:git(filename:dirname(code:which(Adapter)))},
+                      git => router_bench_env:git(router_bench_plan:repository(Plan))},
     case Replay of
         none ->
             [Candidate];
