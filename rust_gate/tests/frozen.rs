@@ -210,3 +210,42 @@ fn what_cannot_be_built_is_refused_with_the_cure_and_leaves_nothing() {
     let outside = build(clones.path(), BUILD, &commit, None);
     assert!(outside.unwrap_err().to_string().contains("PERF_COMPARE=frozen"));
 }
+
+#[test]
+fn a_bench_that_is_a_dependency_is_neither_fetched_nor_compiled_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let application = |name: &str| {
+        format!(
+            "{{application, {name}, [{{description, \"a\"}}, {{vsn, \"1\"}}, {{modules, []}}, \
+             {{registered, []}}, {{applications, [kernel, stdlib]}}]}}.\n"
+        )
+    };
+    let nowhere = "{deps, [{router_bench, {git, \"file:///nowhere\", {ref, \"HEAD\"}}}]}.\n";
+    write("project/rebar.config", nowhere);
+    write("project/src/tiny.app.src", &application("tiny"));
+    write("project/src/tiny.erl", "-module(tiny).\n-export([route/1]).\nroute(K) -> K.\n");
+    write("bench/ebin/router_bench.app", &application("router_bench"));
+    let project = directory.path().join("project");
+    git(&project, &["init", "--quiet"]);
+    git(&project, &["add", "--all"]);
+    git(&project, &["commit", "--quiet", "--message", "a router"]);
+    let frozen = Frozen {
+        project: &project,
+        build: "rebar3 compile",
+        code_path: "_build/default/lib/*/ebin",
+        commit: &git(&project, &["rev-parse", "HEAD"]),
+        tree: None,
+        otp_release: "25",
+        bench_applications: &["router_bench".to_owned()],
+        candidate_path: &[directory.path().join("bench/ebin")],
+    };
+    let built = frozen_build(&frozen, &Interrupt::default()).unwrap();
+    let applications = fs::read_dir(&built).unwrap().map(|entry| entry.unwrap().path());
+    let compiled: Vec<_> = applications.map(|path| path.join("ebin/tiny.beam")).collect();
+    assert!(compiled.iter().any(|beam| beam.is_file()), "{compiled:?}");
+}
