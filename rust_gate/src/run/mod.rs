@@ -60,10 +60,12 @@ pub enum RunError {
         source: io::Error,
     },
     /// The host's lock cannot be had.
-    #[error("failed to open the lock {}: {source}; remove it, or set TMPDIR", path.display())]
+    #[error("failed to take the lock {}: {source}; {cure}", path.display())]
     Lock {
         /// The lock.
         path: PathBuf,
+        /// What to do about it.
+        cure: String,
         /// What the operating system said.
         source: io::Error,
     },
