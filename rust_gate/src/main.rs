@@ -2,7 +2,7 @@
 
 use std::env;
 use std::io::{self, Write as _};
-use std::panic;
+use std::panic::{self, PanicHookInfo};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -30,40 +30,66 @@ use perf_gate::run::{RunError, gate, runner};
 
 /// What came of the command, as far as the exit code needs it.
 enum Ending {
-    /// A report was judged; `complete` says that text and artifacts were written.
-    Judged { outcome: Outcome, complete: bool },
+    /// A report was judged.
+    Judged { outcome: Outcome, told: Told },
     /// A signal ended a run; its artifacts are written.
     Interrupted(u8),
-    /// The benchmark failed or ran out of time, with this code; the report says so.
-    Unmeasured(u8),
+    /// The benchmark ran out of time; the report says so.
+    OutOfTime,
     /// What was measured is no good for what it was measured for; the reasons are printed.
     Unusable,
     /// What was asked is done or printed.
     Done,
     /// What was looked at is not as it must be; the findings are printed.
     Found,
-    /// Nothing was done.
+    /// Nothing was done, or nothing that anything follows from.
     Failed,
 }
 
-fn main() -> ExitCode {
-    panic::set_hook(Box::new(|info| {
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        complain(&format!("internal error at {place}; this is a bug of perf-gate"));
-    }));
-    let ending = panic::catch_unwind(run).unwrap_or(Ending::Failed);
-    ExitCode::from(exit_code(&ending))
+/// Whether the text of a verdict was printed, and its artifacts written.
+#[derive(Clone, Copy)]
+enum Told {
+    /// All that was asked.
+    Whole,
+    /// One of the two.
+    InPart,
+    /// Nobody has it.
+    Not,
 }
 
-/// The one place where the exit code is decided: a verdict worse than PASS outranks a failed write.
+fn main() -> ExitCode {
+    panic::set_hook(Box::new(|info| complain(&internal_error(info))));
+    ExitCode::from(exit_code(&guarded(run)))
+}
+
+/// A panic is an ending as any other: what failed inside says nothing about a router.
+fn guarded(run: impl FnOnce() -> Ending + panic::UnwindSafe) -> Ending {
+    panic::catch_unwind(run).unwrap_or(Ending::Failed)
+}
+
+fn internal_error(info: &PanicHookInfo<'_>) -> String {
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let said = info.payload_as_str().unwrap_or("a panic");
+    format!(
+        "internal error at {place}: {said}; this is a bug of perf-gate {}, and no answer: report this \
+         line and the command that was typed where you have perf-gate from",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// The one place where the exit code is decided: a verdict worse than PASS outranks a failed write, as
+/// long as anybody can read it.
 fn exit_code(ending: &Ending) -> u8 {
     match ending {
-        Ending::Judged { outcome: Outcome::Pass, complete: false } | Ending::Failed => 2,
+        Ending::Judged { outcome: Outcome::Pass, told: Told::InPart }
+        | Ending::Judged { told: Told::Not, .. }
+        | Ending::Failed => 2,
         Ending::Judged { outcome, .. } => outcome.exit_code(),
         Ending::Done => 0,
         Ending::Found => 1,
         Ending::Unusable => Outcome::Inconclusive.exit_code(),
-        Ending::Interrupted(code) | Ending::Unmeasured(code) => *code,
+        Ending::OutOfTime => OUT_OF_TIME,
+        Ending::Interrupted(code) => *code,
     }
 }
 
@@ -72,11 +98,10 @@ fn run() -> Ending {
         Ok(line) => line,
         Err(error) => return failed(&error),
     };
-    // Help exits with 0, wrong usage with 2: clap's own codes.
-    let matches = sources::command().get_matches_from(&line.arguments);
-    let arguments = match Arguments::from_arg_matches(&matches) {
+    let matches = sources::command().try_get_matches_from(&line.arguments);
+    let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
-        Err(error) => error.exit(),
+        Err(error) => return usage(&error),
     };
     match arguments.command {
         Command::Init(arguments) => answer(init(&arguments)),
@@ -172,11 +197,11 @@ fn run_bench(arguments: &settings::Bench, line: &CommandLine) -> Ending {
                 Ended::Interrupted(code) => Ending::Interrupted(code),
                 Ended::Failed(why) => {
                     complain(&why);
-                    Ending::Unmeasured(1)
+                    Ending::Failed
                 }
                 Ended::OutOfTime(why) => {
                     complain(&why);
-                    Ending::Unmeasured(OUT_OF_TIME)
+                    Ending::OutOfTime
                 }
             };
             if report.exists() {
@@ -204,7 +229,7 @@ fn run_sessions(arguments: &settings::Sessions, line: &CommandLine) -> Ending {
         }
         Sessions::OutOfTime(why) => {
             complain(&why);
-            Ending::Unmeasured(OUT_OF_TIME)
+            Ending::OutOfTime
         }
     }
 }
@@ -242,6 +267,14 @@ fn run_runner(arguments: &Runner) -> Ending {
     }
 }
 
+/// Help, which was asked for, or what is wrong with what was typed.
+fn usage(error: &clap::Error) -> Ending {
+    match (error.print(), error.use_stderr()) {
+        (Ok(()), false) => Ending::Done,
+        _ => Ending::Failed,
+    }
+}
+
 fn failed(error: &dyn std::error::Error) -> Ending {
     complain(&error.to_string());
     Ending::Failed
@@ -256,23 +289,56 @@ fn check(arguments: &Check) -> Ending {
 
 /// Prints a verdict and writes its artifacts.
 fn shown(checked: &Checked, artifacts: Option<&Path>) -> Ending {
-    let mut complete = true;
     let mut stdout = io::stdout().lock();
-    if let Err(error) = stdout.write_all(checked.text.as_bytes()).and_then(|()| stdout.flush()) {
+    let printed = stdout.write_all(checked.text.as_bytes()).and_then(|()| stdout.flush());
+    if let Err(error) = &printed {
         complain(&format!("failed to print the verdict: {error}"));
-        complete = false;
     }
-    if let Some(directory) = artifacts
-        && let Err(errors) = checked.write_artifacts(directory)
-    {
+    let written = artifacts.map(|directory| checked.write_artifacts(directory));
+    if let Some(Err(errors)) = &written {
         errors.iter().for_each(|error| complain(&error.to_string()));
-        complete = false;
     }
-    Ending::Judged { outcome: checked.verdict.outcome, complete }
+    let told = match (printed, written) {
+        (Ok(()), None | Some(Ok(()))) => Told::Whole,
+        (Ok(()), Some(Err(_))) | (Err(_), Some(Ok(()))) => Told::InPart,
+        (Err(_), None | Some(Err(_))) => Told::Not,
+    };
+    Ending::Judged { outcome: checked.verdict.outcome, told }
 }
 
 /// To standard error. Where that is closed there is nobody left to tell.
 fn complain(text: &str) {
     let lines: Vec<_> = text.lines().map(line_of).collect();
     let _ = writeln!(io::stderr(), "perf-gate: {}", lines.join("\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_ending_with_2_and_a_sentence_that_says_where_to_report_it() {
+        use std::sync::{Arc, Mutex};
+        let told = Arc::new(Mutex::new(String::new()));
+        let teller = Arc::clone(&told);
+        panic::set_hook(Box::new(move |info| *teller.lock().unwrap() = internal_error(info)));
+        let ending = guarded(|| panic!("no {}", "way"));
+        let _ = panic::take_hook();
+        assert_eq!(exit_code(&ending), 2);
+        let told = told.lock().unwrap();
+        assert!(told.starts_with("internal error at rust_gate/src/main.rs:"), "{told}");
+        assert!(told.contains(": no way; this is a bug of perf-gate"), "{told}");
+        assert!(told.contains("report this line"), "{told}");
+    }
+
+    #[test]
+    fn the_code_of_a_regression_stands_beside_a_verdict_that_somebody_has() {
+        let code = |outcome, told| exit_code(&Ending::Judged { outcome, told });
+        assert_eq!(code(Outcome::Regression, Told::Whole), 1);
+        assert_eq!(code(Outcome::Regression, Told::InPart), 1);
+        assert_eq!(code(Outcome::Regression, Told::Not), 2);
+        assert_eq!(code(Outcome::Pass, Told::Whole), 0);
+        assert_eq!(code(Outcome::Pass, Told::InPart), 2);
+        assert_eq!(code(Outcome::Pass, Told::Not), 2);
+    }
 }

@@ -42,8 +42,8 @@ const BENCH_EXIT_CODES: &str = with_settings!(
     "\
 Exit codes:
   0  measured; the report is sealed
-  1  the run failed, and its report says why
-  2  nothing was measured: a setting, a build, the host
+  2  nothing that could be judged was measured: a setting, a build, the host, or the run failed, as
+     its report says
   124 out of time; 130 or 143 when interrupted"
 );
 

@@ -13,6 +13,7 @@ use crate::read::git::{Git, GitError};
 use crate::run::RunError;
 use crate::run::build::{Libraries, build, code_path};
 use crate::run::interrupt::Interrupt;
+use crate::run::progress::tell;
 
 /// Deepest directory of an application that is copied.
 const DEPTH_MAX: u32 = 32;
@@ -59,7 +60,7 @@ pub fn frozen_build(frozen: &Frozen<'_>, interrupt: &Interrupt) -> Result<PathBu
         |source| RunError::Io { what: "build the frozen commit in", path: kept.clone(), source };
     fs::create_dir_all(&kept).map_err(failed)?;
     let staged = tempfile::Builder::new().prefix(".building.").tempdir_in(&kept).map_err(failed)?;
-    println!("building the frozen commit {}", frozen.commit);
+    tell(&format!("building the frozen commit {}", frozen.commit));
     let worktree = Worktree::add(&git, &commit, staged.path().join("source"))?;
     let prefix = git.text(&["rev-parse", "--show-prefix"])?;
     let source = worktree.path.join(prefix);

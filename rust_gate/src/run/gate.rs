@@ -22,6 +22,7 @@ use crate::run::comparison::{commit, replay_needed};
 use crate::run::frozen::{Frozen, frozen_build};
 use crate::run::interrupt::Interrupt;
 use crate::run::measure::{Ended, Next, measure};
+use crate::run::progress::tell;
 use crate::run::{RunError, child, host_lock};
 
 /// Blocks of a run that has no looks.
@@ -65,6 +66,7 @@ pub fn bench(
         Some(path) => absolute(path)?,
         None => new_report(&host.artifacts(&arguments.output))?,
     };
+    report.parent().map_or(Ok(()), is_writable)?;
     let blocks = blocks.unwrap_or(blocks_of(*mode));
     let ended = host.report(&report, None, blocks, fault.as_deref())?;
     Ok((report, ended))
@@ -133,6 +135,7 @@ pub(super) fn gate(
         // A new name: what an earlier run left can never be judged as this run's.
         files.candidate = absolute(&artifacts.join(format!("perf_baseline_{stamp}.json")))?;
         let replay = absolute(&artifacts.join(format!("perf_replay_{stamp}.json")))?;
+        is_writable(&artifacts)?;
         let ended = measured(&host, contract, &mut files, &replay)?;
         let checked = judge(files.read_all(), label.as_ref(), false)?;
         return Ok(Outcome { checked, artifacts, ended: Some(ended) });
@@ -167,7 +170,7 @@ fn measured(
         (Compare::Frozen, Some(_)) => Vec::new(),
     };
     if let (Compare::Auto, Some(reason)) = (compare, &needed) {
-        println!("replay: {reason}");
+        tell(&format!("replay: {reason}"));
     }
     if compare == Compare::Replay || compare == Compare::Auto && needed.is_some() {
         let replay = host.replay(&baseline, &described, &path, replay_report)?;
@@ -185,13 +188,13 @@ fn measured(
             return Ok(Next::GoOn { look: last });
         };
         let checked = judge(files.read_so_far(), None, look != number)?;
-        print!("{}", checked.text);
+        tell(checked.text.trim_end());
         let next = checked.verdict.decision.as_ref().and_then(|decision| decision.next_look);
         match next {
             _ if look != number => Ok(Next::GoOn { look }),
             Some(look) => Ok(Next::GoOn { look }),
             None => {
-                println!("the look decides: no more blocks");
+                tell("the look decides: no more blocks");
                 Ok(Next::Stop)
             }
         }
@@ -248,7 +251,7 @@ impl Host<'_> {
         let limit = Duration::from_secs(self.settings.timeout_seconds);
         let lock = host_lock::take(limit, self.interrupt)?;
         if !command.trim().is_empty() {
-            println!("building router and bench: {}", escape::line(command));
+            tell(&format!("building router and bench: {}", escape::line(command)));
         }
         build(project, command, Libraries::Candidate, self.interrupt)?;
         let directory = absolute(project)?;
@@ -469,6 +472,13 @@ fn text(path: &Path) -> Result<String, RunError> {
 /// The path of a report that is about to be measured, in the directory of artifacts.
 pub(super) fn new_report(artifacts: &Path) -> Result<PathBuf, RunError> {
     absolute(&artifacts.join(format!("perf_baseline_{}.json", stamp())))
+}
+
+/// That a run can leave its files in a directory, which is made: better now than after the measurement.
+pub(super) fn is_writable(directory: &Path) -> Result<(), RunError> {
+    let probed = std::fs::create_dir_all(directory).and_then(|()| tempfile::tempfile_in(directory));
+    let failed = |source| RunError::Io { what: "write into", path: directory.to_owned(), source };
+    probed.map(|_| ()).map_err(failed)
 }
 
 /// Names the artifacts of this run.

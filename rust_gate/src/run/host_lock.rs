@@ -12,6 +12,7 @@ use crate::run::RunError;
 use crate::run::child::POLL;
 use crate::run::hygiene::SecondBenchmark;
 use crate::run::interrupt::Interrupt;
+use crate::run::progress::tell;
 
 fn path() -> PathBuf {
     std::env::temp_dir().join("cp1_perf_gate.lock")
@@ -90,7 +91,7 @@ fn take_at(path: PathBuf, patience: Duration, interrupt: &Interrupt) -> Result<F
             return Err(RunError::Busy { path, seconds: patience.as_secs() });
         }
         if !is_told {
-            println!("another benchmark runs on this host; waiting for {}", path.display());
+            tell(&format!("another benchmark runs on this host; waiting for {}", path.display()));
             is_told = true;
         }
         std::thread::sleep(POLL);

@@ -8,6 +8,7 @@ use cp1_format::{Event, Plan, Refused, Request};
 use crate::run::RunError;
 use crate::run::bench::Bench;
 use crate::run::interrupt::{Interrupt, TERMINATED};
+use crate::run::progress::tell;
 use crate::run::seal::seal;
 
 /// What the run leaves of the time limit, to write its report before it is ended.
@@ -80,12 +81,12 @@ pub fn measure(
                         if left > needed {
                             Request::GoOn
                         } else {
-                            println!(
+                            tell(&format!(
                                 "undecided, and too little time for a look after {look} blocks: {} s \
                                  left, {} s needed",
                                 left.as_secs(),
                                 needed.as_secs()
-                            );
+                            ));
                             Request::Stop
                         }
                     }

@@ -14,6 +14,7 @@ use crate::prove::{gates, tables};
 use crate::read::git::Git;
 use crate::run::gate::{Host, absolute, clean, gate, listen, new_report};
 use crate::run::measure::Ended;
+use crate::run::progress::tell;
 use crate::run::{RunError, read};
 
 /// Where gates are kept, from the project on.
@@ -39,7 +40,7 @@ pub fn prove(arguments: &settings::Prove, line: &CommandLine) -> Result<String, 
     let kept = Kept::at(absolute(&directory)?)?;
     let host = Host { settings, line, interrupt: &interrupt };
     if !kept.baseline().exists() {
-        println!("measuring the router, to choose what is planted");
+        tell("measuring the router, to choose what is planted");
         let frozen = contract.baseline.clone().unwrap_or_else(|| project.join(BASELINE));
         measure_baseline(&host, &frozen, &kept)?;
     }
@@ -54,7 +55,7 @@ pub fn prove(arguments: &settings::Prove, line: &CommandLine) -> Result<String, 
         match dose(&kind, &limits, &baseline) {
             Ok(fault) => missing.push((kind, fault, has(&kept, &kind, fault)?..wanted)),
             Err(_) if wanted == 0 => {}
-            Err(why) => println!("{}: left out, as {why}", kind.name),
+            Err(why) => tell(&format!("{}: left out, as {why}", kind.name)),
         }
     }
     missing.retain(|(.., numbers)| !numbers.is_empty());
@@ -74,7 +75,7 @@ pub fn prove(arguments: &settings::Prove, line: &CommandLine) -> Result<String, 
             let verdict = one(&run, &host, &baseline)?;
             kept.keep(&kind, &run.output.artifacts.unwrap_or_default())?;
             let planted = fault.map(|fault| format!(", {fault}")).unwrap_or_default();
-            println!("{} {number} of {wanted}{planted}: {verdict}", kind.name);
+            tell(&format!("{} {number} of {wanted}{planted}: {verdict}", kind.name));
         }
     }
     Ok(tables::tables(&kept, &policy)?)
@@ -141,7 +142,7 @@ fn one(run: &settings::Run, host: &Host<'_>, baseline: &Report) -> Result<String
     let candidate = PathBuf::from(&outcome.checked.verdict.inputs.candidate.path);
     let measured = measured(&candidate, outcome.ended.as_ref());
     if let Err(RunError::NothingMeasured { .. }) = &measured {
-        print!("{text}");
+        tell(text.trim_end());
     }
     if measured?.git != baseline.git {
         return Err(RunError::Dirty(run.settings.project.clone()));

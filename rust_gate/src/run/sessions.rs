@@ -11,9 +11,10 @@ use crate::cli::sources::CommandLine;
 use crate::contract::{BASELINE, Contract, sound};
 use crate::judge::compare::Named;
 use crate::run::child::POLL;
-use crate::run::gate::{Host, clean, listen, new_report};
+use crate::run::gate::{Host, clean, is_writable, listen, new_report};
 use crate::run::interrupt::Interrupt;
 use crate::run::measure::Ended;
+use crate::run::progress::tell;
 use crate::run::{RunError, read};
 
 /// What came of the sessions.
@@ -38,6 +39,7 @@ pub fn sessions(arguments: &settings::Sessions, line: &CommandLine) -> Result<Se
     let artifacts = host.artifacts(&arguments.output);
     let contract = Contract::at(project);
     let policy = contract.policy().map_err(read)?;
+    is_writable(&artifacts)?;
     let mut measured = Vec::new();
     let mut load: Option<Load> = None;
     for number in 1..=arguments.sessions {
@@ -45,7 +47,7 @@ pub fn sessions(arguments: &settings::Sessions, line: &CommandLine) -> Result<Se
             pause(Duration::from_secs(arguments.pause_seconds), &interrupt)?;
         }
         clean(project)?;
-        println!("session {number} of {}", arguments.sessions);
+        tell(&format!("session {number} of {}", arguments.sessions));
         let path = new_report(&artifacts)?;
         match host.report(&path, load.as_ref(), arguments.blocks, None)? {
             Ended::Complete => {}
@@ -55,7 +57,7 @@ pub fn sessions(arguments: &settings::Sessions, line: &CommandLine) -> Result<Se
         }
         let report: Report = read_file(&path).map_err(read)?;
         let shown = from_here(&path);
-        println!("report: {}", crate::escape::line(&shown.display().to_string()));
+        tell(&format!("report: {}", crate::escape::line(&shown.display().to_string())));
         let file = shown.to_string_lossy();
         let problems = sound::of_session(Named { path: &file, document: &report }, &policy);
         if !problems.is_empty() {

@@ -1,0 +1,9 @@
+//! What a run says on its way.
+
+use std::io::{self, Write as _};
+
+/// To standard output, with a line end. Where that is closed there is nobody left to tell, and the run goes
+/// on.
+pub(super) fn tell(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
