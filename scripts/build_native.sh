@@ -4,7 +4,8 @@
 # Writes: target/, erlang/router_bench/priv/librouter_bench_nif.so, erlang/router_bench/priv/perf-gate
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # A frozen commit is built without its bench.
 [ -d "$root/erlang/router_bench" ] || exit 0
 priv="$root/erlang/router_bench/priv"
@@ -14,7 +15,7 @@ trap '[ -z "$staged" ] || rm -f "$staged"' EXIT
 # A running BEAM may have the old file mapped: replace its name, never its content.
 put() { # built name mode
   staged=$(mktemp "$priv/.$2.XXXXXX")
-  cp "${CARGO_TARGET_DIR:-$root/target}/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}release/$1" "$staged"
+  cp "$built/$1" "$staged"
   chmod "$3" "$staged"
   if cmp --silent "$staged" "$priv/$2"; then rm -f "$staged"; else mv "$staged" "$priv/$2"; fi
 }
@@ -24,8 +25,7 @@ case "$(uname -s)" in
   *) nif=librouter_bench_nif.so ;;
 esac
 
-cd "$root"
-cargo build --locked --release --package router_bench_nif --package perf-gate
+build_rust
 mkdir -p "$priv"
 put "$nif" librouter_bench_nif.so 0644
 put perf-gate perf-gate 0755

@@ -7,12 +7,22 @@ while read -r name; do unset "$name"; done < <(git rev-parse --local-env-vars 2>
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+# Builds NIF and gate, into the directory that is then in `built`. Both in one command, always: cargo
+# builds whatever they share anew for another set of packages. The flag outranks what cargo's own files say.
+# Writes: target/.
+build_rust() {
+  local target=${CARGO_TARGET_DIR:-target}
+  # The first time this takes some minutes.
+  (cd "$root" && cargo build --locked --release --target-dir "$target" \
+    --package router_bench_nif --package perf-gate) || return 2
+  built=$(cd "$root" && cd "$target/${CARGO_BUILD_TARGET:-}/release" && pwd) || return 2
+}
+
 # Sets up and builds the gate, whose path is then in `gate`. Writes: system packages, target/.
 build_gate() {
   "$root/scripts/setup.sh" || exit 2
-  # The first time this takes some minutes.
-  (cd "$root" && cargo build --locked --release --package perf-gate) || exit 2
-  gate=$(cd "$root" && cd "${CARGO_TARGET_DIR:-target}" && pwd)/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}release/perf-gate
+  build_rust || exit 2
+  gate=$built/perf-gate
 }
 
 # A path as the caller meant it, whatever directory the script changes to later.

@@ -24,7 +24,7 @@ fi
 prefix=$(absolute "$prefix")
 build_gate
 cd "$root"
-rebar3 as perf compile >/dev/null || { rebar3 as perf compile; exit 2; }
+rebar3 as perf compile >/dev/null || rebar3 as perf compile || exit 2
 bench=$root/_build/perf/lib/router_bench
 version=$(sed -n 's/.*{vsn, *"\([^"]*\)"}.*/\1/p' "$bench/ebin/router_bench.app")
 library=$prefix/lib/router_bench-$version

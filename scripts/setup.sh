@@ -17,18 +17,25 @@ for argument in "$@"; do
   esac
 done
 
-# Prints what of Erlang/OTP is missing, a word each.
+# Evaluates an expression. What ~/.erlang does or prints is no part of the answer, nor what a shell says to
+# every BEAM.
+evaluate() { # expression
+  env -u ERL_FLAGS -u ERL_AFLAGS -u ERL_ZFLAGS \
+    erl -boot no_dot_erlang -noshell -noinput -eval "$1" </dev/null
+}
+
+# Prints "missing:" and what of Erlang/OTP is missing, a word each, and nothing else.
 missing_erlang() {
   local wanted='[{common_test, "common_test"}]'
   if $with_tests; then
     wanted='[{common_test, "common_test"}, {dialyzer, "dialyzer"}, {tools, "tools"}]'
   fi
-  erl -noshell -eval "
+  evaluate "
     Old = [\"otp25\" || list_to_integer(erlang:system_info(otp_release)) < 25],
     Header = filename:join([code:root_dir(), \"usr\", \"include\", \"erl_nif.h\"]),
     NoHeader = [\"erl_nif.h\" || not filelib:is_file(Header)],
     Gone = [Name || {App, Name} <- $wanted, code:lib_dir(App) =:= {error, bad_name}],
-    io:format(\"~s\", [lists:join(\" \", Old ++ NoHeader ++ Gone)]), halt()."
+    io:format(\"missing: ~s\", [lists:join(\" \", Old ++ NoHeader ++ Gone)]), halt()."
 }
 
 want() { # package
@@ -36,14 +43,20 @@ want() { # package
 }
 
 if command -v erl >/dev/null; then
-  for part in $(missing_erlang); do
+  answer=$(missing_erlang) || answer="no answer"
+  for part in $answer; do
     case "$part" in
+      missing:) ;;
       otp25)
         echo "setup.sh: Erlang/OTP 25 or newer is needed; this is" \
-          "$(erl -noshell -eval 'io:put_chars(erlang:system_info(otp_release)), halt().')" >&2
+          "$(evaluate 'io:put_chars(erlang:system_info(otp_release)), halt().')" >&2
         exit 2 ;;
       erl_nif.h) want erlang-dev ;;
-      *) want "erlang-${part/_/-}" ;;
+      common_test | dialyzer | tools) want "erlang-${part/_/-}" ;;
+      *)
+        echo "setup.sh: erl does not say what it has, but: $answer" >&2
+        echo "  Look why with: erl -boot no_dot_erlang -noshell -eval 'halt().'" >&2
+        exit 2 ;;
     esac
   done
 else

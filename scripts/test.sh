@@ -25,11 +25,11 @@ sum() {
 # The contract is kept, and has been by every commit since its chain of records began. A shallow
 # clone does not have these commits.
 contract() {
-  local gate=${CARGO_TARGET_DIR:-target}/release/perf-gate alone=()
-  cargo build --quiet --locked --release --package perf-gate
+  local alone=()
+  build_rust
   [ "$(git rev-parse --is-shallow-repository)" = false ] || alone=(--files)
-  "$gate" verify "${alone[@]}"
-  "$gate" lint
+  "$built/perf-gate" verify "${alone[@]}"
+  "$built/perf-gate" lint
 }
 
 "$scripts/setup.sh" --test
