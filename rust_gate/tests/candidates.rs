@@ -46,7 +46,7 @@ fn of_equally_new_reports_the_greater_path_is_judged_and_the_verdict_says_so() {
 #[test]
 fn a_glob_without_a_match_is_not_a_pass() {
     let room = room_with(&[]);
-    room.check_with(&GLOB).is_invalid(&["runs/*.json", "no file matches", "bench_router.sh"]);
+    room.check_with(&GLOB).is_invalid(&["runs/*.json", "no file matches", "perf-gate bench"]);
     // Neither is one of two.
     let both = ["--candidate", "candidate.json", "--candidate", "runs/*.json"];
     room.check_with(&both).is_invalid(&["runs/*.json", "no file matches"]);

@@ -87,7 +87,7 @@ fn of_any(report: Named<'_>, policy: &Policy, disturbed_share_max: f64) -> Vec<P
         .count();
     if unseen > 0 {
         let message = format!("in {unseen} blocks nobody looked at the machine");
-        add("blocks", message, "measure with scripts/bench_router.sh");
+        add("blocks", message, "measure with perf-gate sessions");
     }
     if disturbed as f64 > disturbed_share_max * blocks.len() as f64 {
         let message = format!(

@@ -5,7 +5,7 @@ use cp1_format::{Block, Pairing, Problem, Report, Role};
 
 use crate::judge::compare::Named;
 
-const REPLAY_AGAIN: &str = "measure both again with PERF_COMPARE=replay scripts/perf_gate.sh";
+const REPLAY_AGAIN: &str = "measure both again: perf-gate run --compare=replay";
 
 /// Why the two reports are not the two sides of a replay of the baseline's commit.
 #[must_use]

@@ -2,7 +2,7 @@
 
 use cp1_format::{Metric, Policy, Problem, Report, RunStatus};
 
-const MEASURE: &str = "measure again with scripts/bench_router.sh";
+const MEASURE: &str = "measure again with perf-gate bench";
 const FREEZE: &str = "freeze a sound report as baseline; perf/README.md says how";
 
 /// Collects problems of one file.

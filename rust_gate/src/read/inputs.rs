@@ -176,7 +176,7 @@ fn resolve(patterns: &[PathBuf], problems: &mut Vec<Problem>) -> BTreeMap<PathBu
         if !matched {
             problems.push(problem(
                 "no file matches".into(),
-                "measure first, with scripts/bench_router.sh, or correct the pattern",
+                "measure first, with perf-gate bench, or correct the pattern",
             ));
         }
     }
