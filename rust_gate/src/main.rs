@@ -172,16 +172,16 @@ fn run_gate(arguments: &settings::Run, line: &CommandLine) -> Ending {
         Err(error) => return failed(&error),
     };
     let ending = shown(&outcome.checked, Some(&outcome.artifacts));
-    match (outcome.ended, &ending) {
+    match (outcome.ended, ending) {
         (Some(Ended::Interrupted(code)), _) => Ending::Interrupted(code),
-        (
-            Some(Ended::Failed(why) | Ended::OutOfTime(why)),
-            Ending::Judged { outcome: Outcome::Pass, .. },
-        ) => {
-            complain(&format!("the benchmark failed, so its report proves nothing: {why}"));
-            Ending::Failed
+        (Some(Ended::Failed(why) | Ended::OutOfTime(why)), ending) => {
+            complain(&format!("the benchmark failed, so its report proves nothing good: {why}"));
+            match ending {
+                Ending::Judged { outcome: Outcome::Pass, .. } => Ending::Failed,
+                ending => ending,
+            }
         }
-        _ => ending,
+        (Some(Ended::Complete) | None, ending) => ending,
     }
 }
 

@@ -274,23 +274,28 @@ pub fn left_running(artifacts: &Path) -> std::io::Result<BTreeMap<u32, String>> 
     Ok(left)
 }
 
-/// Kills the measured BEAM of a run outright, once there is one.
+/// What is in the command line of a measured BEAM, and not in that of the benchmark's own.
+pub const PEER: &str = "-user peer";
+
+/// The same of the benchmark's own.
+pub const BENCH: &str = "router_bench_conductor";
+
+/// Kills a BEAM of a run outright, once there is one with this in its command line.
 ///
 /// # Errors
 /// The operating system's, and that no such process came within a minute.
-pub fn kill_peer(artifacts: &Path) -> std::io::Result<()> {
+pub fn kill_beam(artifacts: &Path, sign: &str) -> std::io::Result<()> {
     for _ in 0..3_000 {
         let processes = processes_with_environment(&artifacts.display().to_string())?;
-        if let Some(pid) = processes.iter().find_map(|(pid, command)| {
-            // A peer's command line says so; the benchmark's own does not.
-            command.contains("-user peer").then_some(pid)
-        }) {
+        if let Some(pid) =
+            processes.iter().find_map(|(pid, command)| command.contains(sign).then_some(pid))
+        {
             let kill = Command::new("sh").arg("-c").arg(format!("kill -KILL {pid}")).status()?;
             return if kill.success() { Ok(()) } else { Err(Error::other("kill failed")) };
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Err(Error::other("no peer was started"))
+    Err(Error::other("no such BEAM was started"))
 }
 
 fn processes_with_environment(needle: &str) -> std::io::Result<BTreeMap<u32, String>> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use cp1_format::{Block, Metric, Outcome, Report, RunStatus, Session, read_file, to_json};
 use cp1_pipeline_tests::{
-    MINIMAL, TWO_BLOCKS, Workplace, gate_binary, kill_peer, left_running, root, signal, violated,
+    BENCH, Ended, MINIMAL, PEER, TWO_BLOCKS, Workplace, gate_binary, kill_beam, left_running, root,
+    signal, violated,
 };
 
 #[test]
@@ -182,24 +183,35 @@ fn a_router_that_crashes_leaves_a_report_that_is_invalid() {
     assert_ne!(report.run.ct_exit_code, Some(0), "the test run failed, and the report says so");
     assert!(report.run.reason.unwrap().contains("the router's process ref_router_"));
     assert!(ended.printed.contains("the router's process ref_router_"), "{}", ended.printed);
+    // Without a verdict there is no 1 either.
+    let ended = workplace.run(workplace.bench().env("PERF_FAULT", "crash_after=1000")).unwrap();
+    assert_eq!(ended.code, Some(2), "{}", ended.printed);
 }
 
 #[test]
-fn a_killed_peer_leaves_a_report_that_is_invalid() {
-    let workplace = Workplace::with_baseline().unwrap();
-    let artifacts = workplace.path("artifacts");
-    let mut command = workplace.perf_gate();
-    command.env("ARTIFACTS_DIR", &artifacts).env("PERF_LATENCY_MS", "600000");
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    kill_peer(&artifacts).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{printed}");
-    let report = workplace.report().unwrap();
-    assert_eq!(report.run.status, Some(RunStatus::Failed));
-    assert!(report.run.reason.unwrap().contains("peer"), "the report says who died");
-    assert_eq!(workplace.verdict().unwrap().outcome, Outcome::Invalid);
-    assert_eq!(left_running(&artifacts).unwrap(), BTreeMap::new());
+fn a_killed_beam_leaves_a_report_that_is_invalid_and_is_told_as_killed() {
+    for (sign, status, said) in [
+        (PEER, RunStatus::Failed, "killed"),
+        (BENCH, RunStatus::Unfinished, "erl ended with signal: 9 (SIGKILL)"),
+    ] {
+        let workplace = Workplace::with_baseline().unwrap();
+        let artifacts = workplace.path("artifacts");
+        let mut command = workplace.perf_gate();
+        command.env("ARTIFACTS_DIR", &artifacts).env("PERF_LATENCY_MS", "600000");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // The report appears when the first block begins.
+        while workplace.only("perf_baseline_").is_err() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        kill_beam(&artifacts, sign).unwrap();
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        assert_eq!(ended.code, Some(2), "{}", ended.printed);
+        assert!(ended.printed.contains(said), "{}", ended.printed);
+        assert!(ended.printed.contains("where memory runs out"), "{}", ended.printed);
+        assert_eq!(workplace.report().unwrap().run.status, Some(status));
+        assert_eq!(workplace.verdict().unwrap().outcome, Outcome::Invalid);
+        assert_eq!(left_running(&artifacts).unwrap(), BTreeMap::new());
+    }
 }
 
 #[test]

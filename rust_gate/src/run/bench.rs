@@ -6,13 +6,13 @@ use std::net::Shutdown;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use cp1_format::{Event, MESSAGE_MAX_BYTES, Request, parse};
 
 use crate::run::RunError;
-use crate::run::child::{Group, POLL};
+use crate::run::child::{Group, POLL, in_words};
 use crate::run::interrupt::Interrupt;
 
 /// A BEAM boots in a second; a loaded machine may take some.
@@ -88,7 +88,7 @@ impl Bench {
                 if status.code() == Some(NOT_LOADED) {
                     return Err(RunError::BenchNotLoaded);
                 }
-                return Err(failed(io::Error::other(format!("erl ended with {status}"))));
+                return Err(failed(ended(status)));
             }
             if Instant::now() >= deadline {
                 return Err(failed(ErrorKind::TimedOut.into()));
@@ -111,7 +111,7 @@ impl Bench {
             self.stream.write_all(&length.to_be_bytes())?;
             self.stream.write_all(&json)
         });
-        sent.map_err(|source| RunError::BenchGone { source })
+        sent.map_err(|source| self.gone(source))
     }
 
     /// The next answer; `None` at the deadline.
@@ -136,16 +136,26 @@ impl Bench {
             }
             let mut bytes = [0; 65536];
             match self.stream.read(&mut bytes) {
-                Ok(0) => {
-                    return Err(RunError::BenchGone { source: ErrorKind::UnexpectedEof.into() });
-                }
+                Ok(0) => return Err(self.gone(ErrorKind::UnexpectedEof.into())),
                 Ok(count) => self.received.extend(bytes.iter().take(count)),
                 Err(error)
                     if matches!(
                         error.kind(),
                         ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
                     ) => {}
-                Err(source) => return Err(RunError::BenchGone { source }),
+                Err(source) => return Err(self.gone(source)),
+            }
+        }
+    }
+
+    /// How its process ended says more than what became of its socket.
+    fn gone(&mut self, source: io::Error) -> RunError {
+        let deadline = Instant::now() + HALT;
+        loop {
+            match self.group.status() {
+                Ok(Some(status)) => return RunError::BenchGone { source: ended(status) },
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(POLL),
+                Ok(None) | Err(_) => return RunError::BenchGone { source },
             }
         }
     }
@@ -178,6 +188,10 @@ impl Drop for Bench {
         }
         let _ = self.group.end();
     }
+}
+
+fn ended(status: ExitStatus) -> io::Error {
+    io::Error::other(format!("erl ended with {}", in_words(status)))
 }
 
 /// What the caller's shell exports for every BEAM (ERL_FLAGS, ERL_AFLAGS, ERL_ZFLAGS,

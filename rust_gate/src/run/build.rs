@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::read::git::forget_repository;
 use crate::run::RunError;
-use crate::run::child::Group;
+use crate::run::child::{Group, in_words};
 use crate::run::interrupt::Interrupt;
 
 /// Which libraries a build finds besides its own.
@@ -65,7 +65,7 @@ pub fn build(
     match interrupt.code() {
         Some(code) => Err(RunError::Interrupted(code)),
         None if status.success() => Ok(()),
-        None => Err(failed(status.to_string())),
+        None => Err(failed(in_words(status))),
     }
 }
 

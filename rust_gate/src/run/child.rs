@@ -1,7 +1,7 @@
 //! Processes of a run: each in a group of its own, and none outlives the run.
 
 use std::io;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -89,6 +89,18 @@ impl Drop for Group {
     }
 }
 
+/// How a process ended, and of what that is usually a sign. A shell says 137 of what SIGKILL ended in it.
+#[must_use]
+pub fn in_words(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(9), _) | (_, Some(137)) => format!(
+            "{status}: perf-gate did not kill it; usually the kernel does, where memory runs out, as dmesg and \
+             the control group's memory.events say"
+        ),
+        _ => status.to_string(),
+    }
+}
+
 /// Makes this process the parent of every process of the run whose own parent goes, so that
 /// [`end_orphans`] finds it.
 pub fn adopt_orphans() {
@@ -124,4 +136,23 @@ fn children() -> Vec<Pid> {
             pids.collect::<Vec<_>>()
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(script: &str) -> String {
+        in_words(Command::new("sh").args(["-c", script]).status().unwrap())
+    }
+
+    #[test]
+    fn what_sigkill_ended_is_told_with_what_usually_sends_it() {
+        for script in ["kill -KILL $$", "exit 137"] {
+            assert!(ended(script).contains("memory runs out"), "{script}: {}", ended(script));
+        }
+        assert!(ended("kill -KILL $$").starts_with("signal: 9 (SIGKILL)"));
+        assert_eq!(ended("exit 1"), "exit status: 1");
+        assert!(ended("kill -TERM $$").starts_with("signal: 15"));
+    }
 }

@@ -41,9 +41,14 @@ words({requests_lost, Lost, _}) ->
 words({sampler_died, {no_answer, LimitMs, Stack}}) ->
     [io_lib:format("the sampler did not answer in ~b s", [LimitMs div 1000]), through(Stack)];
 words({sampler_died, Reason}) -> ["the sampler ended: ", term(Reason)];
+words({peer_died, normal}) ->
+    ["the measured BEAM (a peer of the bench) ended all at once: something in it halted it, or it was "
+     "killed. ", killed()];
 words({peer_died, Reason}) -> ["the measured BEAM (a peer of the bench) died: ", term(Reason)];
 words({peer_died, Class, Reason}) ->
     ["the measured BEAM (a peer of the bench) died: ", term({Class, Reason})];
+words({peer_not_started, _Flags, {boot_failed, {exit_status, 137}}}) ->
+    ["a BEAM (peer) was killed by signal 9 as it started. ", killed()];
 words({peer_not_started, [], Reason}) -> ["no BEAM (peer) could be started: ", term(Reason)];
 words({peer_not_started, Flags, Reason}) ->
     ["no BEAM (peer) could be started with erl_args ", lists:join($ , Flags), ": ", term(Reason)];
@@ -59,6 +64,10 @@ words({latency_too_long, Rate, NeededMs, RunMs, LimitMs}) ->
 words(no_request_succeeded) -> "no request succeeded";
 words(timeout) -> "the time limit was reached (PERF_TIMEOUT_SECONDS)";
 words(Reason) -> term(Reason).
+
+%% What sends SIGKILL to what nobody asked to go.
+killed() ->
+    "Usually the kernel kills, where memory runs out: dmesg and the control group's memory.events say so".
 
 seconds(Ms) -> (max(0, Ms) + 999) div 1000.
 
