@@ -417,3 +417,11 @@ fn a_policy_that_could_never_fail_is_refused() {
         room.check().is_invalid(&["  policy.json, ", "line "]);
     }
 }
+
+#[test]
+fn the_frozen_side_of_a_replay_is_no_candidate() {
+    let mut report = common::full();
+    common::pair(&mut report, "frozen");
+    let room = Room::with(&report);
+    room.check().is_invalid(&["candidate.json, pairing.role", "perf_baseline_*.json"]);
+}

@@ -9,7 +9,8 @@
 
 use cp1_format::{
     Amount, Comparison, Date, Decimal, Decision, FieldDifference, Input, Inputs, Judgement, Metric,
-    Notice, Outcome, Problem, RuleResult, SchemaName, SchemaTag, SupportingFigure, Verdict, Waiver,
+    Notice, Outcome, Phase, Problem, RuleResult, SchemaName, SchemaTag, Share, SupportingFigure,
+    Unserved, UnservedResult, Verdict, Waiver,
 };
 use perf_gate::escape::{code, line, plain};
 use perf_gate::render::{markdown, terminal};
@@ -67,6 +68,15 @@ fn verdict(text: &str, repeated: usize) -> Verdict {
             unverified: vec![t(); repeated],
         },
         rules: vec![rule(Judgement::Holds), rule(Judgement::Violated)],
+        unserved: vec![UnservedResult {
+            phase: Phase::Latency,
+            outcome: Unserved::Rejected,
+            baseline: None,
+            candidate: Share { requests: 1, offered: 5, pct: Amount::from(20) },
+            limit: t(),
+            judgement: Judgement::Violated,
+            explanation: some(),
+        }],
         supporting: vec![SupportingFigure {
             name: t(),
             unit: t(),

@@ -111,6 +111,72 @@ impl Outcomes {
     }
 }
 
+/// What becomes of a request that is not answered with success.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Unserved {
+    /// Answered with an error, or ended in an exception.
+    Error,
+    /// Not answered in time.
+    Timeout,
+    /// Refused by the router.
+    Rejected,
+    /// Not sent: as many requests were in flight as may be.
+    Skipped,
+}
+
+impl Unserved {
+    /// All, in the order of tables.
+    pub const ALL: [Self; 4] = [Self::Error, Self::Timeout, Self::Rejected, Self::Skipped];
+
+    /// The word in files and tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::Rejected => "rejected",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// How many of these requests it became of.
+    #[must_use]
+    pub fn of(self, outcomes: &Outcomes) -> u64 {
+        match self {
+            Self::Error => outcomes.error,
+            Self::Timeout => outcomes.timeout,
+            Self::Rejected => outcomes.rejected,
+            Self::Skipped => outcomes.skipped,
+        }
+    }
+}
+
+impl Phase {
+    /// Both, in the order of a block.
+    pub const ALL: [Self; 2] = [Self::Throughput, Self::Latency];
+
+    /// In a sentence.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Throughput => "closed loop",
+            Self::Latency => "open loop",
+        }
+    }
+
+    /// The requests of this phase.
+    #[must_use]
+    pub fn of(self, accounting: &Accounting) -> &Outcomes {
+        match self {
+            Self::Throughput => &accounting.throughput,
+            Self::Latency => &accounting.latency,
+        }
+    }
+}
+
 /// Why requests failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -45,7 +45,7 @@ mod write;
 pub use block::{
     Accounting, Block, ClosedLoopSlices, Counted, EncodedHistogram, FailedOutcome, FailureReason,
     HISTOGRAM_ENCODING, LatencyPhase, Measured, MemoryFigures, Metrics, OpenLoopSlices, Outcomes,
-    Percentiles, Phase, Quantity, Series, ThroughputPhase, Warmup,
+    Percentiles, Phase, Quantity, Series, ThroughputPhase, Unserved, Warmup,
 };
 pub use date::Date;
 pub use decimal::{Amount, Decimal, NumberError};
@@ -71,7 +71,7 @@ pub use report::{
 pub use timestamp::Timestamp;
 pub use verdict::{
     BlocksResult, Comparison, Decision, FieldDifference, Input, Inputs, Judgement, Notice, Outcome,
-    Problem, RuleResult, SupportingFigure, Verdict,
+    Problem, RuleResult, Share, SupportingFigure, UnservedResult, Verdict,
 };
 pub use vm::{
     Lateness, MemoryGrowth, ProbeCost, RunQueue, SamplerFigures, SchedulerUtilization, VmFigures,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::block::{Phase, Unserved};
 use crate::decimal::{Amount, Decimal};
 use crate::metric::Metric;
 use crate::read::{Document, Violation};
@@ -30,6 +31,9 @@ pub struct Verdict {
     pub decision: Option<Decision>,
     /// Every rule of the policy, in table order; empty where nothing could be judged.
     pub rules: Vec<RuleResult>,
+    /// Requests that were not served, of each kind that a side has any of; absent where all were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unserved: Vec<UnservedResult>,
     /// Figures beside the rules, not judged: they say where a latency comes from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supporting: Vec<SupportingFigure>,
@@ -226,6 +230,40 @@ pub struct RuleResult {
     /// The waiver that is in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiver: Option<Waiver>,
+}
+
+/// Requests of one loop that were not served, for one reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnservedResult {
+    /// Of which loop.
+    pub phase: Phase,
+    /// What became of them.
+    pub outcome: Unserved,
+    /// The baseline's, or the replay's; absent where it does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Share>,
+    /// The candidate's.
+    pub candidate: Share,
+    /// The limit in words.
+    pub limit: String,
+    /// What came of it.
+    pub judgement: Judgement,
+    /// Why, where it is not simply that the limit holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<String>,
+}
+
+/// A part of the requests of a loop, all blocks together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// How many.
+    pub requests: u64,
+    /// Of how many.
+    pub offered: u64,
+    /// The same in percent, rounded to 4 places.
+    pub pct: Amount,
 }
 
 /// A figure of both sides that no rule judges.

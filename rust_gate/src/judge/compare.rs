@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use cp1_format::{
     Comparison, Control, Date, FieldDifference, Judgement, Metric, Notice, Policy, Problem, Report,
-    Rule, SupportingFigure, Waivers,
+    Rule, SupportingFigure, UnservedResult, Waivers,
 };
 
 use crate::judge::blocks::{self, BLOCKS_MIN, BlockJudge, Extent, Sides};
 use crate::judge::rules::{self, Answer, Breach};
 use crate::judge::{
-    consistency, failures, replay, samples, sessions, supporting, validity, waivers,
+    consistency, failures, replay, samples, sessions, supporting, unserved, validity, waivers,
 };
 
 /// A report and the path that messages name.
@@ -40,6 +40,8 @@ pub struct Findings {
     pub on_blocks: Option<Extent>,
     /// Whether nothing but counts was judged, for what the machine or the load generator did.
     pub is_unsound: bool,
+    /// Requests that were not served.
+    pub unserved: Vec<UnservedResult>,
     /// Figures beside the rules, not judged.
     pub supporting: Vec<SupportingFigure>,
     /// Whether the reports were measured under the same conditions.
@@ -59,6 +61,12 @@ impl Findings {
     #[must_use]
     pub fn has(&self, breach: Breach) -> bool {
         self.answers.iter().any(|answer| answer.breach == Some(breach))
+            || breach == Breach::Relative && self.is_any(Judgement::Violated)
+    }
+
+    /// Whether a share of unserved requests was judged so.
+    fn is_any(&self, judgement: Judgement) -> bool {
+        self.unserved.iter().any(|result| result.judgement == judgement)
     }
 
     /// Whether the blocks leave a rule open.
@@ -66,6 +74,7 @@ impl Findings {
     pub fn is_undecided(&self) -> bool {
         let mut judgements = self.answers.iter().map(|answer| answer.result.judgement);
         judgements.any(|judgement| judgement == Judgement::Undecided)
+            || self.is_any(Judgement::Undecided)
     }
 
     /// Whether further blocks may say what these do not.
@@ -116,7 +125,21 @@ pub fn compare(
             waivers::waived(&in_force, answers, under_ceilings)
         }
     };
+    let unserved = unserved::results(
+        baseline.document,
+        candidate.document,
+        unserved::Basis {
+            policy,
+            paired: replayed.is_some(),
+            is_unsound,
+            of_errors: answers
+                .iter()
+                .find(|answer| answer.result.metric == Metric::ErrorsTotal)
+                .map(|answer| answer.result.judgement),
+        },
+    );
     doubts.extend(skipped_arrivals(candidate));
+    doubts.extend(unserved.iter().filter_map(|result| unknown_share(baseline, result)));
     let measured = if replayed.is_some() { Measured::InTurn } else { Measured::Apart };
     let comparison = comparison(baseline.document, candidate.document, policy, measured);
     let mut notices = notices(baseline, candidate, policy);
@@ -142,6 +165,7 @@ pub fn compare(
         answers,
         on_blocks,
         is_unsound,
+        unserved,
         supporting: supporting::figures(baseline.document, candidate.document),
         comparison,
         invalid,
@@ -302,6 +326,22 @@ fn skipped_arrivals(candidate: Named<'_>) -> Option<Problem> {
         cure:
             "measure again; if it stays so, the router does not keep up with load.rate_per_second"
                 .to_owned(),
+    })
+}
+
+/// A share that the baseline should have stated to be judged.
+fn unknown_share(baseline: Named<'_>, result: &UnservedResult) -> Option<Problem> {
+    let is_unknown = result.judgement == Judgement::NotJudged && result.baseline.is_none();
+    is_unknown.then(|| Problem {
+        file: baseline.path.to_owned(),
+        place: Some("accounting".to_owned()),
+        message: format!(
+            "it does not say how many requests were {} in the {}, and {} % of the candidate's were",
+            result.outcome.name(),
+            result.phase.name(),
+            result.candidate.pct
+        ),
+        cure: "freeze a report of the bench, which accounts for every request".to_owned(),
     })
 }
 

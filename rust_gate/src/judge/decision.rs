@@ -35,7 +35,7 @@
 //! estimate is beyond its limit, but pass nothing. They take their part of the false alarms.
 
 use cp1_format::summary::Percentile;
-use cp1_format::{Direction, Metric, Policy};
+use cp1_format::{Direction, Metric, Policy, Rule};
 
 use crate::statistics::shift::{self, Shift};
 
@@ -92,12 +92,8 @@ pub fn held(policy: &Policy) -> Vec<Held> {
             limits.map(move |(direction, percent)| (metric, percent.approximate(), direction))
         })
         .collect();
-    let looks = policy.decision.looks.len().max(1);
-    let share = |percent: f64, ways: usize| percent / 100.0 / ways as f64;
-    let of_whole_blocks = limits.iter().filter(|(metric, ..)| has_whole_blocks(*metric)).count();
-    let judgements = (limits.len() + of_whole_blocks).max(1);
-    let false_alarm = share(policy.decision.false_alarm_pct.approximate(), judgements * looks);
-    let miss = share(policy.decision.miss_pct.approximate(), looks);
+    let false_alarm = false_alarm(policy);
+    let miss = policy.decision.miss_pct.approximate() / 100.0 / looks(policy);
     limits
         .into_iter()
         .map(|(metric, limit_pct, direction)| {
@@ -115,6 +111,21 @@ pub fn held(policy: &Policy) -> Vec<Held> {
             Held { metric, limit_pct, must_catch_pct, direction, criteria }
         })
         .collect()
+}
+
+fn looks(policy: &Policy) -> f64 {
+    policy.decision.looks.len().max(1) as f64
+}
+
+/// How often, at most, one judgement of one look fails without any change.
+#[must_use]
+pub fn false_alarm(policy: &Policy) -> f64 {
+    let judgements = |(&metric, rule): (&Metric, &Rule)| {
+        rule.relative_limits().count() * if has_whole_blocks(metric) { 2 } else { 1 }
+    };
+    let judgements: usize = policy.rules.iter().map(judgements).sum();
+    let percent = policy.decision.false_alarm_pct.approximate();
+    percent / 100.0 / (judgements.max(1) as f64 * looks(policy))
 }
 
 /// Whether a metric has a figure of the whole block besides that of its slices.

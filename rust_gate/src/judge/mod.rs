@@ -15,6 +15,7 @@ pub mod rules;
 pub mod samples;
 pub mod sessions;
 pub mod supporting;
+pub mod unserved;
 pub mod validity;
 pub mod verdict;
 pub mod waivers;

@@ -1,6 +1,6 @@
 //! What keeps a well-formed report from being judged at all, or from being judged against.
 
-use cp1_format::{Metric, Policy, Problem, Report, RunStatus};
+use cp1_format::{Metric, Policy, Problem, Report, Role, RunStatus};
 
 const MEASURE: &str = "measure again with perf-gate bench";
 const FREEZE: &str = "freeze a sound report as baseline; perf/README.md says how";
@@ -50,6 +50,10 @@ pub fn of_candidate(file: &str, candidate: &Report, policy: &Policy) -> Vec<Prob
             RunStatus::Complete | RunStatus::InsufficientSamples | RunStatus::GeneratorLimited,
         )
         | None => {}
+    }
+    if candidate.pairing.as_ref().is_some_and(|pairing| pairing.role == Role::Frozen) {
+        let message = "this is the frozen side of a replay: the baseline's commit, measured again";
+        problems.add("pairing.role", message, "give the candidate's report: perf_baseline_*.json");
     }
     if policy.gate.require_candidate_ct_exit_code_zero {
         match candidate.run.ct_exit_code {

@@ -6,15 +6,16 @@
 //!    baseline.
 //! 2. REGRESSION by an absolute limit: it needs no baseline, so no environment excuses it.
 //! 3. INCOMPARABLE: environment or load differ, so a relative limit says nothing, either way.
-//! 4. REGRESSION by a relative limit. A planted fault does not hide it: such a run is meant to
+//! 4. REGRESSION by a relative limit, or by a share of unserved requests that the baseline does not
+//!    have. A planted fault does not hide it: such a run is meant to
 //!    fail.
 //! 5. INCONCLUSIVE: too few samples, arrivals that were skipped, or blocks that do not decide.
 //! 6. INVALID by a planted fault: what would pass was not the router itself.
 //! 7. PASS.
 
 use cp1_format::{
-    Comparison, Decision, FieldDifference, Input, Judgement, Notice, Outcome, Policy, Problem,
-    Report, RuleResult, SchemaName, SchemaTag, Verdict,
+    Comparison, Decision, FieldDifference, Input, Judgement, Metric, Notice, Outcome, Policy,
+    Problem, Report, RuleResult, SchemaName, SchemaTag, Unserved, UnservedResult, Verdict,
 };
 
 use crate::escape;
@@ -74,6 +75,7 @@ fn unread(problems: Vec<Problem>) -> Findings {
         answers: Vec::new(),
         on_blocks: None,
         is_unsound: false,
+        unserved: Vec::new(),
         supporting: Vec::new(),
         comparison: Comparison::default(),
         invalid: problems,
@@ -115,6 +117,7 @@ fn verdict(
         findings.on_blocks.zip(policy).map(|(blocks, policy)| blocks.decision(policy, is_open));
     let Findings {
         answers,
+        unserved,
         supporting,
         comparison,
         invalid,
@@ -137,11 +140,13 @@ fn verdict(
         schema: SchemaTag { name: SchemaName::Cp1Verdict, version: 2 },
         outcome,
         exit_code: outcome.exit_code(),
-        summary: summary(outcome, &rules, &comparison, &problems) + error_rate(outcome, &decision),
+        summary: summary(outcome, &rules, &unserved, &comparison, &problems)
+            + error_rate(outcome, &decision),
         inputs,
         comparison,
         decision,
         rules,
+        unserved,
         supporting,
         problems,
         notices: notices.into_iter().chain(further).map(|n| Notice(clip(n.0))).collect(),
@@ -161,6 +166,7 @@ fn error_rate(outcome: Outcome, decision: &Option<Decision>) -> &'static str {
 fn summary(
     outcome: Outcome,
     rules: &[RuleResult],
+    unserved: &[UnservedResult],
     comparison: &Comparison,
     problems: &[Problem],
 ) -> String {
@@ -173,6 +179,15 @@ fn summary(
         (names.len(), names.join(", "))
     };
     let of_rules = plural(rules.len(), "rule");
+    let shares = |judgement: Judgement| {
+        let named: Vec<_> = unserved
+            .iter()
+            // What a rule judges is named with it.
+            .filter(|result| result.judgement == judgement && !is_of_rule(result, rules))
+            .map(|result| format!("{} in the {}", result.outcome.name(), result.phase.name()))
+            .collect();
+        (!named.is_empty()).then(|| named.join(", "))
+    };
     match outcome {
         Outcome::Pass if named(Judgement::Waived).0 > 0 => {
             let (count, names) = named(Judgement::Waived);
@@ -181,13 +196,21 @@ fn summary(
         Outcome::Pass if rules.len() == 1 => "the only rule holds".to_owned(),
         Outcome::Pass => format!("all {of_rules} hold"),
         Outcome::Regression => {
-            let (count, names) = named(Judgement::Violated);
-            format!("{count} of {of_rules} violated: {names}")
+            let beyond = shares(Judgement::Violated)
+                .map(|names| format!("requests that the baseline served: {names}"));
+            let rules = match named(Judgement::Violated) {
+                (0, _) => None,
+                (count, names) => Some(format!("{count} of {of_rules} violated: {names}")),
+            };
+            rules.into_iter().chain(beyond).collect::<Vec<_>>().join("; ")
         }
         Outcome::Invalid => format!("{}, so nothing is judged", plural(problems.len(), "problem")),
         Outcome::Inconclusive => match named(Judgement::NotJudged) {
             (0, _) => match named(Judgement::Undecided) {
-                (0, _) => "every rule holds, but arrivals were skipped".to_owned(),
+                (0, _) => match shares(Judgement::Undecided).or(shares(Judgement::NotJudged)) {
+                    Some(names) => format!("every rule holds, but it is open for requests {names}"),
+                    None => "every rule holds, but arrivals were skipped".to_owned(),
+                },
                 (count, names) => format!("{count} of {of_rules} undecided: {names}"),
             },
             (count, names) => format!("{count} of {of_rules} could not be judged: {names}"),
@@ -198,6 +221,11 @@ fn summary(
             format!("the reports were measured under different conditions: {}", fields.join(", "))
         }
     }
+}
+
+fn is_of_rule(result: &UnservedResult, rules: &[RuleResult]) -> bool {
+    matches!(result.outcome, Unserved::Error | Unserved::Timeout)
+        && rules.iter().any(|rule| rule.metric == Metric::ErrorsTotal)
 }
 
 fn plural(count: usize, noun: &str) -> String {

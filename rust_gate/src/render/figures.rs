@@ -1,6 +1,9 @@
 //! Cells of the table, the same in every format.
 
-use cp1_format::{Amount, Decimal, Decision, Judgement, RuleResult, SupportingFigure, Verdict};
+use cp1_format::{
+    Amount, Decimal, Decision, Judgement, RuleResult, Share, SupportingFigure, UnservedResult,
+    Verdict,
+};
 
 /// Digits of a figure that a reader takes in.
 const SIGNIFICANT_DIGITS: i64 = 3;
@@ -34,6 +37,37 @@ pub fn row(rule: &RuleResult) -> [String; 6] {
         rule.limit.clone(),
         rule.judgement.word().to_owned(),
     ]
+}
+
+/// Headings of [`unserved`].
+pub const UNSERVED_HEADINGS: [&str; 5] = ["requests", "baseline", "candidate", "limit", "verdict"];
+
+/// What stands above the table of [`unserved`].
+pub const UNSERVED: &str = "Requests that were not served:";
+
+/// Unserved requests of one kind as cells.
+#[must_use]
+pub fn unserved(result: &UnservedResult) -> [String; 5] {
+    let cell = |share: &Share| {
+        let Share { requests, offered, pct } = share;
+        let (requests, offered) = (grouped(&requests.to_string()), grouped(&offered.to_string()));
+        format!("{requests} of {offered} ({pct} %)")
+    };
+    [
+        format!("{}, {}", result.outcome.name(), result.phase.name()),
+        result.baseline.as_ref().map_or_else(|| ABSENT.to_owned(), cell),
+        cell(&result.candidate),
+        result.limit.clone(),
+        result.judgement.word().to_owned(),
+    ]
+}
+
+/// Why, where there is a reason, in the order of the table.
+pub fn unserved_explanations(verdict: &Verdict) -> impl Iterator<Item = (String, &str)> {
+    verdict.unserved.iter().filter_map(|result| {
+        let name = format!("{}, {}", result.outcome.name(), result.phase.name());
+        Some((name, result.explanation.as_deref()?))
+    })
 }
 
 /// One figure beside the rules as cells.

@@ -23,6 +23,7 @@ pub fn render(verdict: &Verdict) -> String {
     page.line(&format!("{} (exit {})", code(&verdict.summary), verdict.exit_code));
     rules(&mut page, verdict);
     explanations(&mut page, verdict);
+    unserved(&mut page, verdict);
     supporting(&mut page, verdict);
     for line in figures::decision(verdict) {
         page.line("");
@@ -98,6 +99,25 @@ fn explanations(page: &mut Page, verdict: &Verdict) {
     }
     for (metric, explanation) in explained {
         page.line(&format!("- {}: {}", code(metric.name()), code(explanation)));
+    }
+}
+
+fn unserved(page: &mut Page, verdict: &Verdict) {
+    if verdict.unserved.is_empty() {
+        return;
+    }
+    page.line("");
+    page.line(figures::UNSERVED);
+    page.line("");
+    let row = |result| figures::unserved(result).map(|cell| code(&cell)).to_vec();
+    let rows: Vec<_> = verdict.unserved.iter().map(row).collect();
+    page.table(&figures::UNSERVED_HEADINGS, &rows);
+    let reasons: Vec<_> = figures::unserved_explanations(verdict).collect();
+    if !reasons.is_empty() {
+        page.line("");
+    }
+    for (name, reason) in reasons {
+        page.line(&format!("- {}: {}", code(&name), code(reason)));
     }
 }
 

@@ -13,6 +13,7 @@ pub fn render(verdict: &Verdict) -> String {
     let mut page = String::from("CP1 performance gate\n");
     section(&mut page, "", &inputs(verdict));
     section(&mut page, "", &rules(verdict));
+    section(&mut page, figures::UNSERVED, &unserved(verdict));
     section(&mut page, figures::SUPPORTING, &supporting(verdict));
     section(&mut page, "", &figures::decision(verdict));
     section(&mut page, "Conditions that differ:", &differences(verdict));
@@ -71,6 +72,19 @@ fn rules(verdict: &Verdict) -> Vec<String> {
         let explanation = rule.explanation.as_ref()?;
         Some(format!("  {}: {}", rule.metric, plain(explanation)))
     }));
+    lines
+}
+
+fn unserved(verdict: &Verdict) -> Vec<String> {
+    if verdict.unserved.is_empty() {
+        return Vec::new();
+    }
+    let mut rows = vec![figures::UNSERVED_HEADINGS.map(str::to_owned).to_vec()];
+    let row = |result| figures::unserved(result).map(|cell| plain(&cell)).to_vec();
+    rows.extend(verdict.unserved.iter().map(row));
+    let mut lines = aligned(&rows);
+    let reasons = figures::unserved_explanations(verdict);
+    lines.extend(reasons.map(|(name, reason)| format!("  {name}: {}", plain(reason))));
     lines
 }
 
