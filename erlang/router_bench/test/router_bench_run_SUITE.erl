@@ -29,6 +29,8 @@
          a_planted_leak_grows_the_memory_and_a_planted_activation_is_counted/1,
          whoever_dies_ends_the_block_with_a_reason_and_a_report/1,
          a_worker_that_hangs_is_a_timeout_and_not_lost/1,
+         a_worker_between_two_requests_at_the_deadline_is_no_timeout/1,
+         a_request_that_is_counted_twice_or_lost_fails_the_run/1,
          an_adapter_that_does_not_start_is_a_failed_run/1,
          a_callback_that_does_not_return_is_named_with_its_limit/1,
          a_run_out_of_time_is_a_failed_run/1,
@@ -380,6 +382,52 @@ a_worker_that_hangs_is_a_timeout_and_not_lost(_Config) ->
       metrics := #{errors_total := 416}} = Report,
     {match, _} = re:run(Sample, "in hanging_adapter:route/2"),
     0 = maps:get(timeout, Closed) + maps:get(timeout, Open) + maps:get(errors_total, Metrics).
+
+%% Each of 4 workers sends one request, and never comes to its next one.
+a_worker_between_two_requests_at_the_deadline_is_no_timeout(_Config) ->
+    Workers = 4,
+    Plan = #{concurrency => Workers, max_in_flight => Workers, drain_timeout_ms => 10, seed => 1,
+             rate_per_second => 100, arrivals => constant},
+    Books = fun(Loop, More) ->
+        {ok, Adapter} = toy_adapter:init(More#{unbuilt_from => Workers}),
+        try
+            Context = #{plan => Plan, adapter => toy_adapter, state => Adapter},
+            {ok, #{accounting := Accounting, reasons := Reasons}} = Loop:run(Context, 500),
+            {Accounting, Reasons}
+        after toy_adapter:terminate(Adapter), unregistered(toy_router)
+        end
+    end,
+    Trapped = process_flag(trap_exit, true),
+    {#{offered := 4, ok := 4, timeout := 0}, []} = Books(router_bench_closed_loop, #{}),
+    {#{offered := 4, ok := 3, timeout := 1}, [#{reason := <<"never_answered">>, sample := Where}]} =
+        Books(router_bench_closed_loop, #{mishap => worker_hangs, on => 2}),
+    {match, _} = re:run(Where, "toy_adapter"),
+    % What is handed to a worker that does not take it waits, and is a timeout.
+    {#{offered := 50, ok := Ok, timeout := Timeout, skipped := Skipped}, _} =
+        Books(router_bench_open_loop, #{}),
+    true = Ok > 0 andalso Ok =< Workers andalso Ok + Timeout + Skipped =:= 50,
+    process_flag(trap_exit, Trapped).
+
+unregistered(Name) ->
+    case whereis(Name) of
+        undefined -> ok;
+        Pid ->
+            Monitor = monitor(process, Pid),
+            receive {'DOWN', Monitor, process, Pid, _} -> ok end
+    end.
+
+a_request_that_is_counted_twice_or_lost_fails_the_run(_Config) ->
+    Tally = router_bench_outcome:new(),
+    [ok = router_bench_outcome:sent(Tally) || _ <- lists:seq(1, 10)],
+    % Of 10 sent, 5 answered: 5 may have been inside 5 workers, and never inside 4.
+    [begin
+         Abandoned = router_bench_outcome:unanswered(Tally, Ok, 0, Killed),
+         {Ok, Killed, Result} =
+             {Ok, Killed, element(1, router_bench_outcome:accounting(
+                                       router_bench_outcome:counts(Tally), Ok, 0, Abandoned))}
+     end || {Ok, Killed, Result} <- [{5, 5, ok}, {5, 9, ok}, {10, 9, ok}, {10, 0, ok},
+                                     {5, 4, error}, {5, 0, error}, {11, 0, error},
+                                     {11, 9, error}]].
 
 an_adapter_that_does_not_start_is_a_failed_run(_Config) ->
     {error, {failed, Reason, _}} = toy(#{init => {error, planned}}),

@@ -25,12 +25,16 @@ init(Options) ->
                                          crash => fun() -> exit(Router, kill) end}),
     {ok, #{counters => Counters, planted => Planted, requests => atomics:new(1, []),
            hangs => maps:get(hangs, Options, none),
+           unbuilt_from => maps:get(unbuilt_from, Options, infinity),
            mishap => maps:get(mishap, Options, none), always => maps:get(always, Options, none), on => maps:get(on, Options, 0),
            answer => maps:get(answer, Options, ok),
            hidden => maps:get(hidden_counters, Options, []),
            not_offered => maps:get(not_offered, Options, []),
            dead => maps:get(dead_counters, Options, [])}}.
 
+%% A number is less than any atom.
+request(N, #{unbuilt_from := From}) when N >= From ->
+    receive never -> ok end;
 request(N, _State) ->
     N.
 

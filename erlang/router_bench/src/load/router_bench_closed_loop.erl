@@ -45,13 +45,28 @@ slice(#{context := #{plan := Plan} = Context, tally := Tally, recorder := Record
     StartNs = router_bench_nif:now(),
     router_bench_crew:tell(Crew, {run_until, StartNs + DurationMs * 1000000}),
     case router_bench_crew:gather(Crew, done, DurationMs + DrainMs) of
-        {ok, LastNs, {Requests, _} = Left} ->
-            ok = router_bench_outcome:abandoned(Tally, Left),
+        {ok, LastNs, Killed} ->
             #{count := Ok} = router_bench_nif:recorder_slice(Recorder),
-            Slice = #{ok => Ok, duration_ns => lists:max([StartNs + 1 | LastNs]) - StartNs},
+            Answered = lists:sum([Ok | [Before || #{ok := Before} <- Slices]]),
+            Requests = router_bench_outcome:unanswered(Tally, Answered, Abandoned, length(Killed)),
+            ok = router_bench_outcome:abandoned(Tally, {Requests, in_request(Killed)}),
+            % Who was killed worked until now.
+            LateNs = [router_bench_nif:now() || Killed =/= []],
+            Slice = #{ok => Ok, duration_ns => lists:max([StartNs + 1 | LastNs ++ LateNs]) - StartNs},
             {ok, Slice, Loop#{slices := [Slice | Slices], abandoned := Abandoned + Requests}};
         {error, Reason} ->
             {error, Reason}
+    end.
+
+%% Where a request was, of workers of which others may have been between two requests.
+in_request(Stacks) ->
+    IsInside = fun(Stack) ->
+                       lists:any(fun(Frame) -> {element(1, Frame), element(2, Frame)}
+                                                   =:= {router_bench_outcome, route} end, Stack)
+               end,
+    case lists:filter(IsInside, Stacks) ++ Stacks of
+        [First | _] -> First;
+        [] -> []
     end.
 
 %% The clock reading that starts a request also tells when to end: nothing is read twice. What the

@@ -9,8 +9,8 @@
 -export_type([crew/0, death/0, abandoned/0]).
 
 -opaque crew() :: #{pid() => reference()}.
-%% How many workers had to be killed, and where one of them was.
--type abandoned() :: {Workers :: non_neg_integer(), Stack :: [term()]}.
+%% Where each of the workers was that had to be killed: inside a request or between two.
+-type abandoned() :: [Stack :: [term()]].
 -type death() :: {worker_died, Reason :: term()} | {router_died, Name :: atom(), Reason :: term()}.
 
 %% @doc Starts workers number 0 to `Size - 1', each running `Work(Number)'.
@@ -25,7 +25,7 @@ tell(Crew, Message) ->
     lists:foreach(fun(Pid) -> Pid ! Message end, maps:keys(Crew)).
 
 %% @doc Collects `{Tag, Pid, Value}' from every worker and ends them all. Who has not answered after
-%% `TimeoutMs' is killed and counted as abandoned.
+%% `TimeoutMs' is killed; once this returns nothing more is counted by any of them.
 -spec gather(crew(), Tag :: atom(), TimeoutMs :: non_neg_integer()) ->
           {ok, [Value :: term()], abandoned()} | {error, death()}.
 gather(Crew, Tag, TimeoutMs) ->
@@ -35,7 +35,7 @@ gather(Crew, Tag, TimeoutMs) ->
     Result.
 
 gather(_Crew, _Tag, _DeadlineMs, Waiting, Values) when map_size(Waiting) =:= 0 ->
-    {ok, Values, {0, []}};
+    {ok, Values, []};
 gather(Crew, Tag, DeadlineMs, Waiting, Values) ->
     LeftMs = max(0, DeadlineMs - erlang:monotonic_time(millisecond)),
     receive
@@ -47,10 +47,10 @@ gather(Crew, Tag, DeadlineMs, Waiting, Values) ->
                 true -> gather(Crew, Tag, DeadlineMs, Waiting, Values);
                 false -> {error, death(Crew, Monitor, Who, Reason)}
             end
-    after LeftMs -> {ok, Values, {map_size(Waiting), stack(maps:keys(Waiting))}}
+    after LeftMs -> {ok, Values, [stack(Pid) || Pid <- maps:keys(Waiting)]}
     end.
 
-stack([Pid | _]) ->
+stack(Pid) ->
     case process_info(Pid, current_stacktrace) of
         {current_stacktrace, Stack} -> Stack;
         undefined -> []

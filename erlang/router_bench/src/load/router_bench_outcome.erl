@@ -7,8 +7,8 @@
 %% with, or the class and kind of an exception. Kinds and samples are bounded in number and length.
 -module(router_bench_outcome).
 
--export([new/0, sent/1, route/3, code/1, count/2, note/2, stray/1, counts/1, reasons/1, abandoned/2,
-         accounting/4]).
+-export([new/0, sent/1, route/3, code/1, count/2, note/2, stray/1, counts/1, reasons/1,
+         unanswered/4, abandoned/2, accounting/4]).
 
 -export_type([tally/0, counts/0, accounting/0, outcome/0, reason/0]).
 
@@ -121,6 +121,15 @@ sample({Reason, Stack}) ->
 stray({Counters, _}) ->
     counters:add(Counters, ?STRAYS, 1).
 
+%% @doc How many requests were sent and not answered once `Killed' workers are gone, beside those that
+%% were `Abandoned' before. A worker was inside one request or, while it built the next, inside none: so
+%% they are no more than workers, and what is beyond that is lost, which {@link accounting/4} finds.
+-spec unanswered(tally(), Ok :: non_neg_integer(), Abandoned :: non_neg_integer(),
+                 Killed :: non_neg_integer()) -> non_neg_integer().
+unanswered(Tally, Ok, Abandoned, Killed) ->
+    #{sent := Sent, error := Error, timeout := Timeout, rejected := Rejected} = counts(Tally),
+    min(Killed, max(0, Sent - (Ok + Error + Timeout + Rejected + Abandoned))).
+
 %% @doc Keeps the reason of requests that were never answered, whose workers had to be killed; `Stack'
 %% is where one of them was.
 -spec abandoned(tally(), {Requests :: non_neg_integer(), Stack :: [term()]}) -> ok.
@@ -131,7 +140,7 @@ abandoned({_, Table}, {Requests, Stack}) ->
     _ = ets:update_counter(Table, Key, Requests, {Key, 0, sample({never_answered, Stack})}),
     ok.
 
-%% @doc Balances the books of a phase. `Abandoned' requests were with workers that had to be killed;
+%% @doc Balances the books of a phase. `Abandoned' requests were inside workers that had to be killed;
 %% they count as timeouts.
 -spec accounting(counts(), Ok :: non_neg_integer(), Skipped :: non_neg_integer(),
                  Abandoned :: non_neg_integer()) ->
