@@ -21,6 +21,7 @@
          slow_requests_of_others_delay_no_arrival/1,
          a_rate_is_found_in_a_peer_that_is_gone_afterwards/1,
          a_counter_that_the_adapter_cannot_read_is_absent_not_zero/1,
+         a_counter_that_fell_and_overtook_its_start_is_absent/1,
          an_error_is_no_success_and_no_latency_sample/1,
          what_the_router_rejects_is_no_error/1,
          the_report_says_that_samples_are_too_few/1,
@@ -299,6 +300,12 @@ a_counter_that_the_adapter_cannot_read_is_absent_not_zero(_Config) ->
     #{backpressure_active_total := 0} = Metrics,
     {ok, #{metrics := Other}} = Hiding(backpressure_active_total),
     false = is_map_key(backpressure_active_total, Other).
+
+a_counter_that_fell_and_overtook_its_start_is_absent(_Config) ->
+    {ok, #{blocks := [#{errors := Errors}], metrics := Metrics}} =
+        run(#{control => false, adapter_options => #{restarts => true}}),
+    false = is_map_key(router, Errors),
+    false = is_map_key(errors_total, Metrics).
 
 an_error_is_no_success_and_no_latency_sample(_Config) ->
     [begin

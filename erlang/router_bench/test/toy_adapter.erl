@@ -25,6 +25,7 @@ init(Options) ->
                                          crash => fun() -> exit(Router, kill) end}),
     {ok, #{counters => Counters, planted => Planted, requests => atomics:new(1, []),
            hangs => maps:get(hangs, Options, none),
+           restarts => maps:get(restarts, Options, false), reads => atomics:new(1, []),
            unbuilt_from => maps:get(unbuilt_from, Options, infinity),
            mishap => maps:get(mishap, Options, none), always => maps:get(always, Options, none), on => maps:get(on, Options, 0),
            answer => maps:get(answer, Options, ok),
@@ -73,6 +74,14 @@ counters(#{hangs := sampled} = State) ->
         undefined -> receive never -> ok end;
         _ -> counters(State#{hangs := none})
     end;
+counters(#{restarts := true, reads := Reads} = State) ->
+    % Falls once, and has overtaken its start at the next reading.
+    Errors = case atomics:add_get(Reads, 1, 1) of
+                 Early when Early < 4 -> 1;
+                 4 -> 0;
+                 Late -> Late
+             end,
+    (counters(State#{restarts := false}))#{errors_total := Errors};
 counters(#{counters := Counters, hidden := Hidden}) ->
     maps:without(Hidden, #{errors_total => counters:get(Counters, 1),
                            backpressure_active_total => counters:get(Counters, 2)}).

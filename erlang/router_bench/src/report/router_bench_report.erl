@@ -166,11 +166,19 @@ vm(#{throughput := #{accounting := A}, latency := #{accounting := B, duration_ns
     Sent = lists:sum([Offered - Skipped || #{offered := Offered, skipped := Skipped} <- [A, B]]),
     router_bench_vm:figures(Samples, #{requests => Sent, open_loop_ms => OpenNs div 1000000}).
 
-%% A counter that went back was reset: what it counted is unknown, so it is left out.
-router_counted(Key, #{counters_start := Start, counters_end := End}) ->
+%% A counter that went back was reset, as by a router that restarted: what it counted is unknown, so it is
+%% left out. It may have overtaken its start since, so all that was sampled is looked at.
+router_counted(Key, #{counters_start := Start, counters_end := End, samples := Samples}) ->
     case {Start, End} of
-        {#{Key := Before}, #{Key := After}} when After >= Before -> #{router => After - Before};
-        _ -> #{}
+        {#{Key := Before}, #{Key := After}} ->
+            Sampled = [Value || {_, Value} <- router_bench_vm:points(Key, Samples)],
+            Read = [Before | Sampled] ++ [After],
+            case Read =:= lists:sort(Read) of
+                true -> #{router => After - Before};
+                false -> #{}
+            end;
+        _ ->
+            #{}
     end.
 
 %% What is gated. Of what it is made of, the block's percentiles suffice: a report is stored.
