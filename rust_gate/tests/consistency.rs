@@ -40,6 +40,17 @@ fn a_headline_that_its_blocks_do_not_give_is_refused() {
 }
 
 #[test]
+fn a_report_of_the_bench_whose_blocks_are_gone_is_refused() {
+    let gone = |keys: &'static [&str]| {
+        move |report: &mut Value| keys.iter().for_each(|key| remove(report, key))
+    };
+    let said = ["a report of the bench has blocks, and there is none"];
+    refused(gone(&["blocks", "histograms", "accounting"]), &said);
+    refused(gone(&["blocks", "histograms", "accounting", "load"]), &said);
+    refused(gone(&["blocks", "histograms", "accounting", "schema"]), &said);
+}
+
+#[test]
 fn the_median_of_an_even_number_of_blocks_is_the_mean_of_the_middle_two() {
     for blocks in [1, 2, 4, 5] {
         Room::with(&full_of(blocks, 20_000)).check().is(0, &[]);

@@ -10,10 +10,16 @@ use cp1_format::{
 use crate::judge::contradictions::Contradictions;
 use crate::judge::histograms;
 
-/// Every contradiction inside a report, of many the first. A report without blocks has none.
+/// Every contradiction inside a report, of many the first. A report that somebody wrote by hand may be
+/// without blocks, and has none; what the bench wrote is not.
 #[must_use]
 pub fn check(file: &str, report: &Report) -> Vec<Problem> {
     let mut found = Contradictions::in_file(file);
+    if report.blocks.is_none() && (report.load.is_some() || report.schema.is_some()) {
+        let message =
+            "a report of the bench has blocks, and there is none: nothing shows its figures";
+        found.add("blocks".into(), message.into());
+    }
     if let Some(blocks) = &report.blocks {
         check_block_count(report, blocks, &mut found);
         check_headline(report, blocks, &mut found);
