@@ -36,7 +36,8 @@ contract() {
 step "formatting" cargo fmt --all --check
 step "lints" cargo clippy --locked --workspace --all-targets -- --deny warnings
 step "shell" shellcheck --external-sources scripts/*.sh .ci/run
-step "Rust tests" cargo test --locked --workspace --exclude cp1_pipeline_tests
+step "Rust tests, a minute of them fuzzing" env FUZZ_SECONDS=60 \
+  cargo test --locked --workspace --exclude cp1_pipeline_tests
 step "every interleaving of the shards" env RUSTFLAGS="--cfg loom" \
   CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom" \
   cargo test --locked --release --package latency_recorder --test loom

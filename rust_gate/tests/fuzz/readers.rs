@@ -1,0 +1,317 @@
+//! No reader panics, hangs or takes memory without bound, whatever a file says; what a document's reader
+//! accepts, its writer writes and it reads again as the same.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::FromArgMatches as _;
+use cp1_format::{
+    Document, Event, Measured, Policy, Record, Report, Request, Verdict, Waivers, parse, to_json,
+};
+use fastrand::Rng;
+use perf_gate::adopt::rebar_config::{Edit, with_profile};
+use perf_gate::cli::arguments::Arguments;
+use perf_gate::cli::sources::{self, gather};
+use perf_gate::contract::records::Chain;
+use perf_gate::contract::{Contract, ci_files, digest, loosened, page};
+use perf_gate::judge::verdict::decide;
+use perf_gate::read::inputs::{Inputs, Source};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::campaign::{self, Outcome, Target, Trial};
+use crate::common::{full_of, minimal, pair, policy};
+use crate::damage;
+
+/// Reads a file and says whether it was accepted.
+type Read = fn(&Readers, &[u8]) -> Result<bool, String>;
+
+/// A reader, with sound files of its kind.
+struct Reader {
+    name: &'static str,
+    read: Read,
+    sound: Vec<Vec<u8>>,
+}
+
+struct Readers {
+    readers: Vec<Reader>,
+    /// What has to be on disk to be read.
+    room: TempDir,
+}
+
+impl Target for Readers {
+    fn name(&self) -> &'static str {
+        "readers"
+    }
+
+    fn make(&self, choice: u64, steps: &[u64]) -> Trial {
+        let (reader, file) = self.chosen(choice);
+        let mut bytes = reader.sound[file].clone();
+        let mut done = vec![reader.name.to_owned()];
+        for step in steps {
+            let rng = &mut Rng::with_seed(*step);
+            let document =
+                if rng.bool() { serde_json::from_slice::<Value>(&bytes).ok() } else { None };
+            done.push(match document {
+                Some(mut document) => {
+                    let what = damage::of_json(&mut document, rng);
+                    bytes = serde_json::to_vec_pretty(&document).unwrap();
+                    what
+                }
+                None => damage::of_bytes(&mut bytes, rng),
+            });
+        }
+        Trial { choice, files: vec![(reader.name, bytes)], done }
+    }
+
+    fn judge(&self, trial: &Trial) -> Outcome {
+        let (reader, _) = self.chosen(trial.choice);
+        let is_accepted = (reader.read)(self, trial.file(reader.name).unwrap())?;
+        Ok(format!("{} {}", reader.name, if is_accepted { "accepted" } else { "refused" }))
+    }
+}
+
+impl Readers {
+    fn all() -> Self {
+        let of = |name, read: Read, sound: Vec<Vec<u8>>| Reader { name, read, sound };
+        let json = |documents: &[Value]| -> Vec<Vec<u8>> {
+            documents.iter().map(|document| document.to_string().into_bytes()).collect()
+        };
+        let mut replayed = full_of(2, 200);
+        pair(&mut replayed, "candidate");
+        let reports = [minimal(), full_of(1, 200), replayed];
+        let policies =
+            [policy(), serde_json::from_slice(&project("perf/policy_cp1.json")).unwrap()];
+        let waivers = json!({"version": "cp1", "waivers": [{"metric": "latency_p95_ms",
+            "ceiling_pct": 25, "expires": "2026-12-31", "issue": "https://example.org/issues/7",
+            "reason": "the codec is being rewritten"}]});
+        let plan = json!({"adapter": "toy_adapter", "blocks": 3, "timeout_ms": 900_000,
+            "report_file": "r.json", "keys": "zipf", "key_exponent": 1.1, "erl_args": ["+S", "2"],
+            "adapter_options": {"depth": 3, "name": "x", "on": true}});
+        let requests = [json!({"measure": plan}), json!({"describe": plan}), json!("go_on")];
+        let events = [
+            json!({"block": 3}),
+            json!("ended"),
+            json!({"failed": "why"}),
+            json!({"described": {"report": full_of(1, 200), "bench_applications": ["router_bench"],
+                "otp_release": "25"}}),
+            json!({"examined": [{"verdict": "wrong", "text": "no such module"}]}),
+            json!({"refused": {"option": "blocks", "problem": "too few"}}),
+        ];
+        let pages: Vec<_> = ["0004", "0009"].map(record).into();
+        let heads = pages.iter().filter_map(|text| page::head(str::from_utf8(text).ok()?));
+        let verdict = to_json(&judged(&minimal().to_string().into_bytes()).unwrap()).unwrap();
+        let distribution = full_of(1, 200)["histograms"][0]["data"].clone();
+        let readers = vec![
+            of("report.json", document::<Report>, json(&reports)),
+            of("policy.json", document::<Policy>, json(&policies)),
+            of("waivers.json", document::<Waivers>, json(&[waivers])),
+            of("record.json", document::<Record>, heads.map(String::into_bytes).collect()),
+            of("verdict.json", document::<Verdict>, vec![verdict.into_bytes()]),
+            of("request.json", document::<Request>, json(&requests)),
+            of("event.json", document::<Event>, json(&events)),
+            of(
+                "blocks.json",
+                |_, bytes| Ok(parse::<Measured>(Path::new("b"), bytes).is_ok()),
+                json(&[full_of(2, 200)["blocks"].clone()]),
+            ),
+            of(
+                "digest.json",
+                |_, bytes| Ok(digest::of_json(&String::from_utf8_lossy(bytes)).is_ok()),
+                json(&reports),
+            ),
+            of("loosened.json", changed_policy, json(&policies)),
+            of("judged.json", |_, bytes| Ok(judged(bytes).is_some()), json(&reports)),
+            of("distribution.txt", distribution_text, vec![distribution.as_str().unwrap().into()]),
+            of("0009-2026-11-25-a-record.md", chain, pages),
+            of(
+                "perf_gate.toml",
+                settings,
+                vec![
+                    project("perf/perf_gate.toml"),
+                    b"blocks = 9\nrate = 20000\nadapter = 'a'\nadapter_options = {depth = 3}\n"
+                        .into(),
+                ],
+            ),
+            of(
+                "gitlab.yml",
+                |it, bytes| ci(it, ci_files::GITLAB, bytes),
+                vec![
+                    project(ci_files::GITLAB),
+                    project("rust_gate/src/adopt/templates/gitlab.yml"),
+                ],
+            ),
+            of(
+                "github.yml",
+                |it, bytes| ci(it, ci_files::GITHUB, bytes),
+                vec![
+                    project(ci_files::GITHUB),
+                    project("rust_gate/src/adopt/templates/github.yml"),
+                ],
+            ),
+            of(
+                "rebar.config",
+                rebar_config,
+                vec![
+                    b"{erl_opts, [debug_info]}.\n{deps, []}.\n".into(),
+                    b"%% {profiles, [\n{erl_opts, [{d, 'profiles'}, \"{profiles, [\", $\", $%]}."
+                        .into(),
+                    b"{ profiles , % ours\n [ {test, [{deps, [meck]}]} ] }.\n".into(),
+                ],
+            ),
+        ];
+        Self { readers, room: TempDir::new().unwrap() }
+    }
+
+    fn chosen(&self, choice: u64) -> (&Reader, usize) {
+        let count = self.readers.len() as u64;
+        let reader = &self.readers[(choice % count) as usize];
+        (reader, (choice / count % reader.sound.len() as u64) as usize)
+    }
+
+    /// Writes a file of a project.
+    fn put(&self, name: &str, bytes: &[u8]) {
+        let path = self.room.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A file of this project.
+fn project(name: &str) -> Vec<u8> {
+    std::fs::read(root().join(name)).unwrap()
+}
+
+fn record(number: &str) -> Vec<u8> {
+    let mut entries = std::fs::read_dir(root().join("perf/bumps")).unwrap().flatten();
+    let is_it = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(number);
+    std::fs::read(entries.find(is_it).unwrap().path()).unwrap()
+}
+
+/// What is refused says where and what to do; what is accepted can be written and is the same again.
+fn document<T: Document + Serialize + PartialEq>(
+    _: &Readers,
+    bytes: &[u8],
+) -> Result<bool, String> {
+    let read = |bytes: &[u8]| parse::<T>(Path::new("file.json"), bytes);
+    let document = match read(bytes) {
+        Err(error) if error.to_string().is_empty() || error.cure().is_empty() => {
+            return Err("it is refused without a word".to_owned());
+        }
+        Err(_) => return Ok(false),
+        Ok(document) => document,
+    };
+    let written = to_json(&document).map_err(|error| format!("it cannot be written: {error}"))?;
+    match read(written.as_bytes()) {
+        Ok(again) if again == document => Ok(true),
+        Ok(_) => Err("it is read again as another".to_owned()),
+        Err(error) => Err(format!("it cannot be read again: {error}")),
+    }
+}
+
+fn changed_policy(_: &Readers, bytes: &[u8]) -> Result<bool, String> {
+    let sound: Policy = parse(Path::new("p"), policy().to_string().as_bytes()).unwrap();
+    let Ok(changed) = parse::<Policy>(Path::new("p"), bytes) else { return Ok(false) };
+    let (there, back) = (loosened::changes(&sound, &changed), loosened::changes(&changed, &sound));
+    let loosened = loosened::loosened(&sound, &changed);
+    if there.is_empty() != back.is_empty() || (there.is_empty() && !loosened.is_empty()) {
+        return Err(format!("changes there {there:?}, back {back:?}, loosened {loosened:?}"));
+    }
+    Ok(true)
+}
+
+/// Judged by itself.
+fn judged(bytes: &[u8]) -> Option<Verdict> {
+    let report: Report = parse(Path::new("r"), bytes).ok()?;
+    let policy: Policy = parse(Path::new("p"), policy().to_string().as_bytes()).unwrap();
+    let source = || Source { path: "r".to_owned(), document: Some(report.clone()) };
+    let policy = Source { path: "p".to_owned(), document: Some(policy) };
+    let (problems, notices) = (Vec::new(), Vec::new());
+    let (baseline, candidate) = (source(), source());
+    let inputs =
+        Inputs { baseline, candidate, replay: None, policy, waivers: None, problems, notices };
+    Some(decide(inputs))
+}
+
+fn distribution_text(_: &Readers, bytes: &[u8]) -> Result<bool, String> {
+    let mut report = full_of(1, 200);
+    report["histograms"][0]["data"] = json!(String::from_utf8_lossy(bytes));
+    let verdict = judged(report.to_string().as_bytes()).ok_or("a text is no text")?;
+    Ok(!verdict.problems.iter().any(|problem| problem.place.as_deref() == Some("histograms[0]")))
+}
+
+fn chain(_: &Readers, bytes: &[u8]) -> Result<bool, String> {
+    let name = "0009-2026-11-25-a-record.md".to_owned();
+    let chain = Chain::of(vec![(name, bytes.to_vec())]);
+    let (number, digest) = chain.next();
+    if (number == 10) != digest.is_some() {
+        return Err(format!("after record 9 comes {number}, after {digest:?}"));
+    }
+    Ok(chain.last().is_some())
+}
+
+fn settings(readers: &Readers, bytes: &[u8]) -> Result<bool, String> {
+    readers.put(sources::FILE, bytes);
+    let project = format!("--project={}", readers.room.path().display());
+    let typed: Vec<OsString> = ["perf-gate", "run", &project].map(OsString::from).into();
+    let line = match gather(typed, std::iter::empty()) {
+        Ok(line) => line,
+        Err(error) if error.to_string().is_empty() => return Err("refused without a word".into()),
+        Err(_) => return Ok(false),
+    };
+    // What was accepted from a file is a command line that can be run.
+    let matches = sources::command().try_get_matches_from(&line.arguments);
+    let matches = matches.map_err(|error| format!("no command line: {error}"))?;
+    Arguments::from_arg_matches(&matches).map(|_| true).map_err(|error| error.to_string())
+}
+
+fn ci(readers: &Readers, file: &str, bytes: &[u8]) -> Result<bool, String> {
+    readers.put(file, bytes);
+    let problems = ci_files::problems(&Contract::at(readers.room.path()));
+    std::fs::remove_file(readers.room.path().join(file)).unwrap();
+    // What cannot be read at all is an error, and no finding.
+    Ok(problems.is_ok_and(|problems| problems.is_empty()))
+}
+
+/// An edit adds to a file, and nothing is to be done a second time.
+fn rebar_config(_: &Readers, bytes: &[u8]) -> Result<bool, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let Edit::Text(edited) = with_profile(&text) else { return Ok(false) };
+    if with_profile(&edited) != Edit::Done {
+        return Err("the edit is not seen to be done".to_owned());
+    }
+    let common = |(one, other): &(u8, u8)| one == other;
+    let before = text.bytes().zip(edited.bytes()).take_while(common).count();
+    let after = text.bytes().rev().zip(edited.bytes().rev()).take_while(common).count();
+    if before + after < text.len() {
+        return Err("the edit changes what was there".to_owned());
+    }
+    Ok(true)
+}
+
+#[test]
+fn no_reader_panics_hangs_or_takes_what_it_likes() {
+    campaign::run(&Readers::all());
+}
+
+#[test]
+fn every_reader_accepts_its_sound_files() {
+    let readers = Readers::all();
+    for (index, reader) in readers.readers.iter().enumerate() {
+        for sound in &reader.sound {
+            let accepted = (reader.read)(&readers, sound);
+            assert_eq!(
+                accepted,
+                Ok(true),
+                "{index} {}: {}",
+                reader.name,
+                String::from_utf8_lossy(sound)
+            );
+        }
+    }
+}
