@@ -11,6 +11,7 @@
          stop_gives_what_it_recorded/1,
          every_arrival_goes_to_a_worker_once_and_the_slices_add_up/1,
          a_sleeping_dispatcher_is_woken_and_its_thread_ends_with_it/1,
+         a_waker_that_is_stopped_ends_however_close_its_arrivals_are/1,
          a_vm_that_halts_while_threads_run_ends_in_order/1,
          a_report_that_the_gate_would_refuse_is_not_written/1,
          a_summary_says_what_follows_from_blocks_and_believes_none_of_their_figures/1,
@@ -274,6 +275,15 @@ a_sleeping_dispatcher_is_woken_and_its_thread_ends_with_it(_Config) ->
     receive {'DOWN', Monitor, process, Owner, killed} -> ok end,
     ok = wait_until(fun() -> waking_threads() =:= 0 end, 500),
     ok = router_bench_nif:dispatch_end(Waker).
+
+%% Four billion arrivals that are over: nothing to sleep for, and much to go through.
+a_waker_that_is_stopped_ends_however_close_its_arrivals_are(_Config) ->
+    [Response, Service, Lag] = [router_bench_nif:recorder_new(0) || _ <- [1, 2, 3]],
+    Dispatch = router_bench_nif:dispatch_new(1, Response, Service, Lag),
+    Waker = router_bench_nif:dispatch_begin(Dispatch, {constant, 0, 0, 1000000}, 16#FFFFFFFF),
+    true = waking_threads() > 0,
+    ok = router_bench_nif:dispatch_end(Waker),
+    ok = wait_until(fun() -> waking_threads() =:= 0 end, 500).
 
 hand(Dispatch) ->
     {_, Worker} = hand_and_say_if_slept(Dispatch, did_not_sleep),

@@ -119,6 +119,10 @@ fn run(
 ) {
     let mut before_ns = 0;
     for number in 1..=arrivals {
+        // Also where it never sleeps: there may be billions of arrivals that are close together.
+        if is_to_end(stop) {
+            return;
+        }
         let intended_ns = schedule.next_ns();
         if Sleeper::is_worth_it(before_ns, intended_ns) {
             if !sleep_until(intended_ns.saturating_sub(LEAD_NS), stop) {
@@ -132,10 +136,14 @@ fn run(
     }
 }
 
+fn is_to_end(stop: &AtomicBool) -> bool {
+    stop.load(Ordering::Relaxed) || threads::is_exiting()
+}
+
 /// Sleeps until a time of [`now_ns`]; whether the thread goes on.
 fn sleep_until(deadline_ns: u64, stop: &AtomicBool) -> bool {
     loop {
-        if stop.load(Ordering::Relaxed) || threads::is_exiting() {
+        if is_to_end(stop) {
             return false;
         }
         let now = now_ns();
