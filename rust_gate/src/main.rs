@@ -59,7 +59,8 @@ enum Told {
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|info| complain(&internal_error(info))));
-    ExitCode::from(exit_code(&guarded(run)))
+    let skip_code = sources::skip_code(&env::args_os().collect::<Vec<_>>(), env::vars_os());
+    ExitCode::from(exit_code(&guarded(run), skip_code))
 }
 
 /// A panic is an ending as any other: what failed inside says nothing about a router.
@@ -78,9 +79,9 @@ fn internal_error(info: &PanicHookInfo<'_>) -> String {
 }
 
 /// The one place where the exit code is decided: a verdict worse than PASS outranks a failed write, as
-/// long as anybody can read it.
-fn exit_code(ending: &Ending) -> u8 {
-    match ending {
+/// long as anybody can read it. What says nothing about the router can have a code of its own.
+fn exit_code(ending: &Ending, skip_code: Option<u8>) -> u8 {
+    let code = match ending {
         Ending::Judged { outcome: Outcome::Pass, told: Told::InPart }
         | Ending::Judged { told: Told::Not, .. }
         | Ending::Failed => 2,
@@ -90,6 +91,10 @@ fn exit_code(ending: &Ending) -> u8 {
         Ending::Unusable => Outcome::Inconclusive.exit_code(),
         Ending::OutOfTime => OUT_OF_TIME,
         Ending::Interrupted(code) => *code,
+    };
+    match (ending, code) {
+        (Ending::Judged { .. } | Ending::Failed, 2..) => skip_code.unwrap_or(code),
+        _ => code,
     }
 }
 
@@ -324,7 +329,8 @@ mod tests {
         panic::set_hook(Box::new(move |info| *teller.lock().unwrap() = internal_error(info)));
         let ending = guarded(|| panic!("no {}", "way"));
         let _ = panic::take_hook();
-        assert_eq!(exit_code(&ending), 2);
+        assert_eq!(exit_code(&ending, None), 2);
+        assert_eq!(exit_code(&ending, Some(125)), 125);
         let told = told.lock().unwrap();
         assert!(told.starts_with("internal error at rust_gate/src/main.rs:"), "{told}");
         assert!(told.contains(": no way; this is a bug of perf-gate"), "{told}");
@@ -333,12 +339,25 @@ mod tests {
 
     #[test]
     fn the_code_of_a_regression_stands_beside_a_verdict_that_somebody_has() {
-        let code = |outcome, told| exit_code(&Ending::Judged { outcome, told });
+        let code = |outcome, told| exit_code(&Ending::Judged { outcome, told }, None);
         assert_eq!(code(Outcome::Regression, Told::Whole), 1);
         assert_eq!(code(Outcome::Regression, Told::InPart), 1);
         assert_eq!(code(Outcome::Regression, Told::Not), 2);
         assert_eq!(code(Outcome::Pass, Told::Whole), 0);
         assert_eq!(code(Outcome::Pass, Told::InPart), 2);
         assert_eq!(code(Outcome::Pass, Told::Not), 2);
+    }
+
+    #[test]
+    fn a_commit_is_good_or_bad_only_where_something_can_be_said_of_it() {
+        let code = |outcome, told| exit_code(&Ending::Judged { outcome, told }, Some(125));
+        assert_eq!(code(Outcome::Pass, Told::Whole), 0);
+        assert_eq!(code(Outcome::Regression, Told::Whole), 1);
+        for outcome in [Outcome::Invalid, Outcome::Inconclusive, Outcome::Incomparable] {
+            assert_eq!(code(outcome, Told::Whole), 125);
+        }
+        assert_eq!(code(Outcome::Pass, Told::InPart), 125);
+        assert_eq!(code(Outcome::Regression, Told::Not), 125);
+        assert_eq!(exit_code(&Ending::Interrupted(130), Some(125)), 130, "which ends a bisection");
     }
 }

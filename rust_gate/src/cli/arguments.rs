@@ -35,7 +35,12 @@ Exit codes:
   2  INVALID       nothing could be measured or judged: a setting, a file, a build, the host, the run
   3  INCONCLUSIVE  the blocks do not decide, too few samples, or arrivals were skipped
   4  INCOMPARABLE  the reports were measured under different conditions
-  130 or 143 when interrupted"
+  130 or 143 when interrupted
+
+With --skip-code a 2, 3 or 4 is that code, so that only PASS and REGRESSION say something of a commit.
+The commit that made the router slower is found, judged by the baseline of one revision, with
+  git bisect start BAD GOOD
+  git bisect run perf-gate run --compare=replay --trusted-ref=refs/heads/main --skip-code=125"
 );
 
 const BENCH_EXIT_CODES: &str = with_settings!(

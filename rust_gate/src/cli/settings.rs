@@ -107,6 +107,10 @@ pub struct Run {
     /// work tree's
     #[arg(long, value_name = "REV")]
     pub trusted_ref: Option<String>,
+    /// Exit with this code where nothing can be said: with 125 for git bisect run, which skips then;
+    /// not in the file
+    #[arg(long, value_name = "CODE", value_parser = whole::<u8, 5, 125>)]
+    pub skip_code: Option<u8>,
 }
 
 /// Where files go.
@@ -241,7 +245,7 @@ pub struct KeyDraw {
 }
 
 /// A whole number in a range.
-fn whole<T, const MIN: u64, const MAX: u64>(text: &str) -> Result<T, String>
+pub(super) fn whole<T, const MIN: u64, const MAX: u64>(text: &str) -> Result<T, String>
 where
     T: FromStr + TryFrom<u64> + Display,
 {

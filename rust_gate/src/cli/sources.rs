@@ -9,12 +9,16 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Command, CommandFactory as _};
 
 use crate::cli::arguments::Arguments;
+use crate::cli::settings::whole;
 
 /// The commands that have settings.
 const COMMANDS: [&str; 5] = ["run", "bench", "sessions", "prove", "doctor"];
 
 /// The project's settings, counted from it.
 pub const FILE: &str = "perf/perf_gate.toml";
+
+/// What the file cannot say: where it is itself, and what whoever starts a run asks of its exit code.
+const ELSEWHERE: [&str; 2] = ["project", "skip_code"];
 
 /// Largest file of settings, in bytes.
 const FILE_MAX_BYTES: u64 = 64 * 1024;
@@ -207,19 +211,37 @@ fn key(flag: &str) -> String {
 
 /// Which project is meant has to be known before its file can be read.
 fn project(typed: &[OsString], variables: &[(String, String)]) -> PathBuf {
-    let mut words = typed.iter().rev();
+    let of_variable = || variables.iter().find(|(name, _)| name == "PERF_PROJECT");
+    let flag = typed_last("project", typed).map(PathBuf::from);
+    flag.or_else(|| of_variable().map(|(_, value)| value.into())).unwrap_or_else(|| ".".into())
+}
+
+/// The code of `run` where nothing can be said, which has to be known before anything can fail.
+pub fn skip_code(
+    typed: &[OsString],
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Option<u8> {
+    typed.get(1).filter(|word| *word == "run")?;
+    let mut variables =
+        variables.filter(|(name, value)| *name == *variable("skip-code") && !value.is_empty());
+    let code =
+        typed_last("skip-code", typed).or_else(|| variables.next().map(|(_, value)| value))?;
+    whole::<u8, 5, 125>(code.to_str()?).ok()
+}
+
+/// The value of a flag as it was typed; of several the last.
+fn typed_last(flag: &str, typed: &[OsString]) -> Option<OsString> {
     let mut after: Option<&OsStr> = None;
-    let flag = words.find_map(|word| {
-        let found = match word.to_str() {
-            Some("--project") => after.map(PathBuf::from),
-            Some(text) => text.strip_prefix("--project=").map(PathBuf::from),
+    typed.iter().rev().find_map(|word| {
+        let rest = word.to_str().and_then(|word| word.strip_prefix("--")?.strip_prefix(flag));
+        let found = match rest {
+            Some("") => after.map(OsStr::to_owned),
+            Some(rest) => rest.strip_prefix('=').map(OsString::from),
             None => None,
         };
         after = Some(word);
         found
-    });
-    let of_variable = || variables.iter().find(|(name, _)| name == "PERF_PROJECT");
-    flag.or_else(|| of_variable().map(|(_, value)| value.into())).unwrap_or_else(|| ".".into())
+    })
 }
 
 fn from_platform(variables: &[(String, String)]) -> Vec<Given> {
@@ -257,7 +279,7 @@ fn from_file(project: &Path, known: &[Arg]) -> Result<Vec<Given>, SettingError> 
     let mut given = Vec::new();
     for (name, value) in table {
         let arg = known.iter().find(|arg| arg.get_long().map(key).as_ref() == Some(&name));
-        let Some(arg) = arg.filter(|_| name != "project") else {
+        let Some(arg) = arg.filter(|_| !ELSEWHERE.contains(&name.as_str())) else {
             let cure = nearest(&name, &names);
             return Err(SettingError::Unknown {
                 name: format!("{name} in {}", path.display()),
@@ -438,6 +460,7 @@ mod tests {
         assert!(refused("", &[("PERF_", "5")]).contains("is no setting"));
         assert!(refused("timeout_second = 5", &[]).ends_with("did you mean timeout_seconds?"));
         assert!(refused("project = \"x\"", &[]).contains("is no setting"));
+        assert!(refused("skip_code = 125", &[]).contains("is no setting"));
     }
 
     #[test]
@@ -475,6 +498,23 @@ mod tests {
         );
         assert!(refused("blocks = 3\nblocks = 4", &[]).contains("line 2"));
         assert!(refused("blocks = [1]", &[]).contains("expected"));
+    }
+
+    #[test]
+    fn a_code_to_skip_with_is_that_of_a_run_and_none_of_another_answer() {
+        let code = |typed: &[&str], variable: &str| {
+            let typed: Vec<_> = ["perf-gate"].iter().chain(typed).map(OsString::from).collect();
+            skip_code(&typed, [("PERF_SKIP_CODE".into(), variable.into())].into_iter())
+        };
+        assert_eq!(code(&["run", "--skip-code=125"], ""), Some(125));
+        assert_eq!(code(&["run", "--skip-code", "77", "--fast"], "125"), Some(77));
+        assert_eq!(code(&["run"], "125"), Some(125));
+        assert_eq!(code(&["run"], ""), None);
+        assert_eq!(code(&["bench"], "125"), None);
+        for other in ["0", "1", "2", "4", "126", "256", "x", "+9"] {
+            assert_eq!(code(&["run"], other), None, "{other}");
+            assert!(refused("", &[("PERF_SKIP_CODE", other)]).contains("from 5 to 125"), "{other}");
+        }
     }
 
     #[test]

@@ -127,6 +127,7 @@ fn run_of(
         contract: ContractFiles { baseline: Some(kept.baseline()), policy: Some(policy) },
         compare: Compare::Replay,
         trusted_ref: None,
+        skip_code: None,
     })
 }
 
