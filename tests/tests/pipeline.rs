@@ -1,6 +1,7 @@
 //! The bench and the gate together, through `scripts/perf_gate.sh`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -312,6 +313,34 @@ fn a_build_that_fails_is_no_regression() {
     let ended = workplace.run(workplace.perf_gate().env("PERF_BUILD", "exit 1")).unwrap();
     assert_eq!(ended.code, Some(2), "{}", ended.printed);
     assert!(ended.printed.contains("failed to build with `exit 1`"), "{}", ended.printed);
+}
+
+#[test]
+fn what_a_home_a_locale_or_a_variable_says_changes_nothing() {
+    let workplace = Workplace::new().unwrap();
+    let home = workplace.path("a home");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(home.join(".erlang"), "io:format(\"erlang-banana~n\").\n").unwrap();
+    let elsewhere = workplace.path("elsewhere");
+    let homes = [Some(&home), None];
+    for (number, home) in homes.into_iter().enumerate() {
+        let artifacts = workplace.path(&format!("{number} [a], ü"));
+        let mut bench = workplace.bench();
+        // Where cargo itself is.
+        let real = std::env::var_os("HOME").map(PathBuf::from).unwrap();
+        for (name, directory) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            if std::env::var_os(name).is_none() {
+                bench.env(name, real.join(directory));
+            }
+        }
+        bench.env_remove("HOME").envs(home.map(|home| ("HOME", home)));
+        bench.env("LC_ALL", "C").env("REBAR_BASE_DIR", &elsewhere).env("ARTIFACTS_DIR", &artifacts);
+        let ended = workplace.run(quick(&mut bench)).unwrap();
+        assert_eq!(ended.code, Some(0), "{}", ended.printed);
+        assert!(!ended.printed.contains("banana"), "{}", ended.printed);
+        assert!(!elsewhere.exists(), "what was built there would not be what was measured");
+        assert_eq!(std::fs::read_dir(&artifacts).unwrap().count(), 1, "the report");
+    }
 }
 
 #[test]
