@@ -113,7 +113,10 @@ pub enum RunError {
         globs: String,
     },
     /// No BEAM.
-    #[error("failed to start the bench with erl: {source}; install Erlang/OTP 25 or newer")]
+    #[error(
+        "failed to start the bench with erl: {source}; see what it printed above, or install Erlang/OTP 25 or \
+         newer"
+    )]
     BenchNotStarted {
         /// What the operating system said.
         source: io::Error,
