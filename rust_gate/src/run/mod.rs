@@ -10,6 +10,7 @@ pub mod child;
 pub mod comparison;
 pub mod frozen;
 pub mod gate;
+mod host;
 pub mod host_lock;
 pub mod hygiene;
 pub mod interrupt;

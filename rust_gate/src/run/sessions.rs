@@ -11,7 +11,7 @@ use crate::cli::sources::CommandLine;
 use crate::contract::{BASELINE, Contract, sound};
 use crate::judge::compare::Named;
 use crate::run::child::POLL;
-use crate::run::gate::{Host, clean, is_writable, listen, new_report};
+use crate::run::host::{Host, clean, is_writable, listen, new_report};
 use crate::run::interrupt::Interrupt;
 use crate::run::measure::Ended;
 use crate::run::progress::tell;

@@ -1,0 +1,251 @@
+//! What a run has of its host: the lock, the build, the bench, and the places of its files.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use cp1_format::{Described, Event, FrozenBuild, Load, Plan, Refused, Report, Request, Timestamp};
+
+use crate::cli::settings::{Output, Settings};
+use crate::cli::sources::CommandLine;
+use crate::escape;
+use crate::read::git::Git;
+use crate::run::bench::Bench;
+use crate::run::build::{Libraries, build, code_path, installed_bench};
+use crate::run::comparison::commit;
+use crate::run::frozen::{Frozen, frozen_build};
+use crate::run::interrupt::Interrupt;
+use crate::run::measure::{Ended, Next, measure};
+use crate::run::progress::tell;
+use crate::run::{RunError, child, host_lock};
+
+/// Where artifacts go, from the project on.
+const ARTIFACTS: &str = "_artifacts";
+
+/// How long the bench may take to say where it is.
+const DESCRIBE: Duration = Duration::from_secs(60);
+
+/// What a run has of its host.
+pub(super) struct Host<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) line: &'a CommandLine,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+impl Host<'_> {
+    pub(super) fn artifacts(&self, output: &Output) -> PathBuf {
+        let default = || self.settings.project.join(ARTIFACTS);
+        output.artifacts.clone().unwrap_or_else(default)
+    }
+
+    /// That faults can be planted.
+    pub(super) fn can_plant(&self, faults: &[String]) -> Result<(), RunError> {
+        let (_lock, code_path) = self.prepare()?;
+        let mut bench = Bench::start(&self.settings.project, &code_path, self.interrupt)?;
+        let refused = faults.iter().try_for_each(|fault| {
+            let plan = self.plan(Path::new(""), None, 1, Some(fault))?;
+            self.describe(&mut bench, &plan).map(|_| ())
+        });
+        bench.end();
+        child::end_orphans();
+        refused
+    }
+
+    /// Measures the router alone, under the load of another report where one is given, and leaves a
+    /// sealed report.
+    pub(super) fn report(
+        &self,
+        report: &Path,
+        load: Option<&Load>,
+        blocks: u32,
+        fault: Option<&str>,
+    ) -> Result<Ended, RunError> {
+        if report.exists() {
+            return Err(RunError::Exists(report.to_owned()));
+        }
+        let (_lock, code_path) = self.prepare()?;
+        let bench = Bench::start(&self.settings.project, &code_path, self.interrupt)?;
+        let plan = self.plan(report, load, blocks, fault)?;
+        self.measure(bench, &plan, |_| Ok(Next::GoOn { look: plan.blocks }))
+    }
+
+    /// Holds the host, compiles, and finds what was compiled.
+    pub(super) fn prepare(&self) -> Result<(std::fs::File, Vec<PathBuf>), RunError> {
+        let Settings { project, build: command, code_path: globs, .. } = self.settings;
+        let limit = Duration::from_secs(self.settings.timeout_seconds);
+        let lock = host_lock::take(limit, self.interrupt)?;
+        if !command.trim().is_empty() {
+            tell(&format!("building router and bench: {}", escape::line(command)));
+        }
+        build(project, command, Libraries::Candidate, self.interrupt)?;
+        let directory = absolute(project)?;
+        let mut path = code_path(&directory, globs);
+        if path.is_empty() {
+            return Err(RunError::NoCode { directory, globs: globs.clone() });
+        }
+        let has_bench = |path: &PathBuf| path.join("router_bench.beam").is_file();
+        if !path.iter().any(has_bench) {
+            path.extend(installed_bench());
+        }
+        if !path.iter().any(has_bench) {
+            return Err(RunError::NoBench { globs: globs.clone() });
+        }
+        Ok((lock, path))
+    }
+
+    pub(super) fn plan(
+        &self,
+        report: &Path,
+        load: Option<&Load>,
+        blocks: u32,
+        fault: Option<&str>,
+    ) -> Result<Plan, RunError> {
+        let settings = self.settings;
+        let given =
+            |figure: fn(&Load) -> u64| load.and_then(|load| u32::try_from(figure(load)).ok());
+        Ok(Plan {
+            adapter: settings.adapter.clone().ok_or(RunError::NoAdapter)?,
+            adapter_options: settings.adapter_options.clone(),
+            erl_args: settings.erl_args.split_whitespace().map(ToOwned::to_owned).collect(),
+            blocks,
+            warmup_ms: settings.warmup_ms,
+            throughput_ms: settings.throughput_ms,
+            latency_ms: settings.latency_ms,
+            slice_ms: settings.slice_ms,
+            rate_per_second: settings.rate.or(given(|load| load.rate_per_second)),
+            concurrency: settings.concurrency.or(given(|load| u64::from(load.concurrency))),
+            arrivals: Some(settings.arrivals),
+            keys: Some(settings.keys.distribution),
+            key_exponent: settings.keys.exponent.clone(),
+            key_count: settings.key_count,
+            seed: settings.seed,
+            callback_timeout_ms: settings.callback_timeout_ms,
+            timeout_ms: settings.timeout_seconds * 1000,
+            fault: fault.map(ToOwned::to_owned),
+            report_file: text(report)?,
+            replay: None,
+        })
+    }
+
+    pub(super) fn describe(&self, bench: &mut Bench, plan: &Plan) -> Result<Described, RunError> {
+        bench.ask(&Request::Describe(plan.clone()))?;
+        match bench.answer(Instant::now() + DESCRIBE, self.interrupt)? {
+            Some(Event::Described(described)) => Ok(*described),
+            Some(Event::Refused(refused)) => Err(self.refusal(plan, refused)),
+            _ => Err(RunError::BenchGone { source: std::io::ErrorKind::TimedOut.into() }),
+        }
+    }
+
+    /// In the words of whoever gave the setting.
+    pub(super) fn refusal(&self, plan: &Plan, refused: Refused) -> RunError {
+        let values = serde_json::to_value(plan).unwrap_or_default();
+        let given = refused.option.as_ref().and_then(|option| {
+            let flag = match option.as_str() {
+                "rate_per_second" => "rate".to_owned(),
+                "timeout_ms" => "timeout-seconds".to_owned(),
+                other => other.replace('_', "-"),
+            };
+            let value = values.get(option)?;
+            Some((flag, typed(value)))
+        });
+        match given {
+            Some((flag, value)) => self.line.refusal(&flag, &value, &refused.problem).into(),
+            None => RunError::Refused(refused),
+        }
+    }
+
+    pub(super) fn measure(
+        &self,
+        bench: Bench,
+        plan: &Plan,
+        after_block: impl FnMut(u32) -> Result<Next, RunError>,
+    ) -> Result<Ended, RunError> {
+        let limit = Duration::from_secs(self.settings.timeout_seconds);
+        let ended = measure(bench, plan, limit, self.interrupt, after_block);
+        child::end_orphans();
+        match ended {
+            Err(RunError::Refused(refused)) => Err(self.refusal(plan, refused)),
+            ended => ended,
+        }
+    }
+
+    pub(super) fn replay(
+        &self,
+        baseline: &Report,
+        described: &Described,
+        candidate_path: &[PathBuf],
+        report: &Path,
+    ) -> Result<FrozenBuild, RunError> {
+        let commit = commit(baseline)?;
+        let project = absolute(&self.settings.project)?;
+        let frozen = Frozen {
+            project: &project,
+            build: &self.settings.build,
+            code_path: &self.settings.code_path,
+            commit,
+            tree: baseline.git.tree.as_deref(),
+            otp_release: &described.otp_release,
+            bench_applications: &described.bench_applications,
+            candidate_path,
+        };
+        Ok(FrozenBuild {
+            lib_dir: text(&frozen_build(&frozen, self.interrupt)?)?,
+            report_file: text(report)?,
+            commit: commit.to_owned(),
+            tree: baseline.git.tree.clone(),
+        })
+    }
+}
+
+pub(super) fn listen() -> Result<Interrupt, RunError> {
+    child::adopt_orphans();
+    Interrupt::listen().map_err(|source| RunError::Io {
+        what: "listen to signals of",
+        path: "this process".into(),
+        source,
+    })
+}
+
+/// That the work tree is what its commit is.
+pub(super) fn clean(project: &Path) -> Result<(), RunError> {
+    let all = ["status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=none"];
+    let changes = Git::at(project).text(&all)?;
+    if changes.is_empty() { Ok(()) } else { Err(RunError::Dirty(project.to_owned())) }
+}
+
+/// A value of a plan as it is typed.
+fn typed(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(words) => words.iter().map(typed).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, RunError> {
+    let failed = |source| RunError::Io { what: "find", path: path.to_owned(), source };
+    std::path::absolute(path).map_err(failed)
+}
+
+fn text(path: &Path) -> Result<String, RunError> {
+    path.to_str().map(ToOwned::to_owned).ok_or_else(|| RunError::Path(path.to_owned()))
+}
+
+/// The path of a report that is about to be measured, in the directory of artifacts.
+pub(super) fn new_report(artifacts: &Path) -> Result<PathBuf, RunError> {
+    absolute(&artifacts.join(format!("perf_baseline_{}.json", stamp())))
+}
+
+/// That a run can leave its files in a directory, which is made: better now than after the measurement.
+pub(super) fn is_writable(directory: &Path) -> Result<(), RunError> {
+    let probed = std::fs::create_dir_all(directory).and_then(|()| tempfile::tempfile_in(directory));
+    let failed = |source| RunError::Io { what: "write into", path: directory.to_owned(), source };
+    probed.map(|_| ()).map_err(failed)
+}
+
+/// Names the artifacts of this run.
+pub(super) fn stamp() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(since.as_secs()).ok().and_then(Timestamp::from_unix_seconds);
+    let time = now.map(|now| now.compact()).unwrap_or_default();
+    format!("{time}-{}", std::process::id())
+}
