@@ -6,6 +6,8 @@
 while read -r name; do unset "$name"; done < <(git rev-parse --local-env-vars 2>/dev/null)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# What is measured and verified: a job judges a change with the tool of the target branch.
+project=${CP1_PROJECT:-$root}
 
 # Builds NIF and gate, into the directory that is then in `built`. Both in one command, always: cargo
 # builds whatever they share anew for another set of packages. The flag outranks what cargo's own files say.

@@ -3,6 +3,7 @@
 # and hands over to `perf-gate run`, which --help describes with every setting.
 # Exit: 0 PASS, 1 REGRESSION, 2 INVALID or nothing measured, 3 INCONCLUSIVE, 4 INCOMPARABLE, 130 or
 # 143 interrupted.
+# Settings: CP1_PROJECT is another work tree that is measured, by the tool of this one.
 # Writes: target/, _build/; perf_baseline_*.json, perf_gate_*.log, perf_summary_*.md and
 # perf_verdict_*.json in $ARTIFACTS_DIR.
 set -euo pipefail
@@ -10,4 +11,4 @@ set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 build_gate
-exec "$gate" run --project "$root" "$@"
+exec "$gate" run --project "$project" "$@"

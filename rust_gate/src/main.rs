@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
-use cp1_format::{FindingVerdict, Outcome, Problem};
+use cp1_format::{FindingVerdict, Outcome};
 use perf_gate::adopt::init::init;
 use perf_gate::adopt::manuals;
 use perf_gate::check::Checked;
@@ -17,7 +17,7 @@ use perf_gate::cli::sources::{self, CommandLine};
 use perf_gate::contract::budget::budget;
 use perf_gate::contract::lint::lint;
 use perf_gate::contract::verify::{verify, verify_in_ci};
-use perf_gate::contract::{ContractError, change, list};
+use perf_gate::contract::{ContractError, Found, change, list};
 use perf_gate::escape::line as line_of;
 use perf_gate::prove::plan::plan;
 use perf_gate::prove::selftest::selftest;
@@ -136,18 +136,25 @@ fn run() -> Ending {
             findings("the contract is kept", verify_in_ci(&arguments, |name| env::var_os(name)))
         }
         Command::Verify(arguments) => findings("the contract is kept", verify(&arguments)),
-        Command::Lint(arguments) => findings("nothing was found", lint(&arguments)),
+        Command::Lint(arguments) => {
+            let found = lint(&arguments);
+            let found = found.map(|problems| Found { problems, notes: Vec::new() });
+            findings("nothing was found", found)
+        }
     }
 }
 
 /// Prints what was found.
-fn findings(none: &str, found: Result<Vec<Problem>, ContractError>) -> Ending {
-    let text = match &found {
-        Ok(problems) if problems.is_empty() => none.to_owned(),
-        Ok(problems) => list(problems),
-        Err(_) => String::new(),
-    };
-    let is_clean = found.as_ref().is_ok_and(Vec::is_empty);
+fn findings(none: &str, found: Result<Found, ContractError>) -> Ending {
+    let text = found.as_ref().map_or_else(
+        |_| String::new(),
+        |Found { problems, notes }| {
+            let notes = notes.iter().map(|note| format!("note: {}\n", line_of(note)));
+            let answer = if problems.is_empty() { none.to_owned() } else { list(problems) };
+            notes.chain([answer]).collect()
+        },
+    );
+    let is_clean = found.as_ref().is_ok_and(|found| found.problems.is_empty());
     match answer(found.map(|_| text)) {
         Ending::Done if !is_clean => Ending::Found,
         ending => ending,

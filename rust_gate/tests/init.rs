@@ -103,6 +103,6 @@ fn the_jobs_are_those_that_lint_asks_for() {
         project.init(None, Some(ci)).unwrap();
         assert!(project.path(file).is_file());
         let contract = perf_gate::contract::Contract::at(project.0.path());
-        assert_eq!(perf_gate::contract::ci_files::problems(&contract).unwrap(), []);
+        assert_eq!(perf_gate::contract::ci_files::look(&contract).unwrap().problems, []);
     }
 }

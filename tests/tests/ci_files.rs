@@ -52,7 +52,6 @@ fn what_measures_is_alone_on_a_dedicated_host_and_leaves_its_artifacts() {
     let gitlab = file(GITLAB);
     assert_eq!(gitlab[".cp1"]["artifacts"]["when"], "always");
     assert_eq!(gitlab[".cp1"]["artifacts"]["paths"], json!(["_artifacts/"]));
-    assert_eq!(gitlab[".cp1"]["variables"]["PERF_TIMEOUT_SECONDS"], "900");
     assert_eq!(gitlab[".cp1_measures"]["tags"], json!(["cp1-perf"]));
     assert_eq!(gitlab[".cp1_measures"]["resource_group"], "cp1_perf_host");
     let github = file(GITHUB);
@@ -64,8 +63,8 @@ fn what_measures_is_alone_on_a_dedicated_host_and_leaves_its_artifacts() {
         );
         let other = &github["jobs"][job];
         assert_eq!(other["runs-on"], json!(["self-hosted", "cp1-perf"]));
-        assert_eq!(other["concurrency"]["group"], "cp1_perf_host");
-        assert_eq!(other["env"]["PERF_TIMEOUT_SECONDS"], "900");
+        // Whoever waits in a group is cancelled by the next: no gate may wait in one.
+        assert_eq!(other["concurrency"].is_null(), is_blocking, "{job}");
         assert_eq!(other["env"]["PERF_MODE"], gitlab[job]["variables"]["PERF_MODE"]);
         let may_fail = if is_blocking { Value::Null } else { json!(true) };
         assert_eq!(other["continue-on-error"], may_fail);
@@ -93,7 +92,7 @@ struct Clone {
 }
 
 const STUB: &str = r#"#!/usr/bin/env bash
-echo "$(basename "$0") $* mode=${PERF_MODE:-} trusted=${PERF_TRUSTED_REF:-}" >>"$STUB_LOG"
+echo "$(basename "$0") $* project=${CP1_PROJECT:-} mode=${PERF_MODE:-} trusted=${PERF_TRUSTED_REF:-}" >>"$STUB_LOG"
 mkdir -p _artifacts
 echo "summary" >_artifacts/perf_summary_1.md
 exit "${STUB_CODE:-0}"
@@ -104,6 +103,7 @@ impl Clone {
         let clone = Self { directory: tempfile::tempdir().unwrap() };
         let origin = clone.path("origin");
         std::fs::create_dir_all(origin.join("scripts")).unwrap();
+        std::fs::create_dir(clone.path("tmp")).unwrap();
         for name in [GITLAB, GITHUB, "scripts/verify_contract.sh", "scripts/common.sh"] {
             std::fs::create_dir_all(origin.join(name).parent().unwrap()).unwrap();
             std::fs::copy(root().join(name), origin.join(name)).unwrap();
@@ -140,6 +140,7 @@ impl Clone {
             .stdin(Stdio::null())
             .env("PATH", path)
             .env("STUB_LOG", &log)
+            .env("TMPDIR", self.path("tmp"))
             .env("CARGO_TARGET_DIR", self.path("target"))
             .env("GITHUB_STEP_SUMMARY", self.path("summary"))
             .envs(variables.iter().copied())
@@ -201,18 +202,62 @@ fn the_code_of_the_gate_is_the_code_of_the_job() {
 fn a_smoke_run_is_judged_by_the_target_branch() {
     let clone = Clone::new();
     for (lines, variables) in jobs("cp1_smoke") {
-        let expanded: Vec<_> = variables
-            .iter()
-            .map(|(name, value)| {
-                let value = value.replace("$CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main");
-                (name.as_str(), value.replace("${{ github.base_ref }}", "main"))
-            })
-            .collect();
-        let mut set = vec![("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main")];
-        set.extend(expanded.iter().map(|(name, value)| (*name, value.as_str())));
+        let expanded = in_merge_request(&variables);
+        let set: Vec<_> =
+            expanded.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let (output, log) = clone.run(&lines, &set);
         assert!(output.status.success(), "{output:?}");
-        assert_eq!(log, "perf_gate.sh  mode=smoke trusted=refs/remotes/origin/main\n");
+        let work = clone.path("work").canonicalize().unwrap();
+        let trusted = "mode=smoke trusted=refs/remotes/origin/main";
+        assert_eq!(log, format!("perf_gate.sh  project={} {trusted}\n", work.display()));
+    }
+}
+
+/// The variables of a job, as they are in a merge or pull request into main.
+fn in_merge_request(variables: &[(String, String)]) -> Vec<(String, String)> {
+    let of_target = "${{ github.base_ref && format('refs/remotes/origin/{0}', github.base_ref) || \
+                     github.event.merge_group.base_sha }}";
+    let expanded = variables.iter().map(|(name, value)| {
+        let value = value
+            .replace("$CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main")
+            .replace(of_target, "refs/remotes/origin/main")
+            .replace("${{ github.base_ref }}", "main")
+            .replace("${{ github.event.merge_group.base_sha }}", "");
+        assert!(!value.contains("${{"), "{name}: {value}");
+        (name.clone(), value)
+    });
+    let target = ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME".to_owned(), "main".to_owned());
+    expanded.chain([target]).collect()
+}
+
+#[test]
+fn a_change_of_the_scripts_does_not_judge_itself() {
+    let clone = Clone::new();
+    let work = clone.path("work");
+    git(&work, &["switch", "--quiet", "--create", "mine"]);
+    for script in ["perf_gate.sh", "verify_contract.sh", "common.sh", "setup.sh"] {
+        write_executable(&work.join("scripts").join(script), "#!/bin/sh\nexit 0\n");
+    }
+    // Cargo would read it in every directory below.
+    std::fs::create_dir(work.join(".cargo")).unwrap();
+    std::fs::write(work.join(".cargo/config.toml"), "[build]\nrustc = \"true\"\n").unwrap();
+    git(&work, &["add", "--all"]);
+    git(&work, &["commit", "--quiet", "--message=nothing is judged"]);
+    write_executable(&clone.path("bin/cargo"), "#!/bin/sh\npwd >>\"$STUB_LOG\"\n");
+    for name in ["cp1_verify", "cp1_smoke"] {
+        for (lines, variables) in jobs(name) {
+            let mut expanded = in_merge_request(&variables);
+            expanded.push(("STUB_CODE".to_owned(), "1".to_owned()));
+            let set: Vec<_> =
+                expanded.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let (output, log) = clone.run(&lines, &set);
+            assert_eq!(output.status.code(), Some(1), "{name}: {output:?}");
+            assert!(log.contains(&work.display().to_string()), "{name}: {log}");
+            for built in log.lines().filter(|line| line.starts_with('/')) {
+                assert!(!Path::new(built).starts_with(&work), "{name} built in {built}");
+            }
+            assert_eq!(git(&work, &["worktree", "list"]).lines().count(), 1, "it is removed");
+        }
     }
 }
 
@@ -223,7 +268,9 @@ fn verification_is_the_gates_own() {
         let (output, log) = clone.run(&lines, &[]);
         assert!(output.status.success(), "{output:?}");
         let work = clone.path("work").canonicalize().unwrap();
-        let expected = format!("perf-gate verify --ci --root {} mode= trusted=\n", work.display());
+        let work = work.display();
+        let expected =
+            format!("perf-gate verify --ci --root {work} project={work} mode= trusted=\n");
         assert_eq!(log, expected);
     }
 }

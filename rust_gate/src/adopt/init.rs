@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use cp1_format::{WriteError, is_module, write_atomically};
 
+use crate::adopt::jobs::{self, Tool};
 use crate::adopt::rebar_config::{Edit, with_profile};
 use crate::cli::arguments::{Init, Platform};
 use crate::contract::ci_files::{GITHUB, GITLAB};
+use crate::read::git::Git;
 
 const SETTINGS: &str = include_str!("templates/perf_gate.toml");
 const POLICY: &str = include_str!("../../../perf/policy_cp1.json");
 const ADAPTER: &str = include_str!("templates/adapter.erl");
 const ADAPTER_APP: &str = include_str!("templates/adapter.app.src");
-const GITLAB_JOBS: &str = include_str!("templates/gitlab.yml");
-const GITHUB_JOBS: &str = include_str!("templates/github.yml");
 
 /// Lines for `.gitignore`.
 const IGNORED: [&str; 2] = ["/_build/", "/_artifacts/"];
@@ -83,9 +83,11 @@ pub fn init(arguments: &Init) -> Result<String, InitError> {
         (format!("{adapter}.app.src"), ADAPTER_APP),
         (format!("{adapter}.erl"), ADAPTER),
     ];
+    let branch = Git::at(project).default_branch().unwrap_or_else(|| "main".to_owned());
+    let (gitlab, github) = (jobs::gitlab(Tool::Installed), jobs::github(Tool::Installed, &branch));
     match platform(arguments, project) {
-        Some(Platform::Gitlab) => files.push((GITLAB.to_owned(), GITLAB_JOBS)),
-        Some(Platform::Github) => files.push((GITHUB.to_owned(), GITHUB_JOBS)),
+        Some(Platform::Gitlab) => files.push((GITLAB.to_owned(), &gitlab)),
+        Some(Platform::Github) => files.push((GITHUB.to_owned(), &github)),
         Some(Platform::None) | None => {}
     }
     for (file, template) in files {

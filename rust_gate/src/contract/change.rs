@@ -229,7 +229,7 @@ fn intact(contract: &Contract, chain: &Chain) -> Result<Vec<Problem>, ContractEr
     if chain.last().is_none() {
         return Ok(chain.problems.clone());
     }
-    verify::files(contract)
+    Ok(verify::files(contract)?.problems)
 }
 
 /// Why the reason does not fit the figures.

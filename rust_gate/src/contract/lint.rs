@@ -16,7 +16,7 @@ use crate::prove::plan;
 pub fn lint(arguments: &Lint) -> Result<Vec<Problem>, ContractError> {
     let contract = Contract::at(&arguments.root.root);
     let mut problems = Chain::read(&contract)?.problems;
-    problems.extend(ci_files::problems(&contract)?);
+    problems.extend(ci_files::look(&contract)?.problems);
     let (policy, baseline) = (contract.policy(), contract.baseline());
     for (file, error) in [(POLICY, policy.as_ref().err()), (BASELINE, baseline.as_ref().err())] {
         problems.extend(error.map(|error| unreadable(file, error)));

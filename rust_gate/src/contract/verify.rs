@@ -10,23 +10,24 @@ use super::lint::lint;
 use super::records::Chain;
 use super::standing::Standing;
 use super::{
-    BASELINE, Contract, ContractError, POLICY, RECORDS, WAIVERS, budget, ci_files, digest, history,
-    problem,
+    BASELINE, Contract, ContractError, Found, POLICY, RECORDS, WAIVERS, budget, ci_files, digest,
+    history, problem,
 };
 use crate::cli::arguments::{Lint, Root, Verify};
 use crate::judge::waivers;
 use crate::read::git::{Git, GitError};
 
 /// The same in a job of continuous integration, with what `lint` finds: of a merge or pull request the
-/// commits that its target branch, which is fetched, does not have; else the whole history, or what came
-/// after the commit that the variable `CP1_KNOWN_GOOD` names, and that what a push replaced is kept.
+/// commits that its target branch, which is fetched, does not have; in a merge queue those that the state
+/// which the change is put on (`PERF_TRUSTED_REF`) does not have; else the whole history, or what came after
+/// the commit that the variable `CP1_KNOWN_GOOD` names, and that what a push replaced is kept.
 ///
 /// # Errors
 /// It cannot be found out.
 pub fn verify_in_ci(
     arguments: &Verify,
     variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<Vec<Problem>, ContractError> {
+) -> Result<Found, ContractError> {
     let text = |name: &str| {
         let value = variable(name)?.to_string_lossy().into_owned();
         Some(value).filter(|value| !value.is_empty())
@@ -44,15 +45,23 @@ pub fn verify_in_ci(
         let options = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "origin", what];
         git.output(&options)
     };
-    let against = match &branch {
-        Some(branch) => {
+    // The base of a merge queue's group comes from the same job's definition as what is trusted there.
+    let is_in_queue = text("GITHUB_EVENT_NAME").is_some_and(|event| event == "merge_group");
+    let base = text("PERF_TRUSTED_REF").filter(|_| is_in_queue);
+    let (against, is_known_good) = match (&branch, base) {
+        (Some(branch), _) => {
             let fetched = format!("refs/remotes/origin/{branch}");
             fetch(&format!("+refs/heads/{branch}:{fetched}"))?;
-            Some(fetched)
+            (Some(fetched), false)
         }
-        None => text("CP1_KNOWN_GOOD"),
+        (None, Some(base)) => (Some(base), false),
+        (None, None) => (text("CP1_KNOWN_GOOD"), true),
     };
-    if let (None, Some(good)) = (&branch, &against) {
+    if contract.path(ci_files::GITHUB).symlink_metadata().is_ok() {
+        // Which branch must be among its triggers; where the server does not say, that is said.
+        let _ = git.output(&["remote", "set-head", "origin", "--auto"]);
+    }
+    if let (true, Some(good)) = (is_known_good, &against) {
         let commit = git.commit(good)?;
         if git.output(&["merge-base", "--is-ancestor", &commit, "HEAD"]).is_err() {
             let message = "HEAD does not come from it";
@@ -61,44 +70,48 @@ pub fn verify_in_ci(
             return Err(ContractError::Refused(vec![found]));
         }
     }
-    let mut problems = verify(&Verify { root: root(), against, files: false, ci: false })?;
+    let mut found = verify(&Verify { root: root(), against, files: false, ci: false })?;
     if let (None, Some(before)) = (&branch, &before) {
         if matches!(git.commit(before), Err(GitError::NoRevision(_))) {
             // A forced push replaced it; most servers still have it.
             let _ = fetch(before);
         }
-        problems.extend(history::kept(&contract, before)?);
+        found.problems.extend(history::kept(&contract, before)?);
     }
-    problems.extend(lint(&Lint { root: root() })?);
-    Ok(problems)
+    let linted = lint(&Lint { root: root() })?;
+    let is_new = |problem: &Problem| !found.problems.contains(problem);
+    let linted: Vec<_> = linted.into_iter().filter(is_new).collect();
+    found.problems.extend(linted);
+    Ok(found)
 }
 
 /// Everything that is wrong; empty where nothing is.
 ///
 /// # Errors
 /// It cannot be found out.
-pub fn verify(arguments: &Verify) -> Result<Vec<Problem>, ContractError> {
+pub fn verify(arguments: &Verify) -> Result<Found, ContractError> {
     let contract = Contract::at(&arguments.root.root);
-    let mut problems = files(&contract)?;
+    let mut found = files(&contract)?;
     // This breaks no rule, but nothing can be judged against such a baseline.
     let standing = Standing::of(&contract, &Chain::read(&contract)?);
-    problems.extend(standing.ok().and_then(|standing| standing.needs_correction()));
+    found.problems.extend(standing.ok().and_then(|standing| standing.needs_correction()));
     let span = arguments.against.as_deref().map_or(Span::Whole, Span::Since);
     if !arguments.files {
-        problems.extend(history::problems(&contract, span)?);
+        found.problems.extend(history::problems(&contract, span)?);
     }
-    Ok(problems)
+    Ok(found)
 }
 
 /// What is wrong with the files alone.
 ///
 /// # Errors
 /// One cannot be read at all.
-pub fn files(contract: &Contract) -> Result<Vec<Problem>, ContractError> {
+pub fn files(contract: &Contract) -> Result<Found, ContractError> {
     let chain = Chain::read(contract)?;
     let mut problems = chain.problems.clone();
     problems.extend(baseline(contract, &chain)?);
-    problems.extend(ci_files::problems(contract)?);
+    let jobs = ci_files::look(contract)?;
+    problems.extend(jobs.problems);
     match (contract.policy(), chain.last()) {
         (Err(error), _) => problems.push(unreadable(POLICY, &error)),
         (Ok(policy), last) => {
@@ -123,7 +136,8 @@ pub fn files(contract: &Contract) -> Result<Vec<Problem>, ContractError> {
             }
         }
     }
-    Ok(problems)
+    let unseen = jobs.unseen.into_iter().map(|unseen| format!("not seen from here: {unseen}"));
+    Ok(Found { problems, notes: unseen.collect() })
 }
 
 /// Whether the baseline is what the last record says: by its digest, in whatever format it is.

@@ -223,6 +223,13 @@ impl Git {
         Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
     }
 
+    /// The branch that the server calls its default one, where the clone knows.
+    #[must_use]
+    pub fn default_branch(&self) -> Option<String> {
+        let name = self.text(&["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]).ok()?;
+        Some(name.strip_prefix("refs/remotes/origin/")?.to_owned())
+    }
+
     /// The commit that a revision names, if that can be one thing only.
     ///
     /// # Errors

@@ -137,7 +137,7 @@ impl Repository {
             found.map(|(_, value)| value.into())
         })?;
         let shown = |problem: Problem| format!("{}: {}", problem.file, problem.message);
-        Ok(found.into_iter().map(shown).collect())
+        Ok(found.problems.into_iter().map(shown).collect())
     }
 
     /// `verify` found nothing.
