@@ -15,6 +15,7 @@ use common::repository::Repository;
 use perf_gate::adopt::jobs::{self, Tool};
 use perf_gate::contract::Contract;
 use perf_gate::contract::ci_files::{Seen, look};
+use perf_gate::contract::owned::{OWNED, TOOL};
 use serde_json::{Value, json};
 
 const GITLAB: &str = ".gitlab-ci.perf.yml";
@@ -77,6 +78,15 @@ fn the_files_of_this_repository_are_those_that_are_generated() {
         assert_eq!(is, text, "write {name} again: UPDATE_CI=1 cargo test -p perf-gate ci_files");
     }
     assert_eq!(look(&Contract::at(&root())).unwrap().problems, []);
+}
+
+#[test]
+fn the_owners_of_this_repository_own_what_can_fake_a_measurement() {
+    let text = std::fs::read_to_string(root().join("CODEOWNERS")).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let owned: Vec<&str> = lines.map(|line| line.split_whitespace().next().unwrap()).collect();
+    let wanted: Vec<&str> = OWNED.into_iter().chain(TOOL).collect();
+    assert_eq!(owned, wanted);
 }
 
 /// An edit of a file: what is replaced by what.

@@ -63,6 +63,7 @@ fn a_waiver_that_is_none_is_invalid() {
         ("waivers.0.metric", json!("errors_total"), "cannot be waived"),
         ("waivers.0.metric", json!("*"), "unknown metric"),
         ("waivers.0.ceiling_pct", json!(15), "waives nothing"),
+        ("waivers.0.ceiling_pct", json!(45.001), "more than 3 times the limit"),
         ("waivers.0.ceiling_pct", json!(-1), "negative"),
         ("waivers.0.expires", json!("2026-06-01"), "more than 90 days ahead"),
         ("waivers.0.expires", json!("never"), "expected a day"),

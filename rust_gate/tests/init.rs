@@ -49,17 +49,19 @@ fn nothing_that_is_there_is_written_over() {
         ("perf/policy_cp1.json", "mine"),
         ("perf/adapter/src/router_perf_adapter.erl", "mine"),
         (".gitignore", "_build"),
-        (".github/CODEOWNERS", "* @us"),
+        (".github/CODEOWNERS", "* @us\n/perf/ @us"),
     ]);
     let said = project.init(None, None).unwrap();
     for (file, text) in [
         ("perf/policy_cp1.json", "mine"),
         ("perf/adapter/src/router_perf_adapter.erl", "mine"),
         (".gitignore", "_build\n/_artifacts/\n"),
-        (".github/CODEOWNERS", "* @us\n/perf/ @who-answers-for-operations\n"),
     ] {
         assert_eq!(project.text(file), text, "{said}");
     }
+    let owners = project.text(".github/CODEOWNERS");
+    assert!(owners.starts_with("* @us\n/perf/ @us\nrebar.config @who-answers-for"), "{owners}");
+    assert!(owners.contains("\n/_checkouts/ @who-answers-for-operations\n"), "{owners}");
     assert!(project.text("rebar.config").starts_with("{erl_opts, []}.\n"));
     assert!(project.text("perf/perf_gate.toml").contains("adapter = \"router_perf_adapter\""));
     assert!(project.path(".github/workflows/perf.yml").is_file(), "the platform that it uses");

@@ -10,6 +10,7 @@ use crate::adopt::jobs::{self, Tool};
 use crate::adopt::rebar_config::{Edit, with_profile};
 use crate::cli::arguments::{Init, Platform};
 use crate::contract::ci_files::{GITHUB, GITLAB};
+use crate::contract::owned::OWNED;
 use crate::read::git::Git;
 
 const SETTINGS: &str = include_str!("templates/perf_gate.toml");
@@ -100,7 +101,8 @@ pub fn init(arguments: &Init) -> Result<String, InitError> {
     steps.push(lines(project, ".gitignore", &IGNORED)?);
     steps.push(lines(project, ".gitattributes", &[AS_IT_IS])?);
     if let Some(owners) = owners(project) {
-        steps.push(lines(project, owners, &["/perf/ @who-answers-for-operations"])?);
+        let owned = OWNED.map(|pattern| format!("{pattern} @who-answers-for-operations"));
+        steps.push(lines(project, owners, &owned.each_ref().map(String::as_str))?);
     }
     let mut said = Vec::new();
     for step in steps {
@@ -188,8 +190,11 @@ fn profile(project: &Path) -> Result<Step, InitError> {
 /// Lines at the end of a file.
 fn lines(project: &Path, file: &str, wanted: &[&str]) -> Result<Step, InitError> {
     let text = read(&project.join(file))?.unwrap_or_default();
-    // With or without the slashes it ignores the same here.
-    let bare = |line: &str| line.trim().trim_matches('/').to_owned();
+    // With or without the slashes it means the same here, and whoever owns it does.
+    let bare = |line: &str| {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        first.trim_matches('/').to_owned()
+    };
     let has = |line: &&&str| text.lines().any(|have| bare(have) == bare(line));
     let missing: Vec<&str> = wanted.iter().filter(|line| !has(line)).copied().collect();
     let file = file.to_owned();

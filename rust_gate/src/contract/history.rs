@@ -13,10 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
-use cp1_format::{Digest, Policy, Problem, Record, RecordKind, parse};
+use cp1_format::{Digest, Policy, Problem, Record, RecordKind, Waivers, parse};
 
 use super::{
-    BASELINE, Contract, ContractError, POLICY, RECORDS, ci_files, digest, loosened, page, problem,
+    BASELINE, Contract, ContractError, Found, POLICY, RECORDS, WAIVERS, ci_files, digest, loosened,
+    owned, page, problem,
 };
 use crate::read::git::{Entry, Git, GitError};
 
@@ -29,11 +30,11 @@ pub enum Span<'a> {
     Since(&'a str),
 }
 
-/// Everything that broke a rule.
+/// Everything that broke a rule, and what is new since a revision that an owner should read.
 ///
 /// # Errors
 /// The history cannot be read, for example in a shallow clone.
-pub fn problems(contract: &Contract, span: Span<'_>) -> Result<Vec<Problem>, ContractError> {
+pub fn look(contract: &Contract, span: Span<'_>) -> Result<Found, ContractError> {
     let mut history = History::of(contract)?;
     let target = match span {
         Span::Whole => None,
@@ -46,11 +47,14 @@ pub fn problems(contract: &Contract, span: Span<'_>) -> Result<Vec<Problem>, Con
             _ => history.of_merge(&commit, target.is_some())?,
         });
     }
+    let mut notes = Vec::new();
     if let Some(target) = &target {
         problems.extend(history.since(target)?);
+        notes.extend(history.waivers_since(target)?);
+        notes.extend(history.owned_since(target)?);
     }
     problems.extend(history.artifacts()?);
-    Ok(problems)
+    Ok(Found { problems, notes })
 }
 
 /// What a revision has of the contract and this history has not kept, however they are related.
@@ -498,7 +502,55 @@ impl History {
         Ok(text.and_then(|text| parse(Path::new(POLICY), text.as_bytes()).ok()))
     }
 
-    /// Reports and verdicts do not belong into the history.
+    /// The waivers that neither the revision nor what came before has.
+    fn waivers_since(&self, target: &Target) -> Result<Vec<String>, ContractError> {
+        let mut before = Vec::new();
+        for commit in target.bases.iter().chain([&target.commit]) {
+            before.extend(self.waivers(commit)?);
+        }
+        let here = self.waivers(&self.head)?;
+        let new = here.into_iter().filter(|waiver| !before.contains(waiver));
+        let told = |waiver: cp1_format::Waiver| {
+            let is_changed = before.iter().any(|other| other.metric == waiver.metric);
+            let how = if is_changed { "changed" } else { "new" };
+            format!(
+                "{WAIVERS}: a waiver of {} is {how}: up to {} % until {}, {}, because {}",
+                waiver.metric, waiver.ceiling_pct, waiver.expires, waiver.issue, waiver.reason
+            )
+        };
+        Ok(new.map(told).collect())
+    }
+
+    /// Those that a commit has; a list that its reader refuses is found in the files.
+    fn waivers(&self, commit: &str) -> Result<Vec<cp1_format::Waiver>, GitError> {
+        let listed = self.git.output(&["ls-tree", "-z", commit, "--", WAIVERS])?;
+        let entries = Entry::of_tree(&String::from_utf8_lossy(&listed));
+        let Some((_, entry)) = entries.first() else { return Ok(Vec::new()) };
+        let text = self.text(WAIVERS, entry)?;
+        let list = text.and_then(|text| parse::<Waivers>(Path::new(WAIVERS), text.as_bytes()).ok());
+        Ok(list.map(|list| list.waivers).unwrap_or_default())
+    }
+
+    /// What changed since the revision by which a measurement, or what is judged by it, can be faked.
+    fn owned_since(&self, target: &Target) -> Result<Vec<String>, ContractError> {
+        let Some(base) = target.bases.first() else { return Ok(Vec::new()) };
+        let options = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", base, &self.head];
+        let listed = self.git.output(&options)?;
+        let listed = String::from_utf8_lossy(&listed).into_owned();
+        let paths = listed.split('\0').map(|path| path.strip_prefix(&self.prefix).unwrap_or(path));
+        // Baseline, policy and records have rules of their own.
+        let has_rules = |path: &str| matches!(path, BASELINE | POLICY) || is_record(path);
+        let changed: Vec<&str> = paths.filter(|path| !has_rules(path)).collect();
+        let told = |pattern: &str| {
+            let is_it = |path: &&str| owned::is_of(pattern, path);
+            let names: Vec<_> = changed.iter().copied().filter(is_it).map(str::to_owned).collect();
+            let names = Some(some(&names)).filter(|_| !names.is_empty())?;
+            Some(format!("changed, and can fake a measurement or its judging: {names}"))
+        };
+        Ok(owned::OWNED.into_iter().chain(owned::TOOL).filter_map(told).collect())
+    }
+
+    /// Reports and verdicts do not belong into the history, nor does what is built.
     fn artifacts(&self) -> Result<Vec<Problem>, ContractError> {
         let options = ["ls-tree", "-r", "-z", "--name-only", "--full-tree", &self.head];
         let listed = self.git.output(&options)?;
@@ -513,8 +565,20 @@ impl History {
                     && ends.iter().any(|suffix| name.ends_with(suffix)))
         };
         let cure = "remove it: git rm --cached; link to where continuous integration keeps it";
-        let problem = |path: &str| problem(path, "an artifact of a run is committed", cure);
-        Ok(paths.split('\0').filter(is_artifact).map(problem).collect())
+        let artifact = |path: &str| problem(path, "an artifact of a run is committed", cure);
+        let in_project = paths.split('\0').filter_map(|path| path.strip_prefix(&self.prefix));
+        let in_project: Vec<&str> = in_project.collect();
+        let built = owned::built_of(&in_project).map(|path| {
+            let message =
+                "a build product is committed, and would be measured for what is compiled";
+            problem(
+                path,
+                message,
+                "remove it: git rm -r --cached, and add its directory to .gitignore",
+            )
+        });
+        let artifacts = paths.split('\0').filter(is_artifact).map(artifact);
+        Ok(artifacts.chain(built).collect())
     }
 }
 

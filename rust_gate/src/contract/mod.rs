@@ -10,6 +10,7 @@ pub mod digest;
 pub mod history;
 pub mod lint;
 pub mod loosened;
+pub mod owned;
 pub mod page;
 pub mod records;
 pub mod sound;

@@ -97,7 +97,9 @@ pub fn verify(arguments: &Verify) -> Result<Found, ContractError> {
     found.problems.extend(standing.ok().and_then(|standing| standing.needs_correction()));
     let span = arguments.against.as_deref().map_or(Span::Whole, Span::Since);
     if !arguments.files {
-        found.problems.extend(history::problems(&contract, span)?);
+        let history = history::look(&contract, span)?;
+        found.problems.extend(history.problems);
+        found.notes.extend(history.notes);
     }
     Ok(found)
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use bigdecimal::BigDecimal;
 use cp1_format::{
     Date, Decimal, Direction, Judgement, LimitKind, Metric, Notice, Policy, Problem, RuleResult,
     Waiver, Waivers,
@@ -14,6 +15,10 @@ use crate::judge::rules::Answer;
 
 /// How far ahead a waiver may end, in days: an exception without an end is another policy.
 pub const DAYS_MAX: u32 = 90;
+
+/// How many times a metric's limit a waiver's ceiling may be: beyond it nothing is waived for a while, but
+/// the metric given up, which is a change of the policy.
+pub const CEILING_MAX_TIMES: u64 = 3;
 
 /// The waivers that count on a day, and the policy that they make.
 #[derive(Debug, Clone)]
@@ -50,6 +55,16 @@ pub fn problems(file: &str, waivers: &Waivers, policy: &Policy, today: Date) -> 
                 if rule.relative_limits().any(|(_, limit)| limit >= ceiling_pct) {
                     let message = format!("the ceiling of {ceiling_pct} % waives nothing");
                     add("ceiling_pct", message, "give one above the policy's limit");
+                }
+                let highest = rule.relative_limits().map(|(_, limit)| limit.exact().clone()).max();
+                let highest = highest.unwrap_or_default() * BigDecimal::from(CEILING_MAX_TIMES);
+                if *ceiling_pct.exact() > highest {
+                    let message = format!(
+                        "the ceiling of {ceiling_pct} % is more than {CEILING_MAX_TIMES} times the limit"
+                    );
+                    let cure = "give a lower one; what shall last is a change of the policy: perf-gate \
+                                amend";
+                    add("ceiling_pct", message, cure);
                 }
                 let falls = rule.limit(LimitKind::Change(Direction::Decrease)).is_some();
                 if falls && **ceiling_pct >= Decimal::from(100) {

@@ -7,8 +7,9 @@ use cp1_format::{Described, Event, FrozenBuild, Load, Plan, Refused, Report, Req
 
 use crate::cli::settings::{Output, Settings};
 use crate::cli::sources::CommandLine;
-use crate::escape;
-use crate::read::git::Git;
+use crate::contract::owned;
+use crate::escape::{self, plain};
+use crate::read::git::{Git, GitError};
 use crate::run::bench::Bench;
 use crate::run::build::{Libraries, build, code_path, installed_bench};
 use crate::run::comparison::commit;
@@ -71,6 +72,7 @@ impl Host<'_> {
     /// Holds the host, compiles, and finds what was compiled.
     pub(super) fn prepare(&self) -> Result<(std::fs::File, Vec<PathBuf>), RunError> {
         let Settings { project, build: command, code_path: globs, .. } = self.settings;
+        nothing_built_is_tracked(project)?;
         let limit = Duration::from_secs(self.settings.timeout_seconds);
         let lock = host_lock::take(limit, self.interrupt)?;
         if !command.trim().is_empty() {
@@ -203,6 +205,23 @@ pub(super) fn listen() -> Result<Interrupt, RunError> {
         path: "this process".into(),
         source,
     })
+}
+
+/// That what is built cannot come from a commit: a frozen router that is built already, or a compiled
+/// module that no source has. Outside of a repository nothing is committed.
+fn nothing_built_is_tracked(project: &Path) -> Result<(), RunError> {
+    let listed = match Git::at(project).output(&["ls-files", "-z"]) {
+        Err(GitError::NoRepository(_) | GitError::NotStarted(_)) => return Ok(()),
+        listed => listed?,
+    };
+    let listed = String::from_utf8_lossy(&listed);
+    let paths: Vec<&str> = listed.split('\0').collect();
+    match owned::built_of(&paths).next() {
+        Some(file) => {
+            Err(RunError::TrackedBuild { project: project.to_owned(), file: plain(file) })
+        }
+        None => Ok(()),
+    }
 }
 
 /// That the work tree is what its commit is.

@@ -93,6 +93,18 @@ pub enum RunError {
         /// How it failed.
         problem: String,
     },
+    /// Something stands where a build leaves its products.
+    #[error(
+        "{file} is committed in {}, where products of a build are, so it would be measured for what is \
+         compiled; remove it: git rm -r --cached, and add its directory to .gitignore",
+        project.display()
+    )]
+    TrackedBuild {
+        /// Where.
+        project: PathBuf,
+        /// One of the files.
+        file: String,
+    },
     /// A build left nothing.
     #[error(
         "nothing compiled is at {globs} in {}; set code_path in perf/perf_gate.toml",
