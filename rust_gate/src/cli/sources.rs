@@ -17,9 +17,6 @@ const COMMANDS: [&str; 5] = ["run", "bench", "sessions", "prove", "doctor"];
 /// The project's settings, counted from it.
 pub const FILE: &str = "perf/perf_gate.toml";
 
-/// What the file cannot say: where it is itself, and what whoever starts a run asks of its exit code.
-const ELSEWHERE: [&str; 2] = ["project", "skip_code"];
-
 /// Largest file of settings, in bytes.
 const FILE_MAX_BYTES: u64 = 64 * 1024;
 
@@ -34,6 +31,11 @@ const NAMED_OTHERWISE: [(&str, &str); 5] = [
 
 /// How far a name may be from a known one to be taken for it.
 const ALIKE: f64 = 0.7;
+
+/// Keys that the project's file cannot have: what is judged, and by what. The file belongs to the change
+/// that is judged, and the jobs set these for it.
+const NOT_IN_FILE: [&str; 7] =
+    ["project", "candidate", "baseline", "policy", "trusted_ref", "mode", "skip_code"];
 
 /// A setting that cannot be understood.
 #[derive(Debug, thiserror::Error)]
@@ -278,8 +280,15 @@ fn from_file(project: &Path, known: &[Arg]) -> Result<Vec<Given>, SettingError> 
     let names: Vec<String> = known.iter().filter_map(flag).map(|flag| key(&flag)).collect();
     let mut given = Vec::new();
     for (name, value) in table {
+        if NOT_IN_FILE.contains(&name.as_str()) {
+            return Err(SettingError::Unknown {
+                name: format!("{name} in {}", path.display()),
+                cure: " of this file, as it says what is judged or by what; give the flag or the variable"
+                    .to_owned(),
+            });
+        }
         let arg = known.iter().find(|arg| arg.get_long().map(key).as_ref() == Some(&name));
-        let Some(arg) = arg.filter(|_| !ELSEWHERE.contains(&name.as_str())) else {
+        let Some(arg) = arg else {
             let cure = nearest(&name, &names);
             return Err(SettingError::Unknown {
                 name: format!("{name} in {}", path.display()),
@@ -438,14 +447,13 @@ mod tests {
         assert_eq!(run("", &[], &[]).extent.mode, Mode::Gate);
         assert_eq!(run("", &[request], &[]).extent.mode, Mode::Smoke);
         assert_eq!(run("", &[pull], &[]).extent.mode, Mode::Smoke);
-        assert_eq!(run("mode = \"gate\"", &[pull], &[]).extent.mode, Mode::Gate);
         assert_eq!(run("", &[request, ("PERF_MODE", "gate")], &[]).extent.mode, Mode::Gate);
     }
 
     #[test]
     fn a_path_in_the_file_counts_from_the_project() {
-        let (line, directory) = gathered("policy = \"other.json\"\n", &[], &[]).unwrap();
-        let expected = format!("--policy={}", directory.join("other.json").display());
+        let (line, directory) = gathered("artifacts = \"out\"\n", &[], &[]).unwrap();
+        let expected = format!("--artifacts={}", directory.join("out").display());
         assert!(line.arguments.contains(&expected.into()), "{line:?}");
         let globs = run("code_path = [\"ebin\", \"deps/*/ebin\"]", &[], &[]).settings.code_path;
         assert_eq!(globs, "ebin:deps/*/ebin");
@@ -459,8 +467,23 @@ mod tests {
         );
         assert!(refused("", &[("PERF_", "5")]).contains("is no setting"));
         assert!(refused("timeout_second = 5", &[]).ends_with("did you mean timeout_seconds?"));
-        assert!(refused("project = \"x\"", &[]).contains("is no setting"));
-        assert!(refused("skip_code = 125", &[]).contains("is no setting"));
+    }
+
+    #[test]
+    fn the_file_does_not_say_what_is_judged_nor_by_what() {
+        for name in NOT_IN_FILE {
+            let said = refused(&format!("{name} = \"smoke\""), &[]);
+            assert!(
+                said.contains("is no setting of this file, as it says what is judged"),
+                "{said}"
+            );
+        }
+        let all = command();
+        let run = all.find_subcommand("run").unwrap();
+        for name in NOT_IN_FILE {
+            let is_it = |arg: &Arg| arg.get_long().map(key).as_deref() == Some(name);
+            assert!(run.get_arguments().any(is_it), "{name} is no setting at all");
+        }
     }
 
     #[test]

@@ -272,10 +272,10 @@ fn settings(readers: &Readers, bytes: &[u8]) -> Result<bool, String> {
 
 fn ci(readers: &Readers, file: &str, bytes: &[u8]) -> Result<bool, String> {
     readers.put(file, bytes);
-    let problems = ci_files::problems(&Contract::at(readers.room.path()));
+    let seen = ci_files::look(&Contract::at(readers.room.path()));
     std::fs::remove_file(readers.room.path().join(file)).unwrap();
     // What cannot be read at all is an error, and no finding.
-    Ok(problems.is_ok_and(|problems| problems.is_empty()))
+    Ok(seen.is_ok_and(|seen| seen.problems.is_empty()))
 }
 
 /// An edit adds to a file, and nothing is to be done a second time.
