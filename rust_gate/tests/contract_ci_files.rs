@@ -28,11 +28,11 @@ fn root() -> std::path::PathBuf {
 }
 
 /// A directory with files of continuous integration.
-struct Project(tempfile::TempDir);
+struct Project(tempfile::TempDir, Tool);
 
 impl Project {
     fn of(tool: Tool) -> Self {
-        let project = Self(tempfile::tempdir().unwrap());
+        let project = Self(tempfile::tempdir().unwrap(), tool);
         project.write(GITLAB, &jobs::gitlab(tool));
         project.write(GITLAB_MAIN, INCLUDE);
         project.write(GITHUB, &jobs::github(tool, "main"));
@@ -52,7 +52,7 @@ impl Project {
     }
 
     fn look(&self) -> Seen {
-        look(&Contract::at(self.0.path())).unwrap()
+        look(&Contract::at(self.0.path()), self.1).unwrap()
     }
 
     /// What was found, a line each.
@@ -77,7 +77,18 @@ fn the_files_of_this_repository_are_those_that_are_generated() {
         let is = std::fs::read_to_string(&path).unwrap();
         assert_eq!(is, text, "write {name} again: UPDATE_CI=1 cargo test -p perf-gate ci_files");
     }
-    assert_eq!(look(&Contract::at(&root())).unwrap().problems, []);
+    assert_eq!(look(&Contract::at(&root()), Tool::Built).unwrap().problems, []);
+}
+
+#[test]
+fn only_the_repository_of_the_tool_builds_it() {
+    let repository = Repository::new();
+    assert_eq!(Tool::of(&repository.path("")), Tool::Installed);
+    assert_eq!(Tool::of(tempfile::tempdir().unwrap().path()), Tool::Installed);
+    assert_eq!(Tool::of(&root().join("rust_gate")), Tool::Installed, "it is not its root");
+    if root().join(".git").exists() {
+        assert_eq!(Tool::of(&root()), Tool::Built);
+    }
 }
 
 #[test]
@@ -160,6 +171,7 @@ const WEAKER: &[Edit] = &[
     (GITLAB, "cp1_gate:\n", "cp1_gate:\n  environment: {name: x, action: stop}\n"),
     (GITLAB, "  needs: []\n", "  needs: [{job: by_hand, optional: true}]\n"),
     (GITLAB, "  needs: []\n", ""),
+    (GITLAB, "  needs: []\n", "  needs: []\n  stage: .post\n"),
     (GITLAB, "  extends: .cp1_measures\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"merge_request_event\"\n      when",
         "  extends: [.cp1_measures, .mine]\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"merge_request_event\"\n      when"),
     (GITLAB, ".cp1:\n", ".mine: {allow_failure: true}\n.cp1:\n  extends: .mine\n"),
@@ -410,16 +422,34 @@ fn what_cannot_weaken_a_job_may_differ() {
         project.edit(file, from, to);
         assert_eq!(project.found(), "", "{edit:?}");
     }
+    // A stage is named in one file and made in the other.
+    let project = Project::of(Tool::Installed);
+    project.edit(GITLAB, ".cp1:\n", ".cp1:\n  stage: performance\n");
+    project.write(GITLAB_MAIN, &format!("{INCLUDE}stages: [build, performance]\n"));
+    assert_eq!(project.found(), "");
+    project.write(GITLAB_MAIN, &format!("{INCLUDE}stages: [build, test]\n"));
+    assert!(project.found().contains("stages has no \"performance\""));
 }
 
 #[test]
-fn the_files_of_both_tools_are_known_and_a_mixture_is_not() {
-    for tool in Tool::ALL {
+fn the_files_of_both_tools_are_known_and_no_mixture_of_them() {
+    for tool in [Tool::Installed, Tool::Built] {
         assert_eq!(Project::of(tool).found(), "", "{tool:?}");
     }
     let mixed = Project::of(Tool::Built);
     mixed.edit(GITLAB, "verify_contract.sh", "nothing.sh");
     assert!(mixed.found().contains(".gitlab-ci.perf.yml cp1_verify.script.0: expected is"));
+    // In another project these scripts would be the project's to write.
+    let theirs = Project::of(Tool::Installed);
+    theirs.write(GITLAB, &jobs::gitlab(Tool::Built));
+    theirs.write(GITHUB, &jobs::github(Tool::Built, "main"));
+    let found = theirs.found();
+    assert!(found.contains("cp1_gate.script.0: expected is \"perf-gate run\""), "{found}");
+    assert!(found.contains("jobs.cp1_verify.steps.1.run: expected is"), "{found}");
+    let partly = Project::of(Tool::Installed);
+    partly
+        .write(GITLAB_MAIN, &format!("{INCLUDE}cp1_gate: {{script: [./scripts/perf_gate.sh]}}\n"));
+    assert!(partly.found().starts_with(".gitlab-ci.yml cp1_gate.script.0: expected is"));
     let other = Project::of(Tool::Built);
     other.edit(GITLAB, "rust:1.91-bookworm", "mine");
     assert!(other.found().contains(".cp1.image: expected is \"rust:1.91-bookworm\", and there is"));
@@ -470,7 +500,7 @@ fn what_a_repository_cannot_show_is_said() {
         assert!(unseen.contains(said), "{unseen}");
     }
     let alone = tempfile::tempdir().unwrap();
-    assert_eq!(look(&Contract::at(alone.path())).unwrap(), Seen::default());
+    assert_eq!(look(&Contract::at(alone.path()), Tool::Installed).unwrap(), Seen::default());
 }
 
 #[test]
@@ -492,8 +522,8 @@ fn the_default_branch_that_the_clone_knows_must_start_the_gate() {
 fn a_file_that_was_removed_is_found_against_a_revision() {
     for file in [GITLAB, GITHUB] {
         let repository = Repository::frozen();
-        repository.write(GITLAB, &jobs::gitlab(Tool::Built));
-        repository.write(GITHUB, &jobs::github(Tool::Built, "main"));
+        repository.write(GITLAB, &jobs::gitlab(Tool::Installed));
+        repository.write(GITHUB, &jobs::github(Tool::Installed, "main"));
         repository.commit("integrate");
         repository.git(&["switch", "--quiet", "--create", "work"]);
         repository.git(&["rm", "--quiet", file]);

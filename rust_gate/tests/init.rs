@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use perf_gate::adopt::init::{InitError, init};
+use perf_gate::adopt::jobs::Tool;
 use perf_gate::cli::arguments::{Init, Platform};
+use perf_gate::contract::{Contract, ci_files};
 
 struct Project(tempfile::TempDir);
 
@@ -104,7 +106,7 @@ fn the_jobs_are_those_that_lint_asks_for() {
         let project = Project::with(&[APP]);
         project.init(None, Some(ci)).unwrap();
         assert!(project.path(file).is_file());
-        let contract = perf_gate::contract::Contract::at(project.0.path());
-        assert_eq!(perf_gate::contract::ci_files::look(&contract).unwrap().problems, []);
+        let contract = Contract::at(project.0.path());
+        assert_eq!(ci_files::look(&contract, Tool::Installed).unwrap().problems, []);
     }
 }

@@ -1,6 +1,10 @@
 //! The jobs of continuous integration, in one definition: what `init` writes, and what `verify` compares
 //! a project's files with.
 
+use std::path::Path;
+
+use crate::read::git::Git;
+
 /// Where the judge comes from: never from the change that is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
@@ -11,8 +15,18 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Installed, Self::Built];
+    /// That of a project's jobs. Only in the repository that this program was built of do they build it: in
+    /// any other one the scripts that do so would be the project's to write.
+    #[must_use]
+    pub fn of(project: &Path) -> Self {
+        let place = |directory: &Path| {
+            let git = Git::at(directory);
+            let common = git.path(&git.text(&["rev-parse", "--git-common-dir"]).ok()?);
+            Some((common.canonicalize().ok()?, git.text(&["rev-parse", "--show-prefix"]).ok()?))
+        };
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(place);
+        if own.is_some() && own == place(project) { Self::Built } else { Self::Installed }
+    }
 }
 
 /// GitLab's file.

@@ -5,6 +5,7 @@ use cp1_format::{Date, Metric, Problem, Waivers, read_file};
 use super::records::Chain;
 use super::verify::unreadable;
 use super::{BASELINE, Contract, ContractError, POLICY, WAIVERS, ci_files, problem};
+use crate::adopt::jobs::Tool;
 use crate::cli::arguments::Lint;
 use crate::judge::{consistency, sessions, validity, waivers};
 use crate::prove::plan;
@@ -16,7 +17,7 @@ use crate::prove::plan;
 pub fn lint(arguments: &Lint) -> Result<Vec<Problem>, ContractError> {
     let contract = Contract::at(&arguments.root.root);
     let mut problems = Chain::read(&contract)?.problems;
-    problems.extend(ci_files::look(&contract)?.problems);
+    problems.extend(ci_files::look(&contract, Tool::of(contract.root()))?.problems);
     let (policy, baseline) = (contract.policy(), contract.baseline());
     for (file, error) in [(POLICY, policy.as_ref().err()), (BASELINE, baseline.as_ref().err())] {
         problems.extend(error.map(|error| unreadable(file, error)));

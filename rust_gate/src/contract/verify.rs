@@ -13,6 +13,7 @@ use super::{
     BASELINE, Contract, ContractError, Found, POLICY, RECORDS, WAIVERS, budget, ci_files, digest,
     history, problem,
 };
+use crate::adopt::jobs::Tool;
 use crate::cli::arguments::{Lint, Root, Verify};
 use crate::judge::waivers;
 use crate::read::git::{Git, GitError};
@@ -112,7 +113,7 @@ pub fn files(contract: &Contract) -> Result<Found, ContractError> {
     let chain = Chain::read(contract)?;
     let mut problems = chain.problems.clone();
     problems.extend(baseline(contract, &chain)?);
-    let jobs = ci_files::look(contract)?;
+    let jobs = ci_files::look(contract, Tool::of(contract.root()))?;
     problems.extend(jobs.problems);
     match (contract.policy(), chain.last()) {
         (Err(error), _) => problems.push(unreadable(POLICY, &error)),

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::structure::{Free, is_list, is_literal, is_longer};
 use super::{GITHUB, JOBS, Seen, Strictness, compare, documents, files, read, yaml};
-use crate::adopt::jobs;
+use crate::adopt::jobs::{self, Tool};
 use crate::contract::{Contract, ContractError};
 use crate::read::git::Git;
 
@@ -71,7 +71,7 @@ pub const FREE: [Free; 11] = [
 ///
 /// # Errors
 /// One cannot be read at all.
-pub(super) fn look(contract: &Contract, seen: &mut Seen) -> Result<(), ContractError> {
+pub(super) fn look(contract: &Contract, tool: Tool, seen: &mut Seen) -> Result<(), ContractError> {
     let Some(text) = read(contract, GITHUB)? else { return Ok(()) };
     let known = Git::at(contract.root()).default_branch();
     let branch = match &known {
@@ -79,7 +79,7 @@ pub(super) fn look(contract: &Contract, seen: &mut Seen) -> Result<(), ContractE
         None if starts_on(&text, "master") => "master",
         None => "main",
     };
-    compare(seen, GITHUB, &text, &FREE, |tool| jobs::github(tool, branch));
+    compare(seen, GITHUB, &text, &FREE, &jobs::github(tool, branch));
     other_workflows(contract, seen)?;
     if known.is_none() {
         seen.unseen.push(format!(

@@ -33,7 +33,11 @@ pub const FREE: [Free; 8] = [
     },
     Free {
         place: &["*", "stage"],
-        may: |found| is_literal(found.actual),
+        // A pipeline with nothing else than .pre and .post is none.
+        may: |found| {
+            is_literal(found.actual)
+                && found.actual.as_str().is_some_and(|stage| !stage.starts_with('.'))
+        },
         why: "the jobs need none, so they begin at once in whichever it is",
     },
     Free {
@@ -79,21 +83,39 @@ const GLOBAL: [&str; 13] = [
 ///
 /// # Errors
 /// One cannot be read at all.
-pub(super) fn look(contract: &Contract, seen: &mut Seen) -> Result<(), ContractError> {
+pub(super) fn look(contract: &Contract, tool: Tool, seen: &mut Seen) -> Result<(), ContractError> {
     let Some(text) = read(contract, GITLAB)? else { return Ok(()) };
-    compare(seen, GITLAB, &text, &FREE, jobs::gitlab);
-    including(contract, seen)?;
+    let generated = jobs::gitlab(tool);
+    compare(seen, GITLAB, &text, &FREE, &generated);
+    let jobs = yaml(&text, Strictness::Ours).unwrap_or_default();
+    let given = JOBS.iter().filter_map(|job| jobs.get(job)?.get("stage").cloned());
+    let has_default = jobs.pointer("/.cp1/stage").is_none();
+    let ours = Ours {
+        generated: yaml(&generated, Strictness::Ours).unwrap_or_default(),
+        stages: given.chain(has_default.then(|| "test".into())).collect(),
+    };
+    including(contract, seen, &ours)?;
+    for (job, image) in JOBS.iter().filter_map(|job| Some((job, jobs.get(job)?.get("image")?))) {
+        seen.unseen.push(format!("GitLab: what is in the image {image} of {job}"));
+    }
     seen.unseen.push(
         "GitLab: which file a pipeline is made of, variables of the project, of a schedule or typed in, \
-         what is in a runner's image, and whether a merge request can land without a green cp1_verify, \
+         what a runner has on its PATH, and whether a merge request can land without a green cp1_verify, \
          stand in its settings"
             .to_owned(),
     );
     Ok(())
 }
 
+/// What other files must leave alone.
+struct Ours {
+    generated: Value,
+    /// The stages that the jobs have.
+    stages: Vec<Value>,
+}
+
 /// What the files say that include GitLab's, and what these include.
-fn including(contract: &Contract, seen: &mut Seen) -> Result<(), ContractError> {
+fn including(contract: &Contract, seen: &mut Seen, ours: &Ours) -> Result<(), ContractError> {
     let Some(text) = read(contract, MAIN)? else {
         let unseen = format!("GitLab: there is no {MAIN}, so its settings must name {GITLAB}");
         seen.unseen.push(unseen);
@@ -111,7 +133,7 @@ fn including(contract: &Contract, seen: &mut Seen) -> Result<(), ContractError> 
             }
         };
         for document in &documents {
-            others(seen, &file, &text, document);
+            others(seen, &file, &text, document, ours);
             for include in one_or_more(&document["include"]) {
                 let Some(local) = local(include) else {
                     seen.unseen
@@ -171,7 +193,7 @@ fn local(include: &Value) -> Option<String> {
 }
 
 /// What another file of GitLab says that concerns the jobs.
-fn others(seen: &mut Seen, file: &str, text: &str, document: &Value) {
+fn others(seen: &mut Seen, file: &str, text: &str, document: &Value, ours: &Ours) {
     let leave = "leave these jobs to .gitlab-ci.perf.yml";
     let Some(entries) = document.as_object() else { return };
     if JOBS.iter().any(|job| entries.contains_key(*job)) {
@@ -181,15 +203,11 @@ fn others(seen: &mut Seen, file: &str, text: &str, document: &Value) {
             seen.add(file, format!("it changes jobs of {GITLAB}: {message}"), leave);
         }
     }
-    let all = Tool::ALL.map(|tool| {
-        let expected = yaml(&jobs::gitlab(tool), Strictness::Ours).unwrap_or_default();
-        let of_job = |job: &str| {
-            let (wanted, is) = (expected.get(job)?, entries.get(job)?);
-            Some(differences(&[job], wanted, is, Extent::Part, &FREE))
-        };
-        JOBS.into_iter().filter_map(of_job).flatten().collect::<Vec<_>>()
-    });
-    seen.add_all(file, all.into_iter().min_by_key(Vec::len).unwrap_or_default());
+    for job in JOBS {
+        if let (Some(expected), Some(is)) = (ours.generated.get(job), entries.get(job)) {
+            seen.add_all(file, differences(&[job], expected, is, Extent::Part, &FREE));
+        }
+    }
     for key in entries.keys().filter(|key| *key == "<<" || key.contains("$[[")) {
         seen.add(file, format!("{key} may become one of the jobs of {GITLAB}"), leave);
     }
@@ -203,10 +221,10 @@ fn others(seen: &mut Seen, file: &str, text: &str, document: &Value) {
         }
     }
     if let Some(stages) = entries.get("stages") {
-        let has_test = stages.as_array().is_some_and(|all| all.contains(&Value::from("test")));
-        if !has_test {
-            let message = "stages has no test, so there is no pipeline with the jobs of the freeze";
-            seen.add(file, message, "add test, or give these jobs a stage");
+        let has = |stage: &&Value| stages.as_array().is_some_and(|all| all.contains(stage));
+        if let Some(stage) = ours.stages.iter().find(|stage| !has(stage)) {
+            let message = format!("stages has no {stage}, so there is no pipeline with these jobs");
+            seen.add(file, message, "add it, or give .cp1 another stage");
         }
     }
     if let Some(workflow) = entries.get("workflow") {

@@ -51,34 +51,25 @@ impl Seen {
     }
 }
 
-/// Everything that keeps a job from blocking, and what cannot be seen.
+/// Everything that keeps a job from blocking, and what cannot be seen, of jobs with this judge.
 ///
 /// # Errors
 /// A file cannot be read at all.
-pub fn look(contract: &Contract) -> Result<Seen, ContractError> {
+pub fn look(contract: &Contract, tool: Tool) -> Result<Seen, ContractError> {
     let mut seen = Seen::default();
-    gitlab::look(contract, &mut seen)?;
-    github::look(contract, &mut seen)?;
+    gitlab::look(contract, tool, &mut seen)?;
+    github::look(contract, tool, &mut seen)?;
     Ok(seen)
 }
 
-/// Compares with the generated file, of either tool: with that which it is nearer to.
-fn compare(
-    seen: &mut Seen,
-    file: &str,
-    text: &str,
-    free: &[Free],
-    generated: impl Fn(Tool) -> String,
-) {
-    let actual = match yaml(text, Strictness::Ours) {
-        Ok(actual) => actual,
-        Err(message) => return seen.add(file, message, RESTORE),
-    };
-    let all = Tool::ALL.map(|tool| {
-        let expected = yaml(&generated(tool), Strictness::Ours).unwrap_or_default();
-        differences(&[], &expected, &actual, Extent::Whole, free)
-    });
-    seen.add_all(file, all.into_iter().min_by_key(Vec::len).unwrap_or_default());
+/// Compares a file with the generated one.
+fn compare(seen: &mut Seen, file: &str, text: &str, free: &[Free], generated: &str) {
+    match (yaml(text, Strictness::Ours), yaml(generated, Strictness::Ours)) {
+        (Ok(actual), Ok(expected)) => {
+            seen.add_all(file, differences(&[], &expected, &actual, Extent::Whole, free));
+        }
+        (Err(message), _) | (_, Err(message)) => seen.add(file, message, RESTORE),
+    }
 }
 
 /// Which YAML is taken.
