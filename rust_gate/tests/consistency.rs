@@ -263,6 +263,7 @@ fn a_sum_of_counts_beyond_64_bits_is_refused_even_if_the_block_says_the_same() {
         }
         set(report, "blocks.0.latency.response_time.count", json!(u64::MAX));
         set(report, "blocks.0.latency.slices.ok", json!([u64::MAX, 0]));
+        set(report, "blocks.0.latency.service_time.count", json!(u64::MAX));
     });
     room.check().is_invalid(&["1 problem,", "histograms[0]"]);
 }
@@ -286,4 +287,136 @@ proptest! {
 #[test]
 fn a_minimal_report_has_nothing_to_contradict() {
     Room::with(&minimal()).check().is(0, &[]);
+}
+
+/// One row for each check of the table of what cannot be, and what it says.
+#[test]
+fn what_cannot_be_is_refused_figure_by_figure() {
+    let times = json!({"count": 50, "clamped": 0, "time_went_backwards": 0});
+    let with = |key: &str, value: Value| {
+        let mut times = times.clone();
+        times["min_ns"] = json!(1_000_000);
+        times[key] = value;
+        times
+    };
+    let hiccups = |native: Value, beam: Value| json!({"hiccups": {"native": native, "beam": beam}});
+    let vm = |key: &str, value: Value| json!({key: value, "sampler": {"lateness": {"ticks": 1}, "probes": []}});
+    let reasons =
+        |outcome: &str| json!([{"outcome": outcome, "reason": "r", "count": 1, "sample": "s"}]);
+    for (path, value, said) in [
+        ("latency.service_time.count", json!(24_999), "24999 samples of 25000"),
+        ("latency.dispatch_lag.count", json!(0), "0 samples of 25000 requests that were sent"),
+        ("latency.dispatch_lag.count", json!(25_001), "25001 samples of 25000"),
+        ("latency.service_time.p95_ns", json!(1_000_000_000), "longer than the response time's"),
+        ("throughput.service_time.clamped", json!(40_000), "40000 were beyond the range"),
+        ("throughput.service_time.time_went_backwards", json!(40_000), "40000 ended before"),
+        ("latency.response_time.p50_ns", json!(900_000_000), "percentiles fall"),
+        ("latency.response_time.clamped", json!(26), "26 were beyond"),
+        ("latency.dispatch_lag.max_ns", json!(1), "percentiles fall"),
+        ("latency.dispatch_lag.min_ns", json!(1_000_000_000), "percentiles fall"),
+        ("latency.service_time.clamped", json!(1000), "1000 were beyond"),
+        ("evidence", hiccups(with("count", json!(0)), times.clone()), "nobody watched"),
+        ("evidence", hiccups(times.clone(), with("mean_ns", json!(9))), "of 9 is beyond"),
+        ("throughput.duration_ns", json!(1_000_000), "1000000 ns of a phase"),
+        ("latency.duration_ns", json!(1_000_000), "planned for 5000 ms"),
+        ("throughput.slices.duration_ns", json!([1, 2]), "3 ns in slices of a phase"),
+        ("memory.samples", json!(0), "memory without a sample"),
+        ("memory.end_bytes", json!(40_000_000), "40000000 is not from the smallest sample"),
+        ("memory.min_bytes", json!(33_100_000), "is not from the smallest sample"),
+        ("errors.driver", json!(25_000), "25000 are not the 0 errors and timeouts"),
+        ("reasons", reasons("error"), "reasons of 1 errors, and 0 were counted"),
+        ("reasons", reasons("timeout"), "reasons of 1 timeouts"),
+        ("reasons", reasons("rejected"), "reasons of 1 rejections"),
+        ("evidence", json!({"machine": {"steal_pct": 140}}), "140 % of all"),
+        ("evidence", json!({"machine": {"other_cpu_pct": 140}}), "140 % of all"),
+        ("vm", vm("scheduler_utilization_pct", json!({"normal": 140})), "140 % of all"),
+        ("vm", vm("scheduler_utilization_pct", json!({"dirty": 140})), "140 % of all"),
+        ("vm", vm("run_queue", json!({"mean": 3, "max": 2})), "3 is above the largest, 2"),
+    ] {
+        let place = format!("blocks.1.{path}");
+        refused(|report| set(report, &place, value.clone()), &["blocks[1].", said]);
+    }
+    for (phase, said) in [("throughput", "skips nothing"), ("latency", "INCONCLUSIVE")] {
+        let room = Room::with(&full());
+        room.change("candidate.json", |report| {
+            for (at, offered) in [("blocks.0.accounting", 25_000), ("accounting", 75_000)] {
+                let offered = if phase == "throughput" { 2 * offered } else { offered } + 1;
+                set(report, &format!("{at}.{phase}.skipped"), json!(1));
+                set(report, &format!("{at}.{phase}.offered"), json!(offered));
+            }
+        });
+        assert!(room.check().stdout.contains(said));
+    }
+}
+
+#[test]
+fn a_dispatcher_that_was_a_second_late_cannot_be_beside_answers_that_were_not() {
+    refused(
+        |report| {
+            let latency = &mut report["blocks"][0]["latency"];
+            latency["response_time"]["mean_ns"] = json!(450_000);
+            latency["dispatch_lag"]["mean_ns"] = json!(1_000_000_000);
+        },
+        &["blocks[0].latency.dispatch_lag.mean_ns", "later than its requests took"],
+    );
+}
+
+#[test]
+fn a_loop_without_a_request_was_not_measured() {
+    refused(
+        |report| {
+            let none = json!({"offered": 0, "ok": 0, "error": 0, "timeout": 0, "rejected": 0,
+                "skipped": 0});
+            report["blocks"][0]["accounting"]["throughput"] = none.clone();
+            report["blocks"][0]["accounting"]["latency"] = none;
+        },
+        &["accounting.throughput.offered", "accounting.latency.offered", "no request was made"],
+    );
+}
+
+#[test]
+fn a_counter_that_fell_and_overtook_its_start_is_no_count() {
+    let series = |name: &str, values: Value| json!([{"block": 2, "name": name, "unit": "count", "time_ms": [0, 5, 9], "values": values}]);
+    for (name, values, said) in [
+        ("errors_total", json!([3, 0, 3]), "errors_total: the counter fell"),
+        ("backpressure_active_total", json!([3, 0, 4]), "the counter fell"),
+        ("errors_total", json!([3, 4, 4]), "it grew by 1, and the block counted 0"),
+        ("memory_total", json!([31_000_000, 99_000_000, 31_000_000]), "99000000 is beyond"),
+    ] {
+        refused(|report| set(report, "series", series(name, values.clone())), &["series[0]", said]);
+    }
+    let backwards =
+        json!([{"block": 2, "name": "rss", "unit": "byte", "time_ms": [5, 4], "values": [1, 1]}]);
+    refused(|report| set(report, "series", backwards.clone()), &["time goes backwards"]);
+    let nowhere =
+        json!([{"block": 9, "name": "rss", "unit": "byte", "time_ms": [5], "values": [1]}]);
+    refused(|report| set(report, "series", nowhere.clone()), &["there is no block 9"]);
+}
+
+#[test]
+fn silence_about_controls_is_told_of_what_the_bench_wrote() {
+    let room = Room::with(&full());
+    room.change("candidate.json", |report| remove(report, "controls"));
+    room.check().is(0, &["does not say whether the router's errors_total can move"]);
+    assert!(!Room::with(&full()).check().stdout.contains("can move"));
+    assert!(!Room::with(&minimal()).check().stdout.contains("can move"));
+}
+
+#[test]
+fn a_report_without_blocks_has_no_fewer_errors_than_it_accounts_for() {
+    let outcomes =
+        json!({"offered": 9, "ok": 4, "error": 2, "timeout": 3, "rejected": 0, "skipped": 0});
+    let room = Room::with(&minimal());
+    room.set("candidate.json", "accounting", json!({"throughput": outcomes, "latency": outcomes}));
+    room.check()
+        .is_invalid(&["metrics.errors_total", "0 are fewer than the 10 errors and timeouts"]);
+}
+
+/// The frozen baseline of this repository is a sound report.
+#[test]
+fn nothing_of_a_measured_report_is_implausible() {
+    let path =
+        std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../perf/baseline_cp1.json"));
+    let report = cp1_format::parse(path, &std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(perf_gate::judge::consistency::check("baseline_cp1.json", &report), []);
 }

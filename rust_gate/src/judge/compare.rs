@@ -10,7 +10,8 @@ use cp1_format::{
 use crate::judge::blocks::{self, BLOCKS_MIN, BlockJudge, Extent, Sides};
 use crate::judge::rules::{self, Answer, Breach};
 use crate::judge::{
-    consistency, failures, replay, samples, sessions, supporting, unserved, validity, waivers,
+    consistency, failures, replay, samples, sessions, supporting, unserved, validity,
+    waivers,
 };
 
 /// A report and the path that messages name.
@@ -406,6 +407,15 @@ fn notices(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Vec<No
         if *control == Control::NotOffered {
             say(format!(
                 "no control showed that the router's {metric} can move: its 0 may be dead"
+            ));
+        }
+    }
+    // The bench says what it found, so its silence is no answer.
+    let is_silent = candidate.document.schema.is_some() && candidate.document.controls.is_none();
+    for metric in candidate.document.metrics.0.keys().filter(|metric| metric.is_count()) {
+        if is_silent {
+            say(format!(
+                "the report does not say whether the router's {metric} can move: its 0 may be dead"
             ));
         }
     }

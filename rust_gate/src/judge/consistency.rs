@@ -2,16 +2,13 @@
 //! figures follow from what it counted and timed.
 
 use bigdecimal::BigDecimal;
-use cp1_format::summary::Percentile;
-use cp1_format::{
-    Amount, Block, Decimal, LatencyPhase, Metric, Problem, Report, RunStatus, summary,
-};
+use cp1_format::{Amount, Block, Decimal, Load, Metric, Problem, Report, RunStatus, summary};
 
 use crate::judge::contradictions::Contradictions;
-use crate::judge::histograms;
+use crate::judge::{histograms, plausible};
 
 /// Every contradiction inside a report, of many the first. A report that somebody wrote by hand may be
-/// without blocks, and has none; what the bench wrote is not.
+/// without blocks, and has few; what the bench wrote is not.
 #[must_use]
 pub fn check(file: &str, report: &Report) -> Vec<Problem> {
     let mut found = Contradictions::in_file(file);
@@ -25,8 +22,11 @@ pub fn check(file: &str, report: &Report) -> Vec<Problem> {
         check_headline(report, blocks, &mut found);
         check_accounting(report, blocks, &mut found);
         for (index, block) in blocks.iter().enumerate() {
-            check_block(index, block, &mut found);
+            check_block(index, block, report.load.as_ref(), &mut found);
         }
+        plausible::check_series(report.series.as_deref().unwrap_or_default(), blocks, &mut found);
+    } else {
+        plausible::check_totals(report, &mut found);
     }
     if let Some(encoded) = &report.histograms {
         histograms::check(encoded, report.blocks.as_deref().unwrap_or_default(), &mut found);
@@ -87,7 +87,7 @@ fn check_accounting(report: &Report, blocks: &[Block], found: &mut Contradiction
     }
 }
 
-fn check_block(index: usize, block: &Block, found: &mut Contradictions<'_>) {
+fn check_block(index: usize, block: &Block, load: Option<&Load>, found: &mut Contradictions<'_>) {
     let at = |place: &str| format!("blocks[{index}].{place}");
     for (&metric, stated) in &block.metrics.0 {
         let place = || at(&format!("metrics.{metric}"));
@@ -100,41 +100,7 @@ fn check_block(index: usize, block: &Block, found: &mut Contradictions<'_>) {
             }
         }
     }
-    for percentile in Percentile::ALL {
-        let LatencyPhase { response_time, dispatch_lag, .. } = &block.latency;
-        if percentile.of(response_time).is_some() && percentile.of(dispatch_lag).is_none() {
-            let message = format!(
-                "there is no {}, so the load generator's share of it is unknown",
-                percentile.key()
-            );
-            found.add(at("latency.dispatch_lag"), message);
-        }
-    }
-    let seen = summary::driver_errors(&block.accounting);
-    if let Some(stated) = block.errors.driver.filter(|stated| *stated != seen) {
-        let message = format!("{stated} are not the {seen} errors and timeouts of the accounting");
-        found.add(at("errors.driver"), message);
-    }
-    let sum = |counts: &[u64]| counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
-    for (place, samples, requests) in [
-        ("throughput.slices.ok", sum(&block.throughput.slices.ok), block.accounting.throughput.ok),
-        ("latency.slices.ok", sum(&block.latency.slices.ok), block.accounting.latency.ok),
-        (
-            "throughput.service_time.count",
-            block.throughput.service_time.count,
-            block.accounting.throughput.ok,
-        ),
-        (
-            "latency.response_time.count",
-            block.latency.response_time.count,
-            block.accounting.latency.ok,
-        ),
-    ] {
-        if samples != requests {
-            let message = format!("{samples} samples of {requests} successful requests");
-            found.add(at(place), message);
-        }
-    }
+    plausible::check_block(index, block, load, found);
 }
 
 /// What a block's figure follows from.

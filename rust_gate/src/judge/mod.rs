@@ -10,6 +10,7 @@ pub mod contradictions;
 pub mod decision;
 pub mod failures;
 pub mod histograms;
+pub(crate) mod plausible;
 pub mod replay;
 pub mod rules;
 pub mod samples;

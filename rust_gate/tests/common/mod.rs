@@ -58,6 +58,7 @@ pub(crate) fn full_of(blocks: u64, samples: u64) -> Value {
         "arrivals": "constant", "concurrency": 8, "max_in_flight": 1024,
         "drain_timeout_ms": 1000, "sample_interval_ms": 100, "timeout_ms": 900_000, "seed": 1
     });
+    report["controls"] = json!({"errors_total": "alive", "backpressure_active_total": "alive"});
     report["accounting"] = json!({
         "throughput": outcomes(blocks * 50_000), "latency": outcomes(blocks * samples)
     });
@@ -88,7 +89,9 @@ pub(crate) fn set_memory(report: &mut Value, factor: impl Fn(usize) -> f64) {
     let mut peaks = Vec::new();
     for (index, block) in report["blocks"].as_array_mut().unwrap().iter_mut().enumerate() {
         let bytes = (33_030_144.0 * factor(index)).round();
-        block["memory"]["peak_bytes"] = json!(bytes as u64);
+        let lowest = (bytes as u64).min(30_000_000);
+        block["memory"] = json!({"samples": 60, "min_bytes": lowest, "peak_bytes": bytes as u64,
+            "end_bytes": bytes as u64});
         block["metrics"]["mem_mb_total_erlang"] = json!(bytes / 1_048_576.0);
         peaks.push(bytes / 1_048_576.0);
     }

@@ -1,0 +1,359 @@
+//! What cannot be in what was measured, in one table: each figure of a block beside those that it has to
+//! agree with. A report that breaks one of these was edited or written by a broken benchmark. Pure.
+//!
+//! Tolerances are what a sound report may show: times are bucket values of histograms with 3
+//! significant digits, and a phase ends with its last answer.
+
+use bigdecimal::BigDecimal;
+use cp1_format::summary::{self, Percentile};
+use cp1_format::{
+    Block, FailedOutcome, LatencyPhase, Load, Metric, Outcomes, Percentiles, Report, Series,
+};
+
+use crate::judge::contradictions::Contradictions;
+
+/// Most samples of a distribution, one in so many, that may be clamped or have gone backwards.
+const MISREAD_ONE_IN: u64 = 1000;
+
+/// By how much a time of a histogram may be off: its bucket, relatively, and its resolution.
+const BUCKET_SHARE: f64 = 0.01;
+const RESOLUTION_NS: f64 = 100.0;
+
+/// A phase is at least one in so many parts as long as the plan says.
+const PHASE_PARTS_MAX: u64 = 2;
+
+/// One thing that must hold of a block: where it is looked for, and what is said if it does not hold.
+struct Check {
+    place: &'static str,
+    finds: fn(&Block, Option<&Load>) -> Option<String>,
+}
+
+/// Every check of a block.
+const CHECKS: [Check; 32] = [
+    Check {
+        place: "throughput.slices.ok",
+        finds: |b, _| samples(sum(&b.throughput.slices.ok), b.accounting.throughput.ok),
+    },
+    Check {
+        place: "latency.slices.ok",
+        finds: |b, _| samples(sum(&b.latency.slices.ok), b.accounting.latency.ok),
+    },
+    Check {
+        place: "throughput.service_time.count",
+        finds: |b, _| samples(b.throughput.service_time.count, b.accounting.throughput.ok),
+    },
+    Check {
+        place: "latency.response_time.count",
+        finds: |b, _| samples(b.latency.response_time.count, b.accounting.latency.ok),
+    },
+    Check {
+        place: "latency.service_time.count",
+        finds: |b, _| samples(b.latency.service_time.count, b.accounting.latency.ok),
+    },
+    Check { place: "latency.dispatch_lag.count", finds: lag_samples },
+    Check { place: "latency.dispatch_lag", finds: |b, _| lag_percentiles(&b.latency) },
+    Check { place: "latency.dispatch_lag.mean_ns", finds: |b, _| lag_of_answers(b) },
+    Check {
+        place: "latency.service_time",
+        finds: |b, _| within(&b.latency.service_time, &b.latency.response_time),
+    },
+    Check {
+        place: "throughput.service_time",
+        finds: |b, _| distribution(&b.throughput.service_time),
+    },
+    Check { place: "latency.response_time", finds: |b, _| distribution(&b.latency.response_time) },
+    Check { place: "latency.service_time", finds: |b, _| distribution(&b.latency.service_time) },
+    Check { place: "latency.dispatch_lag", finds: |b, _| distribution(&b.latency.dispatch_lag) },
+    Check {
+        place: "evidence.hiccups.native",
+        finds: |b, _| hiccups(b).and_then(|h| watched(&h.native)),
+    },
+    Check {
+        place: "evidence.hiccups.beam",
+        finds: |b, _| hiccups(b).and_then(|h| watched(&h.beam)),
+    },
+    Check {
+        place: "throughput.duration_ns",
+        finds: |b, load| as_planned(b.throughput.duration_ns, load.map(|load| load.throughput_ms)),
+    },
+    Check {
+        place: "latency.duration_ns",
+        finds: |b, load| as_planned(b.latency.duration_ns, load.map(|load| load.latency_ms)),
+    },
+    Check {
+        place: "throughput.slices.duration_ns",
+        finds: |b, _| {
+            let (slices, phase) = (sum(&b.throughput.slices.duration_ns), b.throughput.duration_ns);
+            (slices != phase).then(|| format!("{slices} ns in slices of a phase of {phase} ns"))
+        },
+    },
+    Check {
+        place: "memory.samples",
+        finds: |b, _| (b.memory.samples == 0).then(|| "memory without a sample".to_owned()),
+    },
+    Check {
+        place: "memory.end_bytes",
+        finds: |b, _| {
+            let memory = b.memory;
+            let range = memory.min_bytes..=memory.peak_bytes;
+            (!range.contains(&memory.end_bytes)).then(|| {
+                format!(
+                    "{} is not from the smallest sample, {}, to the peak, {}",
+                    memory.end_bytes, memory.min_bytes, memory.peak_bytes
+                )
+            })
+        },
+    },
+    Check {
+        place: "errors.driver",
+        finds: |b, _| {
+            let seen = summary::driver_errors(&b.accounting);
+            let stated = b.errors.driver.filter(|stated| *stated != seen)?;
+            Some(format!("{stated} are not the {seen} errors and timeouts of the accounting"))
+        },
+    },
+    Check { place: "reasons", finds: |b, _| reasons(b, FailedOutcome::Error) },
+    Check { place: "reasons", finds: |b, _| reasons(b, FailedOutcome::Timeout) },
+    Check { place: "reasons", finds: |b, _| reasons(b, FailedOutcome::Rejected) },
+    Check {
+        place: "accounting.throughput.skipped",
+        finds: |b, _| {
+            let skipped = b.accounting.throughput.skipped;
+            (skipped > 0).then(|| format!("{skipped} skipped in a loop that skips nothing"))
+        },
+    },
+    Check {
+        place: "evidence.machine.steal_pct",
+        finds: |b, _| share(b.evidence.as_ref()?.machine.as_ref()?.steal_pct.as_ref()),
+    },
+    Check {
+        place: "evidence.machine.other_cpu_pct",
+        finds: |b, _| share(b.evidence.as_ref()?.machine.as_ref()?.other_cpu_pct.as_ref()),
+    },
+    Check {
+        place: "vm.scheduler_utilization_pct.normal",
+        finds: |b, _| share(b.vm.as_ref()?.scheduler_utilization_pct.as_ref()?.normal.as_ref()),
+    },
+    Check {
+        place: "vm.scheduler_utilization_pct.dirty",
+        finds: |b, _| share(b.vm.as_ref()?.scheduler_utilization_pct.as_ref()?.dirty.as_ref()),
+    },
+    Check {
+        place: "vm.run_queue.mean",
+        finds: |b, _| {
+            let queue = b.vm.as_ref()?.run_queue.as_ref()?;
+            let is_above = queue.mean.approximate() > queue.max as f64;
+            is_above.then(|| format!("{} is above the largest, {}", queue.mean, queue.max))
+        },
+    },
+    Check {
+        place: "accounting.throughput.offered",
+        finds: |b, _| offered(&b.accounting.throughput),
+    },
+    Check { place: "accounting.latency.offered", finds: |b, _| offered(&b.accounting.latency) },
+];
+
+/// What cannot be in a block.
+pub(crate) fn check_block(
+    index: usize,
+    block: &Block,
+    load: Option<&Load>,
+    found: &mut Contradictions<'_>,
+) {
+    for Check { place, finds } in &CHECKS {
+        if let Some(message) = finds(block, load) {
+            found.add(format!("blocks[{index}].{place}"), message);
+        }
+    }
+}
+
+/// What cannot be in the sampled series: a counter that falls, more counted than the block says, memory
+/// beyond its peak.
+pub(crate) fn check_series(series: &[Series], blocks: &[Block], found: &mut Contradictions<'_>) {
+    for (index, one) in series.iter().enumerate() {
+        let block = (one.block as usize).checked_sub(1).and_then(|index| blocks.get(index));
+        let message = match block {
+            None => Some(format!("there is no block {}", one.block)),
+            Some(_) if !one.time_ms.is_sorted() => Some("time goes backwards".to_owned()),
+            Some(block) => sampled(one, block),
+        };
+        if let Some(message) = message {
+            found.add(format!("series[{index}]"), format!("{}: {message}", one.name));
+        }
+    }
+}
+
+/// What cannot be in a report that has no blocks.
+pub(crate) fn check_totals(report: &Report, found: &mut Contradictions<'_>) {
+    let seen = report.accounting.as_ref().map(summary::driver_errors).map(BigDecimal::from);
+    if let (Some(seen), Some(errors)) = (seen, report.metrics.get(Metric::ErrorsTotal))
+        && errors.exact() < &seen
+    {
+        let message = format!("{errors} are fewer than the {seen} errors and timeouts counted");
+        found.add("metrics.errors_total".into(), message);
+    }
+}
+
+fn sampled(series: &Series, block: &Block) -> Option<String> {
+    let (first, last) = (series.values.first()?, series.values.last()?);
+    let counted = match series.name.as_str() {
+        "errors_total" => block.errors.router,
+        "backpressure_active_total" => block.backpressure.router,
+        "memory_total" => {
+            let range = block.memory.min_bytes..=block.memory.peak_bytes;
+            let beyond = series.values.iter().find(|bytes| !range.contains(bytes))?;
+            return Some(format!("{beyond} is beyond the block's smallest or largest"));
+        }
+        _ => return None,
+    };
+    // A counter that fell and was left out is no figure, and so no contradiction.
+    let counted = counted?;
+    if !series.values.is_sorted() {
+        return Some("the counter fell, as of a router that restarted".to_owned());
+    }
+    let grown = last - first;
+    (grown > counted).then(|| format!("it grew by {grown}, and the block counted {counted}"))
+}
+
+fn sum(counts: &[u64]) -> u64 {
+    counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count))
+}
+
+fn samples(samples: u64, requests: u64) -> Option<String> {
+    (samples != requests).then(|| format!("{samples} samples of {requests} successful requests"))
+}
+
+fn offered(outcomes: &Outcomes) -> Option<String> {
+    (outcomes.offered == 0).then(|| "no request was made".to_owned())
+}
+
+fn lag_samples(block: &Block, _: Option<&Load>) -> Option<String> {
+    let (count, outcomes) = (block.latency.dispatch_lag.count, &block.accounting.latency);
+    let sent = outcomes.offered.saturating_sub(outcomes.skipped);
+    let cannot_be = count > sent || (count == 0 && outcomes.ok > 0);
+    cannot_be.then(|| format!("{count} samples of {sent} requests that were sent"))
+}
+
+fn lag_percentiles(
+    LatencyPhase { response_time, dispatch_lag, .. }: &LatencyPhase,
+) -> Option<String> {
+    let missing = |percentile: &Percentile| {
+        percentile.of(response_time).is_some() && percentile.of(dispatch_lag).is_none()
+    };
+    let percentile = Percentile::ALL.into_iter().find(missing)?;
+    let key = percentile.key();
+    Some(format!("there is no {key}, so the load generator's share of it is unknown"))
+}
+
+/// A response time contains the lateness of its request: where all were answered, the sum of the one is no
+/// larger than that of the other.
+fn lag_of_answers(block: &Block) -> Option<String> {
+    let LatencyPhase { response_time, dispatch_lag, .. } = &block.latency;
+    let total = |times: &Percentiles| Some(times.mean_ns? as f64 * times.count as f64);
+    let (late, all) = (total(dispatch_lag)?, total(response_time)?);
+    let all_answered = block.accounting.latency.ok
+        == block.accounting.latency.offered.saturating_sub(block.accounting.latency.skipped);
+    let slack = RESOLUTION_NS * response_time.count as f64;
+    (all_answered && late > all * (1.0 + BUCKET_SHARE) + slack).then(|| {
+        "the dispatcher was later than its requests took from their intended start".to_owned()
+    })
+}
+
+/// Of the same requests a service time is part of the response time, so each percentile is no larger.
+fn within(service: &Percentiles, response: &Percentiles) -> Option<String> {
+    let names = ["min_ns", "p50_ns", "p90_ns", "p95_ns", "p99_ns", "p999_ns", "max_ns"];
+    let pairs = ordered(service).into_iter().zip(ordered(response)).zip(names);
+    pairs.into_iter().find_map(|((part, whole), name)| {
+        let (part, whole) = (part?, whole?);
+        is_above(part, whole)
+            .then(|| format!("{name} is {part}, longer than the response time's {whole}"))
+    })
+}
+
+fn ordered(times: &Percentiles) -> [Option<u64>; 7] {
+    let Percentiles { min_ns, p50_ns, p90_ns, p95_ns, p99_ns, p999_ns, max_ns, .. } = times;
+    [*min_ns, *p50_ns, *p90_ns, *p95_ns, *p99_ns, *p999_ns, *max_ns]
+}
+
+fn is_above(one: u64, other: u64) -> bool {
+    one as f64 > other as f64 * (1.0 + BUCKET_SHARE) + RESOLUTION_NS
+}
+
+/// What no distribution of requests can be: out of order, or misread.
+fn distribution(times: &Percentiles) -> Option<String> {
+    in_order(times).or_else(|| misread(times))
+}
+
+fn in_order(times: &Percentiles) -> Option<String> {
+    let known: Vec<_> = ordered(times).into_iter().flatten().collect();
+    if times.count == 0 && !known.is_empty() {
+        return Some("percentiles of no sample".to_owned());
+    }
+    if let Some((lower, upper)) =
+        known.iter().zip(known.iter().skip(1)).find(|(lower, upper)| is_above(**lower, **upper))
+    {
+        return Some(format!("its percentiles fall, from {lower} to {upper}"));
+    }
+    let beyond = |mean: &u64| {
+        times.min_ns.is_some_and(|min| is_above(min, *mean))
+            || times.max_ns.is_some_and(|max| is_above(*mean, max))
+    };
+    let mean = times.mean_ns.filter(beyond)?;
+    Some(format!("its mean of {mean} is beyond its smallest or largest"))
+}
+
+fn misread(times: &Percentiles) -> Option<String> {
+    let misread = times.clamped.saturating_add(times.time_went_backwards);
+    (misread > 0 && misread.saturating_mul(MISREAD_ONE_IN) > times.count).then(|| {
+        format!(
+            "of {} samples {} were beyond the range, and {} ended before they began",
+            times.count, times.clamped, times.time_went_backwards
+        )
+    })
+}
+
+fn hiccups(block: &Block) -> Option<&cp1_format::Hiccups> {
+    block.evidence.as_ref()?.hiccups.as_ref()
+}
+
+/// A meter that was watched woke at least once. It may have woken early by the clock that times requests,
+/// which is another than that of timers.
+fn watched(times: &Percentiles) -> Option<String> {
+    match times.count {
+        0 => Some("no sample, so nobody watched".to_owned()),
+        _ => in_order(times),
+    }
+}
+
+fn as_planned(duration_ns: u64, planned_ms: Option<u64>) -> Option<String> {
+    let planned_ms = planned_ms?;
+    let least_ns = planned_ms.saturating_mul(1_000_000) / PHASE_PARTS_MAX;
+    (duration_ns < least_ns)
+        .then(|| format!("{duration_ns} ns of a phase that was planned for {planned_ms} ms"))
+}
+
+fn reasons(block: &Block, outcome: FailedOutcome) -> Option<String> {
+    let Outcomes { error, timeout, rejected, .. } =
+        [block.accounting.throughput, block.accounting.latency].into_iter().fold(
+            Outcomes::default(),
+            |sum, of| Outcomes {
+                error: sum.error.saturating_add(of.error),
+                timeout: sum.timeout.saturating_add(of.timeout),
+                rejected: sum.rejected.saturating_add(of.rejected),
+                ..sum
+            },
+        );
+    let (noun, counted) = match outcome {
+        FailedOutcome::Error => ("errors", error),
+        FailedOutcome::Timeout => ("timeouts", timeout),
+        FailedOutcome::Rejected => ("rejections", rejected),
+    };
+    let of_outcome = block.reasons.iter().flatten().filter(|reason| reason.outcome == outcome);
+    let given = of_outcome.fold(0, |sum: u64, reason| sum.saturating_add(reason.count));
+    (given > counted).then(|| format!("reasons of {given} {noun}, and {counted} were counted"))
+}
+
+fn share(percent: Option<&cp1_format::Amount>) -> Option<String> {
+    let percent = percent.filter(|percent| percent.approximate() > 101.0)?;
+    Some(format!("{percent} % of all is more than all"))
+}
