@@ -141,3 +141,51 @@ fn a_hostile_sample_steers_neither_terminal_nor_comment_and_is_clipped() {
     };
     assert_eq!(with("harmless"), with(hostile));
 }
+
+/// Gives each block a series in which a class grows by so many bytes at each of 15 samples.
+fn grow(report: &mut Value, name: &str, step: impl Fn(u64, u64) -> u64) {
+    let blocks = report["blocks"].as_array().unwrap().len() as u64;
+    let series = (0..blocks).map(|index| {
+        let mut bytes = 1_000_000;
+        let values: Vec<_> = (0..=15)
+            .map(|sample| {
+                bytes += step(index, sample);
+                bytes
+            })
+            .collect();
+        let time_ms: Vec<_> = (0..=15).map(|sample| sample * 400).collect();
+        json!({"block": index + 1, "name": name, "unit": "byte", "time_ms": time_ms, "values": values})
+    });
+    report["series"] = series.collect();
+}
+
+#[test]
+fn memory_that_grows_with_requests_is_told_by_class_and_what_settles_is_not() {
+    // 25,000 requests in the 5,023 ms that are sampled after the closed loop: some 1,991 in 400 ms.
+    let told = |blocks: u64, name: &str, step: &dyn Fn(u64, u64) -> u64| {
+        let room = Room::with(&common::full_of(blocks, 25_000));
+        room.change("candidate.json", |report| grow(report, name, step));
+        let answer = room.check();
+        assert_eq!(answer.stdout.contains("growth of"), answer.stdout.contains("grows steadily"));
+        answer.stdout
+    };
+    // By block a little more or less.
+    let leak = |index, _| 199_000 + index * 100;
+    let text = told(8, "memory_ets", &leak);
+    assert!(text.contains("growth of ETS"), "{text}");
+    assert!(text.contains("ETS: memory grows steadily with requests: 100."), "{text}");
+    for class in ["processes_used", "binary", "total"] {
+        assert!(told(8, &format!("memory_{class}"), &leak).contains("growth of"), "{class}");
+    }
+    for (why, text) in [
+        ("heaps that settle", told(8, "memory_ets", &|_, sample| 1_000_000 >> sample)),
+        ("one jump", told(8, "memory_ets", &|_, sample| u64::from(sample == 10) * 9_000_000)),
+        ("flat", told(8, "memory_ets", &|_, _| 0)),
+        ("every second block", told(8, "memory_ets", &|index, _| index % 2 * 199_000)),
+        ("too few blocks for an interval", told(5, "memory_ets", &leak)),
+        ("no class that leaks", told(8, "memory_code", &leak)),
+        ("less than a word a request", told(8, "memory_ets", &|_, _| 7 * 1991)),
+    ] {
+        assert!(!text.contains("growth of"), "{why}: {text}");
+    }
+}

@@ -27,6 +27,7 @@ mod date;
 mod decimal;
 mod environment;
 mod evidence;
+pub mod growth;
 mod limit;
 mod metric;
 mod plan;

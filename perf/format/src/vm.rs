@@ -16,8 +16,8 @@ pub struct VmFigures {
     /// Garbage collections per request sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub garbage_collections_per_request: Option<Amount>,
-    /// The trend of `erlang:memory(total)` from the middle to nine tenths of the open loop,
-    /// where the load is constant and no worker starts or ends.
+    /// In reports of router_bench 0.4 and before, and read by nothing: a line through heaps that settle is
+    /// no trend. [`crate::growth`] is made of the series.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_growth: Option<MemoryGrowth>,
     /// Share of their time that schedulers were busy.
@@ -44,10 +44,8 @@ pub struct VmFigures {
     pub sampler: SamplerFigures,
 }
 
-/// Slope of the least-squares line through memory over time, with its 95 % interval.
-///
-/// The interval takes the samples as independent, which those of memory are not quite: a lower
-/// bound of the doubt.
+/// Slope of the least-squares line through memory over time, with an interval for independent samples,
+/// which those of memory are not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MemoryGrowth {

@@ -10,7 +10,7 @@ use cp1_format::{
 use crate::judge::blocks::{self, BLOCKS_MIN, BlockJudge, Extent, Sides};
 use crate::judge::rules::{self, Answer, Breach};
 use crate::judge::{
-    consistency, failures, replay, samples, sessions, supporting, unserved, validity,
+    consistency, failures, growth, replay, samples, sessions, supporting, unserved, validity,
     waivers,
 };
 
@@ -146,6 +146,7 @@ pub fn compare(
     let mut notices = notices(baseline, candidate, policy);
     notices.extend(improved(policy, &answers));
     notices.extend(failures::notices(candidate.document));
+    notices.extend(growth::notices(candidate.document));
     notices.extend(in_force.notices);
     notices.extend(waivers::needless(&answers));
     if let Some(reason) = alone {
@@ -167,7 +168,11 @@ pub fn compare(
         on_blocks,
         is_unsound,
         unserved,
-        supporting: supporting::figures(baseline.document, candidate.document),
+        supporting: [
+            supporting::figures(baseline.document, candidate.document),
+            growth::figures(baseline.document, candidate.document),
+        ]
+        .concat(),
         comparison,
         invalid,
         planted_fault: validity::planted_fault(candidate.path, candidate.document),

@@ -9,6 +9,7 @@ pub mod consistency;
 pub mod contradictions;
 pub mod decision;
 pub mod failures;
+pub mod growth;
 pub mod histograms;
 pub(crate) mod plausible;
 pub mod replay;

@@ -5,27 +5,21 @@
 
 -export([figures/2, series/1, points_max/0, points/2]).
 
--export_type([figures/0, series/0, phases/0]).
-
-%% Requests sent in the measured time, and the length of the open loop, with which it ends.
--type phases() :: #{requests := non_neg_integer(), open_loop_ms := non_neg_integer()}.
+-export_type([figures/0, series/0]).
 
 %% As `cp1_format' has them.
 -type figures() :: #{atom() => term()}.
 -type series() :: #{name := atom(), unit := atom(), time_ms := [non_neg_integer()],
                     values := [non_neg_integer()]}.
 
--define(MS_PER_MINUTE, 60000).
 -define(POINTS_MAX, 15).
 
-%% @doc The figures of a block.
--spec figures(router_bench_sampler:samples(), phases()) -> figures().
-figures(#{probes := Probes, lateness := Lateness, events := Events} = Samples,
-        #{requests := Requests, open_loop_ms := OpenLoopMs}) ->
+%% @doc The figures of a block in which so many requests were sent.
+-spec figures(router_bench_sampler:samples(), Requests :: non_neg_integer()) -> figures().
+figures(#{probes := Probes, lateness := Lateness, events := Events} = Samples, Requests) ->
     Known = [{reductions_per_request, per_request(points(reductions, Samples), Requests)},
              {garbage_collections_per_request,
               per_request(points(garbage_collections, Samples), Requests)},
-             {memory_growth, growth(steady(points(memory_total, Samples), OpenLoopMs))},
              {scheduler_utilization_pct, utilization(Samples)},
              {run_queue, mean_and_max(points(run_queue, Samples))},
              {longest_mailbox, highest(points(longest_mailbox, Samples))},
@@ -76,26 +70,6 @@ per_request(_, _) ->
 grown([{T1, V1} | [{T2, V2} | _] = Rest]) when T2 > T1 -> V2 - V1 + grown(Rest);
 grown([_ | Rest]) -> grown(Rest);
 grown([]) -> 0.
-
-%% From the middle of the open loop to its nine tenths: the load is constant there, the workers'
-%% heaps have grown, and no worker has ended. A line through all of a block would take the step
-%% between its phases for a leak, and the workers' end for the opposite.
-steady([], _OpenLoopMs) ->
-    [];
-steady(Points, OpenLoopMs) ->
-    {LastMs, _} = lists:last(Points),
-    [Point || {T, _} = Point <- Points,
-              T >= LastMs - OpenLoopMs div 2, T =< LastMs - OpenLoopMs div 10].
-
-growth(Points) ->
-    case router_bench_trend:slope(Points) of
-        unknown ->
-            absent;
-        {PerMs, LowPerMs, HighPerMs} ->
-            #{bytes_per_minute => round(PerMs * ?MS_PER_MINUTE),
-              low_bytes_per_minute => round(LowPerMs * ?MS_PER_MINUTE),
-              high_bytes_per_minute => round(HighPerMs * ?MS_PER_MINUTE)}
-    end.
 
 utilizations(Samples) ->
     [{scheduler_utilization_normal, points(schedulers_normal_active, Samples),

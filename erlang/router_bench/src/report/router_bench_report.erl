@@ -161,10 +161,9 @@ memory(#{samples := Samples}) ->
     #{samples => length(Bytes), min_bytes => lists:min(Bytes), peak_bytes => lists:max(Bytes),
       end_bytes => lists:last(Bytes)}.
 
-vm(#{throughput := #{accounting := A}, latency := #{accounting := B, duration_ns := OpenNs},
-     samples := Samples}) ->
+vm(#{throughput := #{accounting := A}, latency := #{accounting := B}, samples := Samples}) ->
     Sent = lists:sum([Offered - Skipped || #{offered := Offered, skipped := Skipped} <- [A, B]]),
-    router_bench_vm:figures(Samples, #{requests => Sent, open_loop_ms => OpenNs div 1000000}).
+    router_bench_vm:figures(Samples, Sent).
 
 %% A counter that went back was reset, as by a router that restarted: what it counted is unknown, so it is
 %% left out. It may have overtaken its start since, so all that was sampled is looked at.

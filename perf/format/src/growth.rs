@@ -1,0 +1,107 @@
+//! How fast memory of a class grew with the requests of a block, out of what was sampled over time.
+//!
+//! # Which samples
+//!
+//! Those of the second half of the open loop. Before it workers are made and heaps find their size, and a
+//! line through that is no trend; the load is constant there, so time stands for requests. The slope is
+//! that of Theil and Sen, the median of the slopes between any two samples: a collection of garbage or a
+//! heap that grows once moves it by little (P. K. Sen 1968, Journal of the American Statistical
+//! Association 63, 1379).
+//!
+//! # Limits
+//!
+//! One block tells no trend from settling. Who shows a growth looks at all blocks and at `late`, the same
+//! over the last quarter: what settles slows down, and what leaks does not.
+
+use crate::block::{Block, Series};
+use crate::summary::median;
+
+/// Fewest samples of a slope.
+const SAMPLES_MIN: usize = 3;
+
+/// A class of memory that routers keep what they forgot to free in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemoryClass {
+    /// ETS tables.
+    Ets,
+    /// Heaps and mailboxes of processes.
+    Processes,
+    /// Binaries outside of heaps.
+    Binary,
+    /// All of `erlang:memory(total)`.
+    Total,
+}
+
+impl MemoryClass {
+    /// All, in the order of tables.
+    pub const ALL: [Self; 4] = [Self::Ets, Self::Processes, Self::Binary, Self::Total];
+
+    /// In a sentence.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ets => "ETS",
+            Self::Processes => "processes",
+            Self::Binary => "binaries",
+            Self::Total => "all classes",
+        }
+    }
+
+    /// The series that samples it.
+    #[must_use]
+    pub fn series(self) -> &'static str {
+        match self {
+            Self::Ets => "memory_ets",
+            Self::Processes => "memory_processes_used",
+            Self::Binary => "memory_binary",
+            Self::Total => "memory_total",
+        }
+    }
+}
+
+/// Growth of one class in one block, in bytes per request; below 0 where it shrank.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Growth {
+    /// Over the second half of the open loop.
+    pub per_request: f64,
+    /// Over its last quarter.
+    pub late_per_request: f64,
+}
+
+/// The growth of a class in a block, of a report's series; `None` where too little was sampled.
+#[must_use]
+pub fn growth(class: MemoryClass, block: &Block, series: &[Series]) -> Option<Growth> {
+    let own = || series.iter().filter(|series| series.block == block.block);
+    // Sampled time has the slices laid end to end, the closed loop's first.
+    let end_ms = own().filter_map(|series| series.time_ms.last().copied()).max()?;
+    let open_ms = end_ms.checked_sub(block.throughput.duration_ns / 1_000_000)?;
+    let outcomes = &block.accounting.latency;
+    let requests = outcomes.offered.checked_sub(outcomes.skipped)?;
+    if open_ms == 0 || requests == 0 {
+        return None;
+    }
+    let sampled = own().find(|series| series.name == class.series())?;
+    let since = |part: u64| {
+        let from_ms = end_ms - open_ms / part;
+        let points = sampled.time_ms.iter().copied().zip(sampled.values.iter().copied());
+        let points: Vec<_> = points.filter(|(time_ms, _)| *time_ms >= from_ms).collect();
+        let per_ms = slope(&points)?;
+        Some(per_ms * open_ms as f64 / requests as f64)
+    };
+    Some(Growth { per_request: since(2)?, late_per_request: since(4)? })
+}
+
+/// Theil's and Sen's slope; `None` of too few points.
+fn slope(points: &[(u64, u64)]) -> Option<f64> {
+    if points.len() < SAMPLES_MIN {
+        return None;
+    }
+    let pairs = points
+        .iter()
+        .enumerate()
+        .flat_map(|(index, one)| points.iter().skip(index + 1).map(move |other| (*one, *other)));
+    let slopes = pairs
+        .filter(|((from, _), (to, _))| from < to)
+        .map(|((from_ms, from), (to_ms, to))| (to as f64 - from as f64) / (to_ms - from_ms) as f64);
+    median(slopes.collect())
+}

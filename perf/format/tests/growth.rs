@@ -1,0 +1,67 @@
+//! Growth by memory class: what is planted into a series is read back, and settling is not taken for it.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use cp1_format::growth::{Growth, MemoryClass, growth};
+use cp1_format::{Block, Measured, Series, parse};
+use proptest::prelude::*;
+
+/// 1 s of closed loop, then 4 s of open loop with 5,000 requests a second.
+fn block() -> Block {
+    let outcomes = |ok: u64| serde_json::json!({"offered": ok, "ok": ok, "error": 0, "timeout": 0, "rejected": 0, "skipped": 0});
+    let times = serde_json::json!({"count": 1, "clamped": 0, "time_went_backwards": 0});
+    let block = serde_json::json!([{
+        "block": 1, "metrics": {},
+        "accounting": {"throughput": outcomes(9), "latency": outcomes(20_000)},
+        "throughput": {"duration_ns": 1_000_000_000u64, "slices": {"ok": [], "duration_ns": []},
+            "service_time": times},
+        "latency": {"duration_ns": 4_000_000_000u64, "slices": {"ok": []}, "response_time": times,
+            "service_time": times, "dispatch_lag": times},
+        "memory": {"samples": 1, "min_bytes": 1, "peak_bytes": 1, "end_bytes": 1},
+        "errors": {}, "backpressure": {}
+    }]);
+    let Measured(blocks) = parse(std::path::Path::new("b"), block.to_string().as_bytes()).unwrap();
+    blocks.into_iter().next().unwrap()
+}
+
+fn of(bytes_at: impl Fn(u64) -> f64) -> Option<Growth> {
+    let time_ms: Vec<_> = (0..=15).map(|place| place * 1000 / 3).collect();
+    let series = Series {
+        block: 1,
+        name: "memory_ets".to_owned(),
+        unit: "byte".to_owned(),
+        values: time_ms.iter().map(|time_ms| bytes_at(*time_ms).max(0.0) as u64).collect(),
+        time_ms,
+    };
+    growth(MemoryClass::Ets, &block(), &[series])
+}
+
+proptest! {
+    #[test]
+    fn a_line_is_read_back_whatever_came_before_and_however_it_begins(
+        per_request in 1.0f64..10_000.0, before in 0.0f64..1e9, jump in 0.0f64..1e8,
+    ) {
+        // 5 requests a millisecond; heaps that jump in the first half are no part of it.
+        let settling = |time_ms: u64| if time_ms < 2500 { 0.0 } else { jump };
+        let grown = of(|ms| before + settling(ms) + per_request * 5.0 * ms as f64).unwrap();
+        for seen in [grown.per_request, grown.late_per_request] {
+            prop_assert!((seen / per_request - 1.0).abs() < 0.02, "{seen} of {per_request}");
+        }
+    }
+
+    #[test]
+    fn one_sample_that_is_off_moves_no_slope_far(per_request in 100.0f64..1000.0, place in 9usize..16) {
+        let clean = |ms: u64| 1e6 + per_request * 5.0 * ms as f64;
+        let off = of(|ms| clean(ms) + if ms == place as u64 * 1000 / 3 { 1e7 } else { 0.0 });
+        let seen = off.unwrap().per_request;
+        prop_assert!(seen > 0.5 * per_request && seen < 2.5 * per_request, "{seen} of {per_request}");
+    }
+}
+
+#[test]
+fn what_settles_slows_down_and_what_is_not_sampled_has_no_growth() {
+    let settled = of(|ms| 1e7 * (1.0 - (-(ms as f64) / 800.0).exp())).unwrap();
+    assert!(settled.late_per_request < settled.per_request / 2.0);
+    assert_eq!(of(|_| 5.0), Some(Growth { per_request: 0.0, late_per_request: 0.0 }));
+    assert_eq!(growth(MemoryClass::Ets, &block(), &[]), None);
+    assert_eq!(growth(MemoryClass::Binary, &block(), &[]), None);
+}
