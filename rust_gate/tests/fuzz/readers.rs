@@ -9,6 +9,7 @@ use cp1_format::{
     Document, Event, Measured, Policy, Record, Report, Request, Verdict, Waivers, parse, to_json,
 };
 use fastrand::Rng;
+use perf_gate::adopt::jobs::{self, Tool};
 use perf_gate::adopt::rebar_config::{Edit, with_profile};
 use perf_gate::cli::arguments::Arguments;
 use perf_gate::cli::sources::{self, gather};
@@ -137,18 +138,12 @@ impl Readers {
             of(
                 "gitlab.yml",
                 |it, bytes| ci(it, ci_files::GITLAB, bytes),
-                vec![
-                    project(ci_files::GITLAB),
-                    project("rust_gate/src/adopt/templates/gitlab.yml"),
-                ],
+                vec![project(ci_files::GITLAB), jobs::gitlab(Tool::Installed).into_bytes()],
             ),
             of(
                 "github.yml",
                 |it, bytes| ci(it, ci_files::GITHUB, bytes),
-                vec![
-                    project(ci_files::GITHUB),
-                    project("rust_gate/src/adopt/templates/github.yml"),
-                ],
+                vec![project(ci_files::GITHUB), jobs::github(Tool::Installed, "main").into_bytes()],
             ),
             of(
                 "rebar.config",
@@ -272,10 +267,11 @@ fn settings(readers: &Readers, bytes: &[u8]) -> Result<bool, String> {
 
 fn ci(readers: &Readers, file: &str, bytes: &[u8]) -> Result<bool, String> {
     readers.put(file, bytes);
-    let seen = ci_files::look(&Contract::at(readers.room.path()));
+    let contract = Contract::at(readers.room.path());
+    let seen = [Tool::Installed, Tool::Built].map(|tool| ci_files::look(&contract, tool));
     std::fs::remove_file(readers.room.path().join(file)).unwrap();
     // What cannot be read at all is an error, and no finding.
-    Ok(seen.is_ok_and(|seen| seen.problems.is_empty()))
+    Ok(seen.into_iter().flatten().any(|seen| seen.problems.is_empty()))
 }
 
 /// An edit adds to a file, and nothing is to be done a second time.
