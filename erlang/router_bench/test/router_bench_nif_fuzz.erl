@@ -116,7 +116,8 @@ wait_until(UntilUs) ->
     end.
 
 %% What was made before is of no use after, and must be refused: half of the times all of it goes.
-reloaded(#{kills := Kills, reloads := Reloads} = Told, #{shared := Shared}) when Kills rem ?KILLS_TO_RELOAD =:= 0 ->
+reloaded(#{kills := Kills, reloads := Reloads} = Told, #{shared := Shared})
+  when Kills rem ?KILLS_TO_RELOAD =:= 0 ->
     case rand:uniform(3) of
         1 ->
             % Beside one that is in use there can be no second: it stays, and answers.

@@ -2,8 +2,10 @@
 //! can be and kept.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -102,13 +104,13 @@ pub(crate) fn search(target: &impl Target, duration: Duration) -> Result<(), Fau
     let guard = watch(target.name(), &running);
     let mut distinct = HashSet::new();
     let mut outcomes = BTreeMap::<String, u64>::new();
+    let at = File::create(directory().join(format!("{}.running", target.name()))).unwrap();
     let begun = Instant::now();
     let mut executions = 0;
     while executions == 0 || begun.elapsed() < duration {
         let seed = first.wrapping_add(executions);
         // Also for what ends the process: memory or stack.
-        std::fs::write(directory().join(format!("{}.running", target.name())), seed.to_string())
-            .unwrap();
+        at.write_all_at(format!("FUZZ_SEED={seed:020}\n").as_bytes(), 0).unwrap();
         running.store(seed, Ordering::Relaxed);
         let (choice, steps) = case(seed);
         let trial = target.make(choice, &steps);
