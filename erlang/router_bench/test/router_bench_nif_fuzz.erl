@@ -6,7 +6,8 @@
 
 -export([run/1]).
 
--type options() :: #{seed := integer(), duration_ms := pos_integer(), directory := binary()}.
+-type options() :: #{seed := integer(), duration_ms := pos_integer(), directory := binary(),
+                     reload => boolean()}.
 -type outcome() :: #{executions := non_neg_integer(), faults := [term()],
                      atom() => non_neg_integer()}.
 
@@ -18,6 +19,7 @@
 -define(KILL_AFTER_MAX_US, 4000).
 %% Kills between two times at which the module is taken away.
 -define(KILLS_TO_RELOAD, 50).
+-define(LOAD_TRIES, 100).
 %% A thread of the library ends within its longest sleep, some 20 ms; a busy machine takes longer.
 -define(THREADS_END_TRIES, 1000).
 -define(THREADS_END_MS, 10).
@@ -30,7 +32,7 @@
 -define(COUNTERS, 5).
 
 -spec run(options()) -> outcome().
-run(#{seed := Seed, duration_ms := DurationMs, directory := Directory}) ->
+run(#{seed := Seed, duration_ms := DurationMs, directory := Directory} = Options) ->
     _ = rand:seed(exsss, Seed),
     % What refuses to be loaded a second time says so, as it should.
     ok = logger:set_primary_config(level, critical),
@@ -38,7 +40,7 @@ run(#{seed := Seed, duration_ms := DurationMs, directory := Directory}) ->
     Inside = atomics:new(?CALLERS, []),
     Shared = ets:new(shared, [public]),
     State = #{counts => Counts, inside => Inside, shared => Shared, directory => Directory,
-              conductor => self()},
+              reload => maps:get(reload, Options, false), conductor => self()},
     ok = every_function_is_called(),
     EndMs = erlang:monotonic_time(millisecond) + DurationMs,
     Callers = maps:from_list([{Slot, start(Slot, State)} || Slot <- lists:seq(1, ?CALLERS)]),
@@ -116,7 +118,7 @@ wait_until(UntilUs) ->
     end.
 
 %% What was made before is of no use after, and must be refused: half of the times all of it goes.
-reloaded(#{kills := Kills, reloads := Reloads} = Told, #{shared := Shared})
+reloaded(#{kills := Kills, reloads := Reloads} = Told, #{shared := Shared, reload := true})
   when Kills rem ?KILLS_TO_RELOAD =:= 0 ->
     case rand:uniform(3) of
         1 ->
@@ -131,12 +133,20 @@ reloaded(#{kills := Kills, reloads := Reloads} = Told, #{shared := Shared})
             _ = code:delete(router_bench_nif),
             _ = code:soft_purge(router_bench_nif)
     end,
-    _ = code:purge(router_bench_nif),
-    {module, router_bench_nif} = code:ensure_loaded(router_bench_nif),
+    ok = loaded(?LOAD_TRIES),
     true = rand:uniform(2) =:= 1 orelse ets:delete_all_objects(Shared),
     Told#{reloads := Reloads + 1};
 reloaded(Told, _) ->
     Told.
+
+%% A caller may load it beside what is not purged yet, which is refused to it and to who joins in.
+loaded(Tries) ->
+    _ = code:purge(router_bench_nif),
+    case code:ensure_loaded(router_bench_nif) of
+        {module, router_bench_nif} -> ok;
+        {error, on_load_failure} when Tries > 0 -> loaded(Tries - 1);
+        {error, Reason} -> {error, Reason}
+    end.
 
 start(Slot, #{inside := Inside} = State) ->
     ok = atomics:put(Inside, Slot, 0),
