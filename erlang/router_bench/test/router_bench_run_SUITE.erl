@@ -56,7 +56,8 @@ what_the_environment_says_to_a_vm_does_not_reach_a_peer(_Config) ->
              {erlang, system_info, [thread_pool_size]}],
     Told = fun() ->
                    DeadlineMs = erlang:monotonic_time(millisecond) + 60000,
-                   {ok, Peer} = router_bench_peer:start(own, DeadlineMs),
+                   {ok, Plan} = router_bench_plan:new(options(#{})),
+                   {ok, Peer} = router_bench_peer:start(Plan, own, DeadlineMs),
                    try [router_bench_peer:call(Peer, M, F, A, DeadlineMs) || {M, F, A} <- Facts]
                    after router_bench_peer:stop(Peer)
                    end
@@ -363,7 +364,7 @@ whoever_dies_ends_the_block_with_a_reason_and_a_report(Config) ->
     [begin
          File = filename:join(proplists:get_value(priv_dir, Config), Name ++ ".json"),
          {error, {failed, Reason, Report}} = run(More#{report_file => File}),
-         {match, _} = re:run(Reason, Expected),
+         {Reason, {match, _}} = {Reason, re:run(Reason, Expected)},
          #{run := #{status := failed}, metrics := Metrics} = Report,
          0 = map_size(Metrics),
          {ok, Json} = file:read_file(File),
@@ -372,8 +373,8 @@ whoever_dies_ends_the_block_with_a_reason_and_a_report(Config) ->
                 [{"worker", mishap(worker_dies), "a worker of the load died of killed"},
                  {"adapter", mishap(bad_return), "route/2 of toy_adapter answered surprise"},
                  {"router", #{fault => "crash_after=100"}, "process toy_router died of killed"},
-                 {"halt", mishap(halts), "BEAM .a peer of the bench. died"},
-                 {"kill", mishap(os_kill), "BEAM .a peer of the bench. died"}]].
+                 {"halt", mishap(halts), "BEAM .a peer of the bench. ended all at once"},
+                 {"kill", mishap(os_kill), "BEAM .a peer of the bench. ended all at once"}]].
 
 mishap(What) ->
     #{adapter_options => #{mishap => What, on => 100}}.
