@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use cp1_format::{Judgement, Metric, Percentiles, Report, Verdict, read_file, to_json};
+use cp1_format::{Judgement, Metric, Report, Verdict, read_file, to_json};
 
 /// Latency may be 18 ms, throughput may fall to a twentieth, memory may double: noise stays below,
 /// and the planted faults go beyond by construction (a delay of 20 ms is at least 20 ms).
@@ -40,6 +40,22 @@ pub const TWO_BLOCKS: &str = r#"{
   "decision": {"looks": [2], "false_alarm_pct": 49, "miss_pct": 49}
 }
 "#;
+
+/// Takes out of a report what a machine that was busy with something else left in it: a late load
+/// generator, and blocks that count as disturbed.
+pub fn left_alone(report: &mut Report) {
+    (report.run.status, report.run.reason, report.histograms) = (None, None, None);
+    for block in report.blocks.iter_mut().flatten() {
+        let lag = &mut block.latency.dispatch_lag;
+        let ends = [&mut lag.min_ns, &mut lag.mean_ns, &mut lag.max_ns];
+        let percentiles =
+            [&mut lag.p50_ns, &mut lag.p90_ns, &mut lag.p95_ns, &mut lag.p99_ns, &mut lag.p999_ns];
+        for ns in ends.into_iter().chain(percentiles) {
+            *ns = ns.map(|ns| ns.min(1));
+        }
+        block.disturbed = Some(BTreeSet::new());
+    }
+}
 
 /// A report that is well-formed, and passes against itself.
 pub const MINIMAL: &str = r#"{"timestamp": "2026-01-31T12:00:00Z",
@@ -184,18 +200,15 @@ impl Workplace {
         Ok((ended, verdict.map_err(Error::other)?))
     }
 
-    /// A copy of the only report whose name begins so, without what a machine that is busy with
-    /// something else left in it: a late load generator, and blocks that count as disturbed.
+    /// A copy of the only report whose name begins so, as if the machine had been [left alone].
+    ///
+    /// [left alone]: left_alone
     ///
     /// # Errors
     /// None, or one that the reader refuses.
     pub fn as_on_a_quiet_machine(&self, prefix: &str) -> std::io::Result<PathBuf> {
         let mut report: Report = read_file(&self.only(prefix)?).map_err(Error::other)?;
-        (report.run.status, report.run.reason, report.histograms) = (None, None, None);
-        for block in report.blocks.iter_mut().flatten() {
-            block.latency.dispatch_lag = Percentiles::default();
-            block.disturbed = Some(BTreeSet::new());
-        }
+        left_alone(&mut report);
         let path = self.path(&format!("{prefix}quiet.json"));
         std::fs::write(&path, to_json(&report).map_err(Error::other)?)?;
         Ok(path)

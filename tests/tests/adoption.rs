@@ -7,14 +7,11 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cp1_format::{
-    Amount, Metric, Outcome, Percentiles, Report, Timestamp, Verdict, read_file, to_json,
-};
-use cp1_pipeline_tests::{Ended, TWO_BLOCKS, root};
+use cp1_format::{Amount, Metric, Outcome, Report, Timestamp, Verdict, read_file, to_json};
+use cp1_pipeline_tests::{Ended, TWO_BLOCKS, left_alone, root};
 
 /// The router of a stranger: a table of its own, in a process of its own.
 const ROUTER: &str = r#"-module(tiny).
@@ -136,7 +133,7 @@ impl Stranger {
         let [candidate] = self.artifacts("perf_baseline_").try_into().unwrap();
         for path in [&replay, &candidate] {
             let mut report: Report = read_file(path).unwrap();
-            as_on_a_quiet_machine(&mut report);
+            left_alone(&mut report);
             std::fs::write(path, to_json(&report).unwrap()).unwrap();
         }
         let files = [
@@ -163,18 +160,10 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn as_on_a_quiet_machine(report: &mut Report) {
-    (report.run.status, report.run.reason, report.histograms) = (None, None, None);
-    for block in report.blocks.iter_mut().flatten() {
-        block.latency.dispatch_lag = Percentiles::default();
-        block.disturbed = Some(BTreeSet::new());
-    }
-}
-
 /// A session of seven blocks out of a measured one, as a quiet machine would have it.
 fn session(measured: &Report, hour: u32) -> Report {
     let mut report = measured.clone();
-    as_on_a_quiet_machine(&mut report);
+    left_alone(&mut report);
     (report.series, report.accounting, report.pairing) = (None, None, None);
     report.timestamp = Timestamp::parse(&format!("2026-01-31T{hour}:00:00Z")).unwrap();
     let block = report.blocks.take().unwrap().remove(0);
@@ -201,8 +190,10 @@ fn of_a_newer_emulator(compiled: &[u8]) -> Vec<u8> {
 fn serves_a_fifth_less(report: &mut Report) {
     for block in report.blocks.iter_mut().flatten() {
         let closed = &mut block.throughput;
-        let durations = closed.slices.duration_ns.iter_mut().chain([&mut closed.duration_ns]);
-        durations.for_each(|duration| *duration = *duration / 4 * 5);
+        for duration in &mut closed.slices.duration_ns {
+            *duration = *duration / 4 * 5;
+        }
+        closed.duration_ns = closed.slices.duration_ns.iter().sum();
         let served = block.metrics.0[&Metric::Rps].approximate() * 0.8;
         let served = Amount::parse(&format!("{served:.3}")).unwrap();
         block.metrics.0.insert(Metric::Rps, served.clone());
