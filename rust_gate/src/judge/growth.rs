@@ -2,8 +2,8 @@
 //! is a notice. Pure.
 //!
 //! A growth is told only where it is one: over blocks, which are fresh BEAMs and so independent, the exact
-//! signed-rank interval ([`crate::statistics::shift`]) must lie above 0, of the second half of the open loop
-//! and of its last quarter too. Heaps that still settle grow less and less, and shrink as often as they
+//! signed-rank interval ([`crate::statistics::shift`]) must lie above a word per request, of the second half
+//! of the open loop, and above 0 of its last quarter. Heaps that still settle grow less and less, and shrink as often as they
 //! grow: of them nothing is told, since any figure would say more than was seen.
 
 use cp1_format::growth::{Growth, MemoryClass, growth};
@@ -16,7 +16,8 @@ use crate::statistics::shift::{self, Shift};
 /// How often, at most, the growth is below the interval, and above it.
 const LEVEL: f64 = 0.025;
 
-/// A growth of less than a word per request is none: a router that still meets new keys shows as much.
+/// A growth that may be less than a word per request is none: a router that still meets new keys shows as
+/// much, and so do the workers of the bench.
 const LEAST_BYTES: f64 = 8.0;
 
 /// The least part of the growth that must be left in the last quarter: what settles slows down.
@@ -39,9 +40,8 @@ fn steady(class: MemoryClass, report: &Report) -> Option<Shift> {
     };
     let (whole, late) =
         (bounds(|growth| growth.per_request), bounds(|growth| growth.late_per_request));
-    let is_steady = whole.lower > 0.0
+    let is_steady = whole.lower >= LEAST_BYTES
         && late.lower > 0.0
-        && whole.estimate >= LEAST_BYTES
         && late.estimate >= LATE_PART * whole.estimate;
     is_steady.then_some(whole)
 }
