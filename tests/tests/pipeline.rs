@@ -1,8 +1,8 @@
 //! The bench and the gate together, through `scripts/perf_gate.sh`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use cp1_format::{Block, Metric, Outcome, Report, RunStatus, Session, read_file, to_json};
@@ -193,13 +193,7 @@ fn a_killed_beam_leaves_a_report_that_is_invalid_and_is_told_as_killed() {
     ] {
         let workplace = Workplace::with_baseline().unwrap();
         let artifacts = workplace.path("artifacts");
-        let mut command = workplace.perf_gate();
-        command.env("ARTIFACTS_DIR", &artifacts).env("PERF_LATENCY_MS", "600000");
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // The report appears when the first block begins.
-        while workplace.only("perf_baseline_").is_err() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let child = in_its_first_block(&workplace, &artifacts);
         kill_beam(&artifacts, sign).unwrap();
         let ended = Ended::from(child.wait_with_output().unwrap());
         assert_eq!(ended.code, Some(2), "{}", ended.printed);
@@ -211,18 +205,25 @@ fn a_killed_beam_leaves_a_report_that_is_invalid_and_is_told_as_killed() {
     }
 }
 
+/// A gate that is measuring, for longer than any test.
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+fn in_its_first_block(workplace: &Workplace, artifacts: &Path) -> Child {
+    let mut command = workplace.perf_gate();
+    command.env("ARTIFACTS_DIR", artifacts).env("PERF_LATENCY_MS", "600000");
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The report appears when the first block begins.
+    while workplace.only("perf_baseline_").is_err() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
 #[test]
 fn a_run_that_is_stopped_leaves_artifacts_and_no_process() {
     for (name, code) in [("TERM", 143), ("INT", 130)] {
         let workplace = Workplace::with_baseline().unwrap();
         let artifacts = workplace.path("artifacts");
-        let mut command = workplace.perf_gate();
-        command.env("ARTIFACTS_DIR", &artifacts).env("PERF_LATENCY_MS", "600000");
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // The report appears when the first block begins.
-        while workplace.only("perf_baseline_").is_err() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let child = in_its_first_block(&workplace, &artifacts);
         signal(&child, name).unwrap();
         let output = child.wait_with_output().unwrap();
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -239,12 +240,7 @@ fn a_run_that_is_stopped_leaves_artifacts_and_no_process() {
 fn a_gate_that_is_killed_outright_leaves_an_unfinished_report_and_no_process() {
     let workplace = Workplace::with_baseline().unwrap();
     let artifacts = workplace.path("artifacts");
-    let mut command = workplace.perf_gate();
-    command.env("ARTIFACTS_DIR", &artifacts).env("PERF_LATENCY_MS", "600000");
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while workplace.only("perf_baseline_").is_err() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let mut child = in_its_first_block(&workplace, &artifacts);
     // Its wrapper has become the gate by now.
     signal(&child, "KILL").unwrap();
     child.wait().unwrap();
