@@ -1,4 +1,4 @@
-//! The files that a check leaves.
+//! The files that a check leaves, each rendered from the one verdict and its reports.
 
 use std::fmt;
 use std::path::Path;
@@ -6,6 +6,8 @@ use std::path::Path;
 use cp1_format::{Report, WriteError, write_atomically};
 
 use crate::cli::arguments::Label;
+use crate::render::Shown;
+use crate::render::{markdown, terminal};
 
 /// What names the files of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,25 +31,40 @@ impl fmt::Display for Stamp {
     }
 }
 
-/// Writes log, summary and verdict. One that fails does not keep the others from being written.
+/// A file before it is written.
+#[derive(Debug, Clone)]
+pub struct Artifact {
+    /// Its name without a directory.
+    pub name: String,
+    /// What it says.
+    pub content: String,
+}
+
+/// Every artifact of a check.
+///
+/// # Errors
+/// [`WriteError::Encode`] where the verdict has no JSON form.
+pub fn of(shown: &Shown<'_>, stamp: &Stamp) -> Result<Vec<Artifact>, WriteError> {
+    let verdict = shown.verdict;
+    let artifact = |name: &str, extension: &str, content| Artifact {
+        name: format!("perf_{name}_{stamp}.{extension}"),
+        content,
+    };
+    Ok(vec![
+        artifact("gate", "log", terminal::render(verdict)),
+        artifact("summary", "md", markdown::render(verdict)),
+        artifact("verdict", "json", cp1_format::to_json(verdict)?),
+    ])
+}
+
+/// Writes them. One that fails does not keep the others from being written.
 ///
 /// # Errors
 /// One for each file that could not be written.
-pub fn write(
-    directory: &Path,
-    stamp: &Stamp,
-    text: &str,
-    markdown: &str,
-    json: &str,
-) -> Result<(), Vec<WriteError>> {
-    let files = [
-        (format!("perf_gate_{stamp}.log"), text),
-        (format!("perf_summary_{stamp}.md"), markdown),
-        (format!("perf_verdict_{stamp}.json"), json),
-    ];
-    let failures: Vec<_> = files
-        .into_iter()
-        .filter_map(|(name, content)| {
+pub fn write(directory: &Path, artifacts: &[Artifact]) -> Result<(), Vec<WriteError>> {
+    let failures: Vec<_> = artifacts
+        .iter()
+        .filter_map(|Artifact { name, content }| {
             write_atomically(&directory.join(name), content.as_bytes()).err()
         })
         .collect();

@@ -4,26 +4,22 @@ use std::path::Path;
 
 use cp1_format::{Verdict, WriteError};
 
-use crate::artifacts::{self, Stamp};
+use crate::artifacts::{self, Artifact, Stamp};
 use crate::cli::arguments::{Check, Label};
 use crate::judge::verdict;
 use crate::read::inputs::{self, Files, Inputs};
 use crate::read::trusted::Trusted;
-use crate::render::{markdown, so_far, terminal};
+use crate::render::{Shown, terminal};
 
 /// Everything that a check answers, before a byte of it is written.
 #[derive(Debug)]
 pub struct Checked {
     /// The answer and its reasons.
     pub verdict: Verdict,
-    /// What names this check's artifacts.
-    pub stamp: Stamp,
-    /// The verdict for terminal and log.
+    /// The verdict for the terminal.
     pub text: String,
-    /// The verdict for a merge request.
-    pub markdown: String,
-    /// The verdict for machines.
-    pub json: String,
+    /// The files that show it.
+    pub artifacts: Vec<Artifact>,
 }
 
 /// Reads the files and judges.
@@ -43,38 +39,16 @@ pub fn check(arguments: &Check) -> Result<Checked, WriteError> {
         replay: arguments.replay.as_deref(),
         smoke: arguments.smoke,
     });
-    judge(inputs, arguments.label.as_ref(), false)
+    judge(&inputs, arguments.label.as_ref())
 }
 
-/// Judges what was read. `is_so_far`: the text says where a run stands, and not how it ends.
+/// Judges what was read, and shows it.
 ///
 /// # Errors
 /// [`WriteError::Encode`] where the verdict has no JSON form.
-pub fn judge(
-    inputs: Inputs,
-    label: Option<&Label>,
-    is_so_far: bool,
-) -> Result<Checked, WriteError> {
+pub fn judge(inputs: &Inputs, label: Option<&Label>) -> Result<Checked, WriteError> {
     let stamp = Stamp::new(label, inputs.candidate.document.as_ref());
     let verdict = verdict::decide(inputs);
-    Ok(Checked {
-        text: match is_so_far {
-            true => so_far::render(&verdict),
-            false => terminal::render(&verdict),
-        },
-        markdown: markdown::render(&verdict),
-        json: cp1_format::to_json(&verdict)?,
-        verdict,
-        stamp,
-    })
-}
-
-impl Checked {
-    /// Writes the artifacts, all that can be written.
-    ///
-    /// # Errors
-    /// One for each artifact that could not be written.
-    pub fn write_artifacts(&self, directory: &Path) -> Result<(), Vec<WriteError>> {
-        artifacts::write(directory, &self.stamp, &self.text, &self.markdown, &self.json)
-    }
+    let artifacts = artifacts::of(&Shown::new(&verdict, inputs), &stamp)?;
+    Ok(Checked { text: terminal::render(&verdict), artifacts, verdict })
 }

@@ -10,6 +10,7 @@ use clap::FromArgMatches as _;
 use cp1_format::{FindingVerdict, Outcome};
 use perf_gate::adopt::init::init;
 use perf_gate::adopt::manuals;
+use perf_gate::artifacts;
 use perf_gate::check::Checked;
 use perf_gate::cli::arguments::{Arguments, Check, Command, Runner};
 use perf_gate::cli::settings;
@@ -300,13 +301,13 @@ fn check(arguments: &Check) -> Ending {
 }
 
 /// Prints a verdict and writes its artifacts.
-fn shown(checked: &Checked, artifacts: Option<&Path>) -> Ending {
+fn shown(checked: &Checked, directory: Option<&Path>) -> Ending {
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(checked.text.as_bytes()).and_then(|()| stdout.flush());
     if let Err(error) = &printed {
         complain(&format!("failed to print the verdict: {error}"));
     }
-    let written = artifacts.map(|directory| checked.write_artifacts(directory));
+    let written = directory.map(|directory| artifacts::write(directory, &checked.artifacts));
     if let Some(Err(errors)) = &written {
         errors.iter().for_each(|error| complain(&error.to_string()));
     }

@@ -34,7 +34,7 @@ fn judge_bytes(baseline: &[u8], policy: &[u8], candidate: &[u8]) -> Option<Verdi
         return None;
     }
     let (problems, notices) = (Vec::new(), Vec::new());
-    Some(decide(Inputs {
+    Some(decide(&Inputs {
         baseline,
         candidate,
         replay: None,

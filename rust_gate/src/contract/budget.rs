@@ -54,7 +54,7 @@ pub fn budget(arguments: &Budget) -> Result<String, ContractError> {
     let rules = match &arguments.candidate {
         None => Vec::new(),
         Some(candidate) => {
-            let verdict = verdict::decide(inputs::read(&Files {
+            let verdict = verdict::decide(&inputs::read(&Files {
                 baseline: &contract.path(BASELINE),
                 policy: &contract.path(POLICY),
                 trusted_ref: None,

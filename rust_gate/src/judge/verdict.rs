@@ -29,13 +29,13 @@ const TEXT_MAX_CHARS: usize = 1000;
 
 /// Judges what was read.
 #[must_use]
-pub fn decide(inputs: Inputs) -> Verdict {
+pub fn decide(inputs: &Inputs) -> Verdict {
     let Inputs { baseline, candidate, replay, policy, waivers, problems, notices } = inputs;
     let judged = cp1_format::Inputs {
-        baseline: input(&baseline),
-        candidate: input(&candidate),
+        baseline: input(baseline),
+        candidate: input(candidate),
         replay: replay.as_ref().map(input),
-        policy: Input { path: clip(policy.path), ..Input::default() },
+        policy: Input { path: clip(policy.path.clone()), ..Input::default() },
         waivers: waivers
             .as_ref()
             .map(|waivers| Input { path: clip(waivers.path.clone()), ..Input::default() }),
@@ -54,9 +54,9 @@ pub fn decide(inputs: Inputs) -> Verdict {
                 Some(Waived { path: &source.path, document })
             }),
         ),
-        _ => unread(problems),
+        _ => unread(problems.clone()),
     };
-    verdict(judged, findings, policy.document.as_ref(), notices)
+    verdict(judged, findings, policy.document.as_ref(), notices.clone())
 }
 
 fn input(source: &Source<Report>) -> Input {

@@ -115,7 +115,7 @@ pub fn selftest(arguments: &Selftest) -> Result<String, SelftestError> {
 }
 
 fn judged(arguments: &Selftest) -> Verdict {
-    verdict::decide(inputs::read(&inputs::Files {
+    verdict::decide(&inputs::read(&inputs::Files {
         baseline: &arguments.baseline,
         policy: &arguments.policy,
         trusted_ref: None,

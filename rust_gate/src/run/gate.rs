@@ -9,8 +9,10 @@ use crate::check::{Checked, judge};
 use crate::cli::settings::{self, Compare, Extent, Mode};
 use crate::cli::sources::CommandLine;
 use crate::contract::{BASELINE, POLICY, WAIVERS};
+use crate::judge::verdict;
 use crate::read::inputs::{self, Files, Inputs};
 use crate::read::trusted::Trusted;
+use crate::render::{so_far, terminal};
 use crate::run::bench::Bench;
 use crate::run::comparison::replay_needed;
 use crate::run::host::{Host, absolute, is_writable, listen, new_report, stamp};
@@ -117,7 +119,7 @@ pub(super) fn gate(
         // A contract that cannot be read makes whatever is measured worthless.
         let contract = files.read(&[]);
         if !contract.problems.is_empty() {
-            let checked = judge(contract, label.as_ref(), false)?;
+            let checked = judge(&contract, label.as_ref())?;
             return Ok(Outcome { checked, artifacts, ended: None });
         }
         // A new name: what an earlier run left can never be judged as this run's.
@@ -125,10 +127,10 @@ pub(super) fn gate(
         let replay = absolute(&artifacts.join(format!("perf_replay_{stamp}.json")))?;
         is_writable(&artifacts)?;
         let ended = measured(&host, contract, &mut files, &replay)?;
-        let checked = judge(files.read_all(), label.as_ref(), false)?;
+        let checked = judge(&files.read_all(), label.as_ref())?;
         return Ok(Outcome { checked, artifacts, ended: Some(ended) });
     }
-    Ok(Outcome { checked: judge(files.read_all(), label.as_ref(), false)?, artifacts, ended: None })
+    Ok(Outcome { checked: judge(&files.read_all(), label.as_ref())?, artifacts, ended: None })
 }
 
 fn measured(
@@ -175,9 +177,13 @@ fn measured(
         let Some(look) = looks.iter().copied().find(|look| *look >= number) else {
             return Ok(Next::GoOn { look: last });
         };
-        let checked = judge(files.read_so_far(), None, look != number)?;
-        tell(checked.text.trim_end());
-        let next = checked.verdict.decision.as_ref().and_then(|decision| decision.next_look);
+        let verdict = verdict::decide(&files.read_so_far());
+        let text = match look == number {
+            true => terminal::render(&verdict),
+            false => so_far::render(&verdict),
+        };
+        tell(text.trim_end());
+        let next = verdict.decision.as_ref().and_then(|decision| decision.next_look);
         match next {
             _ if look != number => Ok(Next::GoOn { look }),
             Some(look) => Ok(Next::GoOn { look }),

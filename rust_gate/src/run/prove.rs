@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cp1_format::{Policy, Report, RunStatus, read_file};
 
+use crate::artifacts;
 use crate::cli::settings::{self, Compare, ContractFiles, Extent, Mode, Output};
 use crate::cli::sources::CommandLine;
 use crate::contract::{BASELINE, POLICY};
@@ -135,7 +136,7 @@ fn run_of(
 /// Runs a gate, writes its artifacts, and gives the line of its verdict.
 fn one(run: &settings::Run, host: &Host<'_>, baseline: &Report) -> Result<String, RunError> {
     let outcome = gate(run, host.line, host.interrupt)?;
-    if let Err(errors) = outcome.checked.write_artifacts(&outcome.artifacts)
+    if let Err(errors) = artifacts::write(&outcome.artifacts, &outcome.checked.artifacts)
         && let Some(error) = errors.into_iter().next()
     {
         return Err(error.into());

@@ -230,7 +230,7 @@ fn judged(bytes: &[u8]) -> Option<Verdict> {
     let (baseline, candidate) = (source(), source());
     let inputs =
         Inputs { baseline, candidate, replay: None, policy, waivers: None, problems, notices };
-    Some(decide(inputs))
+    Some(decide(&inputs))
 }
 
 fn distribution_text(_: &Readers, bytes: &[u8]) -> Result<bool, String> {

@@ -150,7 +150,7 @@ fn gate(trial: &Trial) -> Result<Option<Verdict>, String> {
     let Ok(replay) = document::<Report>(trial, "replay.json").transpose() else { return Ok(None) };
     let (problems, notices) = (Vec::new(), Vec::new());
     let verdict =
-        decide(Inputs { baseline, candidate, replay, policy, waivers: None, problems, notices });
+        decide(&Inputs { baseline, candidate, replay, policy, waivers: None, problems, notices });
     shown(&verdict)?;
     Ok(Some(verdict.outcome))
 }
