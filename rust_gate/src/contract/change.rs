@@ -19,8 +19,9 @@ use super::{
 };
 use crate::cli::arguments::{Amend, Answers, Bump, Freeze, Reason, Rollback};
 use crate::judge::blocks::{BLOCKS_MIN, Sides};
-use crate::judge::compare::{Measured, Named, comparison};
-use crate::judge::decision::{Held, held};
+use crate::judge::compare::Named;
+use crate::judge::conditions::{Measured, comparison};
+use crate::judge::decision::{JudgedLimit, held};
 use crate::read::git::{Git, GitError};
 use crate::statistics::shift::Shift;
 
@@ -282,10 +283,10 @@ fn unjustified(kind: RecordKind, old: &Report, new: &Report, policy: &Policy) ->
 }
 
 /// How far each metric with a relative limit moved; without blocks the figures themselves.
-fn shifts(old: &Report, new: &Report, policy: &Policy) -> Vec<(Held, Shift)> {
+fn shifts(old: &Report, new: &Report, policy: &Policy) -> Vec<(JudgedLimit, Shift)> {
     let blocks = |report: &Report| report.blocks.as_ref().map_or(0, Vec::len);
     let has_blocks = blocks(old).min(blocks(new)) >= BLOCKS_MIN;
-    let of_metric = |held: Held| {
+    let of_metric = |held: JudgedLimit| {
         if has_blocks {
             return Some((held, Sides::apart(old, new).shift(&held)));
         }

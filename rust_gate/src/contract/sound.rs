@@ -11,7 +11,7 @@ use crate::judge::{consistency, samples, validity};
 use crate::prove::plan;
 
 /// Fewest blocks of a baseline.
-pub const BLOCKS_MIN: usize = 20;
+pub const FROZEN_BLOCKS_MIN: usize = 20;
 
 /// Most of its blocks that may be disturbed.
 pub const DISTURBED_SHARE_MAX: f64 = 0.2;
@@ -34,8 +34,8 @@ pub fn problems(report: Named<'_>, policy: &Policy) -> Vec<Problem> {
         add("sessions", format!("{sessions} sessions, and {SESSIONS_MIN} are needed"));
     }
     let blocks = document.blocks.as_ref().map_or(0, Vec::len);
-    if blocks < BLOCKS_MIN {
-        add("blocks", format!("{blocks} blocks, and {BLOCKS_MIN} are needed"));
+    if blocks < FROZEN_BLOCKS_MIN {
+        add("blocks", format!("{blocks} blocks, and {FROZEN_BLOCKS_MIN} are needed"));
     }
     problems.extend(halves(report, policy));
     problems
@@ -123,7 +123,7 @@ fn halves(report: Named<'_>, policy: &Policy) -> Vec<Problem> {
         second.extend_from_slice(other);
     }
     let sides = Sides::of(first, second);
-    let refused = |held: &decision::Held| {
+    let refused = |held: &decision::JudgedLimit| {
         let shift = sides.shift(held);
         if decide(&shift, &held.criteria) == decision::Ruling::Pass {
             return None;

@@ -14,7 +14,7 @@ use cp1_format::{
 };
 
 use crate::judge::decision::{
-    Held, Ruling, decide, decide_whole, has_whole_blocks, held, is_beyond, paired_shift,
+    JudgedLimit, Ruling, decide, decide_whole, has_whole_blocks, held, is_beyond, paired_shift,
     percent_of_log, shift,
 };
 use crate::statistics::shift::Shift;
@@ -58,7 +58,7 @@ impl<'a> Sides<'a> {
     }
 
     /// Estimate and bounds of a shift in words.
-    pub(crate) fn words(&self, shift: &Shift, held: &Held) -> String {
+    pub(crate) fn words(&self, shift: &Shift, held: &JudgedLimit) -> String {
         let BlocksResult { estimate_pct, low_pct, high_pct, must_catch_pct, .. } =
             self.result(shift, held);
         format!(
@@ -87,7 +87,7 @@ impl<'a> Sides<'a> {
     }
 
     /// Shift of a metric, of which more is worse.
-    pub(crate) fn shift(&self, held: &Held) -> Shift {
+    pub(crate) fn shift(&self, held: &JudgedLimit) -> Shift {
         let changes = match self.paired {
             true => self.changes(held, |from, to| change_of_slices(held.metric, from, to)),
             false => None,
@@ -96,7 +96,7 @@ impl<'a> Sides<'a> {
     }
 
     /// The same of whole blocks, for a metric that has such figures.
-    fn whole_shift(&self, held: &Held) -> Option<Shift> {
+    fn whole_shift(&self, held: &JudgedLimit) -> Option<Shift> {
         let of_block = |block: &Block| whole_figure(block, held.metric);
         let changes = match self.paired {
             true => self.changes(held, |from, to| log_ratio(of_block(from)?, of_block(to)?)),
@@ -108,7 +108,7 @@ impl<'a> Sides<'a> {
     /// Each block's change; `None` where one is unknown.
     fn changes(
         &self,
-        held: &Held,
+        held: &JudgedLimit,
         change: impl Fn(&Block, &Block) -> Option<f64>,
     ) -> Option<Vec<f64>> {
         let blocks = self.baseline.iter().zip(&self.candidate);
@@ -118,7 +118,7 @@ impl<'a> Sides<'a> {
     /// Nothing is known where a block has no figure.
     fn shift_of(
         &self,
-        held: &Held,
+        held: &JudgedLimit,
         changes: Option<Vec<f64>>,
         of_block: impl Fn(&Block) -> Option<f64>,
     ) -> Shift {
@@ -132,7 +132,7 @@ impl<'a> Sides<'a> {
         shift(&baseline.unwrap_or_default(), &candidate.unwrap_or_default(), &held.criteria)
     }
 
-    fn result(&self, shift: &Shift, held: &Held) -> BlocksResult {
+    fn result(&self, shift: &Shift, held: &JudgedLimit) -> BlocksResult {
         let change = |log: f64| percent_of_log(log, held.direction).map(percent);
         let (low, high) = match held.direction {
             Direction::Increase => (shift.lower, shift.upper),
@@ -203,7 +203,7 @@ fn percent(number: f64) -> Decimal {
 pub struct BlockJudge<'a> {
     all: Sides<'a>,
     undisturbed: Option<Sides<'a>>,
-    limits: Vec<Held>,
+    limits: Vec<JudgedLimit>,
     would_decide: &'static str,
 }
 
@@ -306,7 +306,7 @@ pub struct OnBlocks {
 fn of_limit(
     all: &Sides<'_>,
     undisturbed: Option<&Sides<'_>>,
-    held: &Held,
+    held: &JudgedLimit,
     would_decide: &str,
 ) -> OnBlocks {
     let shift = all.shift(held);
@@ -354,7 +354,7 @@ fn of_limit(
 }
 
 /// What these blocks could have seen.
-fn seen(held: &Held, shift: &Shift) -> String {
+fn seen(held: &JudgedLimit, shift: &Shift) -> String {
     let seen = held.criteria.limit.max(shift.estimate - shift.lower);
     match percent_of_log(seen, held.direction).map(percent) {
         Some(seen) => format!("a change of {} % would have been seen", signed(&seen)),

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use cp1_format::{
-    Comparison, Control, Date, FieldDifference, Judgement, Metric, Notice, Policy, Problem, Report,
+    Comparison, Date, Judgement, Metric, Notice, Policy, Problem, Report,
     Rule, SupportingFigure, UnservedResult, Waivers,
 };
 
 use crate::judge::blocks::{self, BLOCKS_MIN, BlockJudge, Extent, Sides};
 use crate::judge::rules::{self, Answer, Breach};
+use crate::judge::conditions::{self, Measured};
 use crate::judge::{
-    consistency, failures, growth, replay, samples, sessions, supporting, unserved, validity,
+    consistency, failures, growth, notices, replay, samples, sessions, supporting, unserved, validity,
     waivers,
 };
 
@@ -142,9 +143,9 @@ pub fn compare(
     doubts.extend(skipped_arrivals(candidate));
     doubts.extend(unserved.iter().filter_map(|result| unknown_share(baseline, result)));
     let measured = if replayed.is_some() { Measured::InTurn } else { Measured::Apart };
-    let comparison = comparison(baseline.document, candidate.document, policy, measured);
-    let mut notices = notices(baseline, candidate, policy);
-    notices.extend(improved(policy, &answers));
+    let comparison = conditions::comparison(baseline.document, candidate.document, policy, measured);
+    let mut notices = notices::of_reports(baseline, candidate, policy);
+    notices.extend(notices::improved(policy, &answers));
     notices.extend(failures::notices(candidate.document));
     notices.extend(growth::notices(candidate.document));
     notices.extend(in_force.notices);
@@ -153,9 +154,9 @@ pub fn compare(
         notices.push(Notice(format!("{reason}: the figures are compared alone")));
     }
     if replayed.is_some() {
-        notices.extend(elsewhere(frozen.document, candidate.document, policy));
+        notices.extend(conditions::elsewhere(frozen.document, candidate.document, policy));
     }
-    notices.extend(silent(&comparison));
+    notices.extend(conditions::silent(&comparison));
     if !comparison.differences.is_empty() {
         notices.push(Notice(
             "figures compare only under equal conditions: measure where the baseline was measured, \
@@ -179,23 +180,6 @@ pub fn compare(
         doubts,
         notices,
     }
-}
-
-/// What both reports should state and neither does.
-fn silent(comparison: &Comparison) -> Option<Notice> {
-    let fields: Vec<_> = comparison
-        .differences
-        .iter()
-        .filter(|difference| difference.is_silent())
-        .map(|difference| difference.field.as_str())
-        .collect();
-    (!fields.is_empty()).then(|| {
-        Notice(format!(
-            "neither report states {}, so nothing says that they were measured alike: replay, or leave it \
-             out of environment.require",
-            fields.join(", ")
-        ))
-    })
 }
 
 /// What the rules say of the figures.
@@ -262,18 +246,6 @@ fn apart<'a>(
     }
 }
 
-/// Where the baseline was measured under other conditions than the replay.
-fn elsewhere(frozen: &Report, candidate: &Report, policy: &Policy) -> Option<Notice> {
-    let differences = comparison(frozen, candidate, policy, Measured::Apart).differences;
-    let fields: Vec<_> = differences.into_iter().map(|difference| difference.field).collect();
-    (!fields.is_empty()).then(|| {
-        Notice(format!(
-            "the baseline was measured under other conditions, which the replay makes up for: {}",
-            fields.join(", ")
-        ))
-    })
-}
-
 /// Why nothing but counts can be judged: every block was disturbed, or a percentile that a rule judges
 /// shows the load generator's own lateness, which was late in the closed loop's minutes too.
 fn unsound(
@@ -314,7 +286,7 @@ fn shortages(
 
 /// Arrivals of the open loop that were never sent; with blocks their sum counts, so that leaving
 /// out the total hides nothing.
-fn skipped(report: &Report) -> u64 {
+pub(super) fn skipped(report: &Report) -> u64 {
     let total = report.accounting.map_or(0, |accounting| accounting.latency.skipped);
     let of_blocks = report.blocks.iter().flatten().map(|block| block.accounting.latency.skipped);
     of_blocks.fold(0, u64::saturating_add).max(total)
@@ -348,133 +320,5 @@ fn unknown_share(baseline: Named<'_>, result: &UnservedResult) -> Option<Problem
             result.candidate.pct
         ),
         cure: "freeze a report of the bench, which accounts for every request".to_owned(),
-    })
-}
-
-/// How two reports were measured, as far as it says that they come from one machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Measured {
-    /// At different times: the fingerprints alone say so.
-    Apart,
-    /// In turn, slice by slice.
-    InTurn,
-}
-
-/// What of environment and load differs. What neither report states is equal in nothing but their
-/// silence: of reports that somebody wrote by hand it is left unverified; the bench states what it
-/// can read.
-pub(crate) fn comparison(
-    baseline: &Report,
-    candidate: &Report,
-    policy: &Policy,
-    measured: Measured,
-) -> Comparison {
-    let mut comparison = Comparison::default();
-    let is_stated = baseline.schema.is_some() || candidate.schema.is_some();
-    let is_silence_unlike = is_stated && measured == Measured::Apart;
-    let mut compare = |field: &str, baseline: Option<String>, candidate: Option<String>| {
-        let is_silent = baseline.is_none() && candidate.is_none();
-        if is_silent && !is_silence_unlike {
-            comparison.unverified.push(field.to_owned());
-        } else if is_silent || baseline != candidate {
-            let field = field.to_owned();
-            comparison.differences.push(FieldDifference { field, baseline, candidate });
-        }
-    };
-    for field in &policy.environment.require {
-        compare(field.name(), field.of(&baseline.env), field.of(&candidate.env));
-    }
-    if let (Some(baseline), Some(candidate)) = (&baseline.load, &candidate.load) {
-        for ((field, baseline), (_, candidate)) in
-            baseline.shape().into_iter().zip(candidate.shape())
-        {
-            compare(field, Some(baseline), Some(candidate));
-        }
-    }
-    comparison
-}
-
-fn notices(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Vec<Notice> {
-    let mut notices = Vec::new();
-    let mut say = |text: String| notices.push(Notice(text));
-    if let Some(fault) = &candidate.document.run.planted_fault {
-        say(format!("THE CANDIDATE WAS MEASURED WITH A PLANTED FAULT: {fault}"));
-    }
-    for (name, report) in [("baseline", baseline.document), ("candidate", candidate.document)] {
-        if report.git.dirty == Some(true) {
-            say(format!("the {name} was measured with changes that its commit does not have"));
-        }
-        if let Some(text) = disturbed(name, report) {
-            say(text);
-        }
-    }
-    for (metric, control) in candidate.document.controls.iter().flatten() {
-        if *control == Control::NotOffered {
-            say(format!(
-                "no control showed that the router's {metric} can move: its 0 may be dead"
-            ));
-        }
-    }
-    // The bench says what it found, so its silence is no answer.
-    let is_silent = candidate.document.schema.is_some() && candidate.document.controls.is_none();
-    for metric in candidate.document.metrics.0.keys().filter(|metric| metric.is_count()) {
-        if is_silent {
-            say(format!(
-                "the report does not say whether the router's {metric} can move: its 0 may be dead"
-            ));
-        }
-    }
-    if skipped(baseline.document) > 0 {
-        say("the baseline skipped arrivals, so its percentiles are too low".to_owned());
-    }
-    match (&baseline.document.load, &candidate.document.load) {
-        (Some(_), None) => {
-            say("the candidate does not say under which load it was measured".into())
-        }
-        (None, Some(_)) => say("the baseline does not say under which load it was measured".into()),
-        _ => {}
-    }
-    if policy.environment.require.is_empty() {
-        say("the policy requires no part of the environment to be equal".to_owned());
-    }
-    for metric in candidate.document.metrics.0.keys() {
-        if !policy.rules.contains_key(metric) {
-            say(format!("{metric} is measured, but no rule judges it"));
-        }
-    }
-    for metric in &policy.gate.not_offered {
-        say(format!("{metric} is not judged: the policy says that the router does not count it"));
-    }
-    notices
-}
-
-/// What improved so far that a later regression could hide in it, where its rule could be judged.
-fn improved(policy: &Policy, answers: &[Answer]) -> Vec<Notice> {
-    let holds = answers.iter().filter(|answer| answer.result.judgement == Judgement::Holds);
-    let percent = holds.filter_map(|Answer { result, .. }| {
-        let rule = policy.rules.get(&result.metric)?;
-        let (from, to) = (result.baseline.as_ref(), result.candidate.as_ref());
-        Some((result.metric, rules::stale_by_pct(result.metric, rule, from, to)?))
-    });
-    let say = |(metric, percent)| {
-        Notice(format!("{metric} improved by {percent} %: consider moving the baseline"))
-    };
-    percent.map(say).collect()
-}
-
-/// How many blocks were disturbed and why; nothing where none was, or where nobody looked.
-fn disturbed(name: &str, report: &Report) -> Option<String> {
-    let known: Vec<_> =
-        report.blocks.iter().flatten().filter_map(|block| block.disturbed.as_ref()).collect();
-    let disturbed = known.iter().filter(|reasons| !reasons.is_empty()).count();
-    let mut blocks_by_reason = BTreeMap::<_, u64>::new();
-    for reason in known.iter().copied().flatten() {
-        *blocks_by_reason.entry(reason.name()).or_default() += 1;
-    }
-    let reasons: Vec<_> =
-        blocks_by_reason.iter().map(|(reason, blocks)| format!("{reason} in {blocks}")).collect();
-    (disturbed > 0).then(|| {
-        let (known, reasons) = (known.len(), reasons.join(", "));
-        format!("{disturbed} of {known} blocks of the {name} were disturbed: {reasons}")
     })
 }

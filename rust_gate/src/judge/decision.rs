@@ -68,7 +68,7 @@ pub struct Criteria {
 
 /// A relative limit of the policy, with the criteria that blocks are judged by.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Held {
+pub struct JudgedLimit {
     /// Of which metric.
     pub metric: Metric,
     /// The tolerated change, in percent; above 0 in either direction.
@@ -83,7 +83,7 @@ pub struct Held {
 
 /// Every relative limit of a policy, in table order.
 #[must_use]
-pub fn held(policy: &Policy) -> Vec<Held> {
+pub fn held(policy: &Policy) -> Vec<JudgedLimit> {
     let limits: Vec<_> = policy
         .rules
         .iter()
@@ -108,7 +108,7 @@ pub fn held(policy: &Policy) -> Vec<Held> {
                 false_alarm,
                 miss,
             };
-            Held { metric, limit_pct, must_catch_pct, direction, criteria }
+            JudgedLimit { metric, limit_pct, must_catch_pct, direction, criteria }
         })
         .collect()
 }

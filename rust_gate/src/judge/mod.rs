@@ -5,12 +5,14 @@
 
 pub mod blocks;
 pub mod compare;
+pub mod conditions;
 pub mod consistency;
 pub mod contradictions;
 pub mod decision;
 pub mod failures;
 pub mod growth;
 pub mod histograms;
+mod notices;
 pub(crate) mod plausible;
 pub mod replay;
 pub mod rules;

@@ -12,7 +12,7 @@
 use cp1_format::summary::{median, standard_deviation};
 use cp1_format::{Metric, Policy, Report};
 
-use crate::judge::decision::{Held, held};
+use crate::judge::decision::{JudgedLimit, held};
 
 /// Fewest sessions that a spread is computed of.
 pub const SESSIONS_MIN: usize = 3;
@@ -31,7 +31,7 @@ pub fn disagreement(frozen: &Report, policy: &Policy) -> Option<String> {
             if sessions == 1 { "" } else { "s" }
         ));
     }
-    held(policy).iter().find_map(|Held { metric, criteria, .. }| {
+    held(policy).iter().find_map(|JudgedLimit { metric, criteria, .. }| {
         let allowed = criteria.limit * SHARE_OF_LIMIT;
         match spread(frozen, *metric) {
             Some(spread) if spread <= allowed => None,

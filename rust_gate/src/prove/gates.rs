@@ -15,11 +15,11 @@ use cp1_format::{Block, Policy, ReadError, Report};
 use fastrand::Rng;
 
 use crate::judge::blocks::{change_of_slices, figure, log_ratio, whole_figure};
-use crate::judge::decision::{Held, Ruling, decide, decide_whole, has_whole_blocks, held};
+use crate::judge::decision::{JudgedLimit, Ruling, decide, decide_whole, has_whole_blocks, held};
 use crate::statistics::shift::Ranks;
 
 /// Fewest blocks that stand for a machine's noise.
-const BLOCKS_MIN: usize = 8;
+const SIMULATED_BLOCKS_MIN: usize = 8;
 
 /// How much a spiked block is worse, on average, in logs: 30 % of Exp(1).
 const SPIKE_MEAN: f64 = 0.3;
@@ -32,7 +32,7 @@ pub enum SimulateError {
     Read(#[from] ReadError),
     /// The blocks are too few.
     #[error(
-        "{0} blocks measured every relative metric, and {BLOCKS_MIN} are needed to know this \
+        "{0} blocks measured every relative metric, and {SIMULATED_BLOCKS_MIN} are needed to know this \
          machine's noise; measure more, or state a noise with perf-gate simulate --spread"
     )]
     TooFewBlocks(usize),
@@ -47,12 +47,12 @@ pub enum SimulateError {
 /// A limit that blocks are judged by, and whether by those of whole blocks, which pass nothing alone.
 #[derive(Clone, Copy)]
 pub(crate) struct Judged {
-    pub(crate) held: Held,
+    pub(crate) held: JudgedLimit,
     is_whole: bool,
 }
 
 /// Everything that a policy's relative limits judge.
-pub(crate) fn judged(limits: &[Held]) -> Vec<Judged> {
+pub(crate) fn judged(limits: &[JudgedLimit]) -> Vec<Judged> {
     let by_slices = limits.iter().map(|held| Judged { held: *held, is_whole: false });
     let whole = limits.iter().filter(|held| has_whole_blocks(held.metric));
     by_slices.chain(whole.map(|held| Judged { held: *held, is_whole: true })).collect()
@@ -153,7 +153,7 @@ impl Noise {
 }
 
 fn enough(blocks: usize) -> Result<(), SimulateError> {
-    if blocks < BLOCKS_MIN { Err(SimulateError::TooFewBlocks(blocks)) } else { Ok(()) }
+    if blocks < SIMULATED_BLOCKS_MIN { Err(SimulateError::TooFewBlocks(blocks)) } else { Ok(()) }
 }
 
 /// Inversion of the exponential distribution of mean 1.
@@ -199,7 +199,7 @@ impl<'a> Gate<'a> {
     /// Runs gates whose candidate is worse by an effect on one metric, in logs.
     pub(crate) fn run(
         &self,
-        effect: Option<(&Held, f64)>,
+        effect: Option<(&JudgedLimit, f64)>,
         gates: u32,
         random: &mut Rng,
     ) -> Endings {
@@ -256,7 +256,7 @@ impl<'a> Gate<'a> {
 ///
 /// # Errors
 /// It has none.
-pub(crate) fn limits(policy: &Policy) -> Result<Vec<Held>, SimulateError> {
+pub(crate) fn limits(policy: &Policy) -> Result<Vec<JudgedLimit>, SimulateError> {
     let limits = held(policy);
     if limits.is_empty() { Err(SimulateError::NoLimit) } else { Ok(limits) }
 }

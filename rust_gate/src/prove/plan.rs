@@ -5,7 +5,7 @@ use cp1_format::{Policy, Report, read_file};
 use fastrand::Rng;
 
 use crate::cli::arguments::Plan;
-use crate::judge::decision::{Held, Ruling, decide, held, log_of_percent};
+use crate::judge::decision::{JudgedLimit, Ruling, decide, held, log_of_percent};
 use crate::prove::gates::{Gate, Noise, SimulateError, judged, limits};
 use crate::statistics::shift::Ranks;
 
@@ -79,10 +79,10 @@ pub struct Needed {
 ///
 /// # Errors
 /// The baseline has too few blocks.
-pub fn needed(policy: &Policy, baseline: &Report) -> Result<Vec<(Held, Needed)>, SimulateError> {
+pub fn needed(policy: &Policy, baseline: &Report) -> Result<Vec<(JudgedLimit, Needed)>, SimulateError> {
     let limits = held(policy);
     let passes_wanted = 100.0 - (100.0 - WANTED_PASSES_PCT) / limits.len().max(1) as f64;
-    let of_limit = |held: &Held| {
+    let of_limit = |held: &JudgedLimit| {
         let noise = Noise::of(baseline, &judged(&[*held]))?;
         let needed = Needed {
             to_catch: blocks_needed(held, &noise, 0.0),
@@ -96,7 +96,7 @@ pub fn needed(policy: &Policy, baseline: &Report) -> Result<Vec<(Held, Needed)>,
 /// How many blocks as noisy as a report's a baseline needs, for its halves to pass against each other
 /// in as many cases as unchanged routers are to pass; `None` where a hundred do not suffice.
 #[must_use]
-pub fn blocks_to_freeze(held: &Held, report: &Report) -> Option<usize> {
+pub fn blocks_to_freeze(held: &JudgedLimit, report: &Report) -> Option<usize> {
     let Noise::Drawn(blocks) = Noise::of(report, &judged(&[*held])).ok()? else { return None };
     let figures: Vec<f64> = blocks.into_iter().filter_map(|block| block.first().copied()).collect();
     let more = TRIED.into_iter().filter(|tried| *tried > figures.len());
@@ -122,7 +122,7 @@ fn spread(noise: &Noise) -> String {
         .map_or_else(String::new, |deviation| format!("{:.1} %", deviation.exp_m1() * 100.0))
 }
 
-fn blocks_needed(held: &Held, noise: &Noise, passes_wanted: f64) -> Option<usize> {
+fn blocks_needed(held: &JudgedLimit, noise: &Noise, passes_wanted: f64) -> Option<usize> {
     let caught = log_of_percent(held.must_catch_pct, held.direction);
     let at_least =
         |count: u64, percent: f64| count as f64 * 100.0 >= percent * f64::from(PLAN_GATES);

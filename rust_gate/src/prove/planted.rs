@@ -6,7 +6,7 @@ use std::fmt;
 use cp1_format::summary::median;
 use cp1_format::{Metric, Report};
 
-use crate::judge::decision::Held;
+use crate::judge::decision::JudgedLimit;
 
 /// Bytes of a megabyte.
 const MB_BYTES: f64 = 1_048_576.0;
@@ -104,7 +104,7 @@ pub enum NoDose {
 ///
 /// # Errors
 /// [`NoDose`]
-pub fn dose(kind: &Kind, limits: &[Held], measured: &Report) -> Result<Option<Fault>, NoDose> {
+pub fn dose(kind: &Kind, limits: &[JudgedLimit], measured: &Report) -> Result<Option<Fault>, NoDose> {
     let Some((metric, multiple)) = kind.planted else { return Ok(None) };
     let mut of_metric = limits.iter().filter(|held| held.metric == metric);
     let limit = of_metric.find(|held| held.direction == metric.worse()).ok_or(NoDose::NoLimit)?;
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::judge::decision::held;
 
-    fn limits(p95: f64, rps: f64, memory: f64) -> Vec<Held> {
+    fn limits(p95: f64, rps: f64, memory: f64) -> Vec<JudgedLimit> {
         let policy = format!(
             r#"{{"version": "cp1", "rules": {{
                 "latency_p95_ms": {{"relative": {{"max_pct_increase": {p95}}}}},
@@ -198,7 +198,7 @@ mod tests {
         parse(Path::new("report"), report.as_bytes()).unwrap()
     }
 
-    fn doses(limits: &[Held], measured: &Report) -> Vec<String> {
+    fn doses(limits: &[JudgedLimit], measured: &Report) -> Vec<String> {
         let dose = |kind| match dose(kind, limits, measured) {
             Ok(fault) => fault.map(|fault| fault.to_string()).unwrap_or_default(),
             Err(error) => error.to_string(),

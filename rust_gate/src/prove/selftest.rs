@@ -14,7 +14,7 @@ use cp1_format::{
 use crate::cli::arguments::Selftest;
 use crate::judge::blocks::Sides;
 use crate::judge::compare::{Named, judge};
-use crate::judge::decision::{Held, held, percent_of_log};
+use crate::judge::decision::{JudgedLimit, held, percent_of_log};
 use crate::judge::verdict;
 use crate::read::inputs;
 
@@ -171,13 +171,13 @@ impl Files {
         Some((words(&held, shift), self.moved(&held, shift)))
     }
 
-    fn held(&self, metric: Metric) -> Vec<Held> {
+    fn held(&self, metric: Metric) -> Vec<JudgedLimit> {
         held(&self.policy).into_iter().filter(|held| held.metric == metric).collect()
     }
 
     /// The shift of the candidate, in logs of which more is worse: its estimate, and how far the two
     /// bounds lie from it; without blocks to judge the bounds are the estimate.
-    fn shift(&self, held: &Held) -> Option<(f64, f64, f64)> {
+    fn shift(&self, held: &JudgedLimit) -> Option<(f64, f64, f64)> {
         let baseline = self.replay.as_ref().unwrap_or(&self.baseline);
         let named = |document| Named { path: "", document };
         let replayed = self.replay.as_ref().map(named);
@@ -197,19 +197,19 @@ impl Files {
     }
 
     /// By how much to move the candidate so that it just violates a limit.
-    fn beyond(&self, held: &Held) -> Option<f64> {
+    fn beyond(&self, held: &JudgedLimit) -> Option<f64> {
         let (estimate, near, _) = self.shift(held)?;
         Some(held.criteria.limit.max(near) + JUST_PAST_BLOCKS - estimate)
     }
 
     /// By how much to move the candidate so that it is better than the baseline beyond noise.
-    fn better(&self, held: &Held) -> Option<f64> {
+    fn better(&self, held: &JudgedLimit) -> Option<f64> {
         let (estimate, _, far) = self.shift(held)?;
         Some(-BETTER - far - estimate)
     }
 
     /// The candidate with a metric moved by a shift in logs of which more is worse.
-    fn moved(&self, held: &Held, shift: f64) -> Report {
+    fn moved(&self, held: &JudgedLimit, shift: f64) -> Report {
         let ratio = held.direction.turned(shift).exp();
         let factor = decimal(ratio);
         let mut report = self.changed(held.metric, |figure| {
@@ -260,7 +260,7 @@ fn move_slices(block: &mut Block, metric: Metric, ratio: f64) {
     }
 }
 
-fn words(held: &Held, shift: f64) -> String {
+fn words(held: &JudgedLimit, shift: f64) -> String {
     match percent_of_log(shift, held.direction) {
         Some(percent) => format!("the candidate's figure {percent:+.2} %"),
         None => "a figure beyond any".to_owned(),

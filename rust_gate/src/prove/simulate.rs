@@ -4,7 +4,7 @@ use cp1_format::{Metric, Policy, Report, read_file};
 use fastrand::Rng;
 
 use crate::cli::arguments::{SIMULATED_GATES, SIMULATED_SEED, Simulate};
-use crate::judge::decision::{Held, log_of_percent, paired_shift, percent_of_log};
+use crate::judge::decision::{JudgedLimit, log_of_percent, paired_shift, percent_of_log};
 use crate::prove::gates::{Endings, Gate, Noise, Signs, SimulateError, judged, limits};
 use crate::statistics::binomial::clopper_pearson;
 
@@ -106,7 +106,7 @@ fn table(policy: &Policy, noise: &Noise, gates: u32, seed: u64) -> Result<String
 }
 
 /// By how many percent a metric changed over all blocks that were measured, and how many those are.
-fn estimate(held: &Held, index: usize, noise: &Noise) -> Option<(f64, usize)> {
+fn estimate(held: &JudgedLimit, index: usize, noise: &Noise) -> Option<(f64, usize)> {
     let Noise::Measured { changes, .. } = noise else { return None };
     let of_limit: Vec<f64> =
         changes.iter().filter_map(|of_block| of_block.get(index)).copied().collect();

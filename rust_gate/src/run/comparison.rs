@@ -2,7 +2,7 @@
 
 use cp1_format::{EnvironmentField, Policy, Report};
 
-use crate::judge::compare::{Measured, comparison};
+use crate::judge::conditions::{Measured, comparison};
 use crate::judge::sessions;
 
 /// Why blocks of here and now cannot be judged against the frozen ones; `None` where they can.

@@ -1,0 +1,75 @@
+//! Whether two reports were measured under the same conditions. Pure.
+
+use cp1_format::{Comparison, FieldDifference, Notice, Policy, Report};
+
+/// How two reports were measured, as far as it says that they come from one machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measured {
+    /// At different times: the fingerprints alone say so.
+    Apart,
+    /// In turn, slice by slice.
+    InTurn,
+}
+
+/// What of environment and load differs. What neither report states is equal in nothing but their
+/// silence: of reports that somebody wrote by hand it is left unverified; the bench states what it
+/// can read.
+pub(crate) fn comparison(
+    baseline: &Report,
+    candidate: &Report,
+    policy: &Policy,
+    measured: Measured,
+) -> Comparison {
+    let mut comparison = Comparison::default();
+    let is_stated = baseline.schema.is_some() || candidate.schema.is_some();
+    let is_silence_unlike = is_stated && measured == Measured::Apart;
+    let mut compare = |field: &str, baseline: Option<String>, candidate: Option<String>| {
+        let is_silent = baseline.is_none() && candidate.is_none();
+        if is_silent && !is_silence_unlike {
+            comparison.unverified.push(field.to_owned());
+        } else if is_silent || baseline != candidate {
+            let field = field.to_owned();
+            comparison.differences.push(FieldDifference { field, baseline, candidate });
+        }
+    };
+    for field in &policy.environment.require {
+        compare(field.name(), field.of(&baseline.env), field.of(&candidate.env));
+    }
+    if let (Some(baseline), Some(candidate)) = (&baseline.load, &candidate.load) {
+        for ((field, baseline), (_, candidate)) in
+            baseline.shape().into_iter().zip(candidate.shape())
+        {
+            compare(field, Some(baseline), Some(candidate));
+        }
+    }
+    comparison
+}
+
+/// Where the baseline was measured under other conditions than the replay.
+pub(super) fn elsewhere(frozen: &Report, candidate: &Report, policy: &Policy) -> Option<Notice> {
+    let differences = comparison(frozen, candidate, policy, Measured::Apart).differences;
+    let fields: Vec<_> = differences.into_iter().map(|difference| difference.field).collect();
+    (!fields.is_empty()).then(|| {
+        Notice(format!(
+            "the baseline was measured under other conditions, which the replay makes up for: {}",
+            fields.join(", ")
+        ))
+    })
+}
+
+/// What both reports should state and neither does.
+pub(super) fn silent(comparison: &Comparison) -> Option<Notice> {
+    let fields: Vec<_> = comparison
+        .differences
+        .iter()
+        .filter(|difference| difference.is_silent())
+        .map(|difference| difference.field.as_str())
+        .collect();
+    (!fields.is_empty()).then(|| {
+        Notice(format!(
+            "neither report states {}, so nothing says that they were measured alike: replay, or leave it \
+             out of environment.require",
+            fields.join(", ")
+        ))
+    })
+}
