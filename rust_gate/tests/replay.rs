@@ -10,8 +10,10 @@
 mod common;
 
 use common::{Answer, Room, full_of, late_by, pair, remove, set_memory};
-use perf_gate::check::{Checked, judge};
+use cp1_format::Verdict;
+use perf_gate::judge::verdict::decide;
 use perf_gate::read::inputs::{self, Files};
+use perf_gate::render::so_far;
 use serde_json::{Value, json};
 
 const USUAL: [&str; 4] = ["--candidate", "candidate.json", "--replay", "replay.json"];
@@ -42,7 +44,7 @@ fn check(room: &Room) -> Answer {
 }
 
 /// The same files judged as a run does it after a block.
-fn looked(room: &Room, is_so_far: bool) -> Checked {
+fn looked(room: &Room) -> Verdict {
     let inputs = inputs::read(&Files {
         baseline: &room.path("baseline.json"),
         policy: &room.path("policy.json"),
@@ -52,12 +54,12 @@ fn looked(room: &Room, is_so_far: bool) -> Checked {
         replay: Some(&room.path("replay.json")),
         smoke: false,
     });
-    judge(inputs, None, is_so_far).unwrap()
+    decide(&inputs)
 }
 
 /// Whether more blocks are planned and may decide.
 fn is_open(room: &Room) -> bool {
-    looked(room, false).verdict.decision.is_some_and(|decision| decision.next_look.is_some())
+    looked(room).decision.is_some_and(|decision| decision.next_look.is_some())
 }
 
 fn disturb(room: &Room, file: &str, blocks: &[usize]) {
@@ -127,7 +129,7 @@ fn what_does_not_decide_asks_for_more_blocks_until_the_last_look() {
 
 #[test]
 fn between_looks_it_says_where_the_run_stands_and_decides_nothing() {
-    let so_far = |room: &Room| looked(room, true).text;
+    let so_far = |room: &Room| so_far::render(&looked(room));
     // Of six blocks there are no bounds at the levels of the gate.
     let text = so_far(&room(6, 40.0, 3.0));
     let said = "  so far     p95 0.00 %, p99 0.00 %, rps 0.00 %, memory +";

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use cp1_format::{
-    Comparison, Date, Judgement, Metric, Notice, Policy, Problem, Report,
-    Rule, SupportingFigure, UnservedResult, Waivers,
+    Comparison, Date, Judgement, Metric, Notice, Policy, Problem, Report, Rule, SupportingFigure,
+    UnservedResult, Waivers,
 };
 
 use crate::judge::blocks::{self, BLOCKS_MIN, BlockJudge, Extent, Sides};
-use crate::judge::rules::{self, Answer, Breach};
 use crate::judge::conditions::{self, Measured};
+use crate::judge::rules::{self, Answer, Breach};
 use crate::judge::{
-    consistency, failures, growth, notices, replay, samples, sessions, supporting, unserved, validity,
-    waivers,
+    consistency, failures, growth, notices, replay, samples, sessions, supporting, unserved,
+    validity, waivers,
 };
 
 /// A report and the path that messages name.
@@ -143,7 +143,8 @@ pub fn compare(
     doubts.extend(skipped_arrivals(candidate));
     doubts.extend(unserved.iter().filter_map(|result| unknown_share(baseline, result)));
     let measured = if replayed.is_some() { Measured::InTurn } else { Measured::Apart };
-    let comparison = conditions::comparison(baseline.document, candidate.document, policy, measured);
+    let comparison =
+        conditions::comparison(baseline.document, candidate.document, policy, measured);
     let mut notices = notices::of_reports(baseline, candidate, policy);
     notices.extend(notices::improved(policy, &answers));
     notices.extend(failures::notices(candidate.document));

@@ -8,7 +8,11 @@ use crate::judge::compare::{Named, skipped};
 use crate::judge::rules::{self, Answer};
 
 /// What the two reports say by themselves.
-pub(super) fn of_reports(baseline: Named<'_>, candidate: Named<'_>, policy: &Policy) -> Vec<Notice> {
+pub(super) fn of_reports(
+    baseline: Named<'_>,
+    candidate: Named<'_>,
+    policy: &Policy,
+) -> Vec<Notice> {
     let mut notices = Vec::new();
     let mut say = |text: String| notices.push(Notice(text));
     if let Some(fault) = &candidate.document.run.planted_fault {

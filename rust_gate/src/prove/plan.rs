@@ -79,7 +79,10 @@ pub struct Needed {
 ///
 /// # Errors
 /// The baseline has too few blocks.
-pub fn needed(policy: &Policy, baseline: &Report) -> Result<Vec<(JudgedLimit, Needed)>, SimulateError> {
+pub fn needed(
+    policy: &Policy,
+    baseline: &Report,
+) -> Result<Vec<(JudgedLimit, Needed)>, SimulateError> {
     let limits = held(policy);
     let passes_wanted = 100.0 - (100.0 - WANTED_PASSES_PCT) / limits.len().max(1) as f64;
     let of_limit = |held: &JudgedLimit| {

@@ -104,7 +104,11 @@ pub enum NoDose {
 ///
 /// # Errors
 /// [`NoDose`]
-pub fn dose(kind: &Kind, limits: &[JudgedLimit], measured: &Report) -> Result<Option<Fault>, NoDose> {
+pub fn dose(
+    kind: &Kind,
+    limits: &[JudgedLimit],
+    measured: &Report,
+) -> Result<Option<Fault>, NoDose> {
     let Some((metric, multiple)) = kind.planted else { return Ok(None) };
     let mut of_metric = limits.iter().filter(|held| held.metric == metric);
     let limit = of_metric.find(|held| held.direction == metric.worse()).ok_or(NoDose::NoLimit)?;

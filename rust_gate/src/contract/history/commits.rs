@@ -116,7 +116,11 @@ impl History {
 
     /// The rules for a merge: it keeps every record of every parent, and adds none; its baseline and
     /// policy are those of a parent, and of the last record.
-    pub(super) fn of_merge(&mut self, merge: &Commit, is_since: bool) -> Result<Vec<Problem>, ContractError> {
+    pub(super) fn of_merge(
+        &mut self,
+        merge: &Commit,
+        is_since: bool,
+    ) -> Result<Vec<Problem>, ContractError> {
         let after = self.state(&merge.hash)?;
         let mut parents = Vec::new();
         for parent in &merge.parents {

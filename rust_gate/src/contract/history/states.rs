@@ -184,7 +184,11 @@ impl History {
     }
 
     /// The record in a file; `None` where it has no head that can be read.
-    pub(super) fn record(&mut self, path: &str, entry: &Entry) -> Result<Option<Rc<Record>>, GitError> {
+    pub(super) fn record(
+        &mut self,
+        path: &str,
+        entry: &Entry,
+    ) -> Result<Option<Rc<Record>>, GitError> {
         if let Some(record) = self.records.get(&entry.blob) {
             return Ok(record.clone());
         }
@@ -196,7 +200,11 @@ impl History {
     }
 
     /// The digest of a JSON file; `None` of what is none.
-    pub(super) fn digest(&mut self, path: &str, entry: Option<&Entry>) -> Result<Option<Digest>, GitError> {
+    pub(super) fn digest(
+        &mut self,
+        path: &str,
+        entry: Option<&Entry>,
+    ) -> Result<Option<Digest>, GitError> {
         let Some(entry) = entry else { return Ok(None) };
         if let Some(digest) = self.digests.get(&entry.blob) {
             return Ok(digest.clone());
