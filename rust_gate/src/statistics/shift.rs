@@ -196,15 +196,16 @@ fn mann_whitney(m: usize, n: usize) -> Vec<f64> {
     // Row i holds the distributions of i against 0, 1 … `few` figures.
     let mut row = vec![certainly_zero(); few + 1];
     for i in 1..=many {
-        let mut left = certainly_zero();
-        for (j, cell) in row.iter_mut().enumerate().skip(1) {
+        for j in 1..=few {
             let share_above = i as f64 / (i + j) as f64;
-            let above = std::iter::repeat_n(&0.0, j).chain(cell.iter());
-            left = above
-                .zip(&left)
-                .map(|(above, below)| share_above * above + (1.0 - share_above) * below)
-                .collect();
-            cell.clone_from(&left);
+            let (before, from_here) = row.split_at_mut(j);
+            let (Some(left), Some(cell)) = (before.last(), from_here.first_mut()) else { continue };
+            // p(m - 1, n, u - n), in its own place: `length` is at least j.
+            cell.copy_within(..length - j, j);
+            cell.iter_mut().take(j).for_each(|probability| *probability = 0.0);
+            for (probability, below) in cell.iter_mut().zip(left) {
+                *probability = share_above * *probability + (1.0 - share_above) * below;
+            }
         }
     }
     row.pop().unwrap_or_default()
