@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use bigdecimal::{BigDecimal, RoundingMode, Signed, Zero};
+use bigdecimal::{BigDecimal, FromPrimitive as _, RoundingMode, Signed, Zero};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -87,6 +87,12 @@ impl Decimal {
         let rounded = exact.with_scale_round(digits, RoundingMode::HalfUp).normalized();
         // A whole number is written without an exponent.
         Self(if rounded.fractional_digit_count() < 0 { rounded.with_scale(0) } else { rounded })
+    }
+
+    /// A binary fraction, rounded half up to `digits` decimal places; `None` where it is not finite.
+    #[must_use]
+    pub fn of_fraction(fraction: f64, digits: i64) -> Option<Self> {
+        BigDecimal::from_f64(fraction).map(|exact| Self::rounded(&exact, digits))
     }
 
     /// A number out of exact arithmetic, rounded half up to `digits` decimal places.

@@ -1,8 +1,9 @@
 //! The types of every file that crosses a boundary of the CP1 performance freeze: the measured
 //! report (a candidate, and once frozen the baseline), the policy, its waivers, the verdict, and the
-//! records of what was frozen; and of what gate and bench tell each other.
+//! records of what was frozen; of what gate and bench tell each other; and of what is printed about many
+//! reports, or two.
 //!
-//! Each file has one strict reader ([`read_file`], [`parse`]) and one writer ([`to_json`],
+//! Each file has one strict reader ([`read_file`], [`parse`], of a report's head [`read_head`]) and one writer ([`to_json`],
 //! [`write_atomically`]). This crate is the only place where a file's shape is written down in
 //! code; the JSON Schemas in `perf/schemas/` are generated from it.
 //!
@@ -25,9 +26,11 @@
 mod block;
 mod date;
 mod decimal;
+mod difference;
 mod environment;
 mod evidence;
 pub mod growth;
+mod head;
 mod limit;
 mod metric;
 mod plan;
@@ -38,6 +41,8 @@ mod record;
 mod report;
 pub mod summary;
 mod timestamp;
+mod told;
+mod trend;
 mod verdict;
 mod vm;
 mod waivers;
@@ -50,8 +55,12 @@ pub use block::{
 };
 pub use date::Date;
 pub use decimal::{Amount, Decimal, NumberError};
+pub use difference::{
+    Difference, DifferenceKind, DifferenceSide, FieldSides, FigureSides, UnservedSides,
+};
 pub use environment::{ContainerLimits, Environment, EnvironmentField, kernel_major_minor};
 pub use evidence::{Disturbance, Evidence, Hiccups, KernelTimes, Kernels, Machine};
+pub use head::{Head, read_head};
 pub use limit::{Limit, LimitKind};
 pub use metric::{Direction, Metric};
 pub use plan::{
@@ -70,6 +79,11 @@ pub use report::{
     Run, RunStatus, SchemaName, SchemaTag, Session,
 };
 pub use timestamp::Timestamp;
+pub use told::Told;
+pub use trend::{
+    Against, BaselineMove, ChangePoint, LeftOut, LimitUse, MetricTrend, Trend, TrendLimit,
+    TrendPoint, TrendReport, TrendSeries,
+};
 pub use verdict::{
     BlocksResult, Comparison, Decision, FieldDifference, Input, Inputs, Judgement, Notice, Outcome,
     Problem, RuleResult, Share, SupportingFigure, UnservedResult, Verdict,

@@ -1,5 +1,6 @@
 //! The one strict reader.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
@@ -199,15 +200,34 @@ impl ReadError {
 /// # Errors
 /// [`ReadError`], for anything that the [crate's front page](crate) lists.
 pub fn read_file<T: Document>(path: &Path) -> Result<T, ReadError> {
+    parse(path, &bytes_of::<T>(path)?)
+}
+
+/// What a file says, unread.
+pub(crate) fn bytes_of<T: Document>(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    // It may grow meanwhile.
+    let read = open::<T>(path)?.take(T::MAX_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|source| ReadError::Io { kind: T::KIND, path: path.to_owned(), source })?;
+    Ok(bytes)
+}
+
+/// Opens a regular file that is not too large.
+pub(crate) fn open<T: Document>(path: &Path) -> Result<File, ReadError> {
     let io_error = |source| ReadError::Io { kind: T::KIND, path: path.to_owned(), source };
     // Asked before opening: to open a named pipe waits for its writer.
-    if !std::fs::metadata(path).map_err(io_error)?.is_file() {
+    let metadata = std::fs::metadata(path).map_err(io_error)?;
+    if !metadata.is_file() {
         return Err(io_error(io::Error::other("it is not a regular file")));
     }
-    let file = File::open(path).map_err(io_error)?;
-    let mut bytes = Vec::new();
-    file.take(T::MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io_error)?;
-    parse(path, &bytes)
+    if metadata.len() > T::MAX_BYTES {
+        return Err(ReadError::TooLarge {
+            kind: T::KIND,
+            path: path.to_owned(),
+            limit: T::MAX_BYTES,
+        });
+    }
+    File::open(path).map_err(io_error)
 }
 
 /// Reads and checks a document that is already in memory; `path` is only for messages.
@@ -253,6 +273,10 @@ pub fn parse<T: Document>(path: &Path, bytes: &[u8]) -> Result<T, ReadError> {
 
 /// Deserializes with the place of a failure.
 fn typed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, (Place, String, String)> {
+    // The way to a value costs more than the value, and is only needed where there is a failure.
+    if let Ok(value) = serde_json::from_str(text) {
+        return Ok(value);
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let result = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -317,7 +341,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Strict, A::Error> {
         let mut seen = BTreeSet::new();
-        while let Some(key) = entries.next_key::<String>()? {
+        while let Some(Key(key)) = entries.next_key()? {
             if seen.contains(&key) {
                 return Err(A::Error::custom(format!("the key `{key}` is given twice")));
             }
@@ -325,6 +349,31 @@ impl<'de> Visitor<'de> for StrictVisitor {
             let Strict = entries.next_value()?;
         }
         Ok(Strict)
+    }
+}
+
+/// A key, out of the text itself where it has no escapes.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl<'de> Visitor<'de> for KeyVisitor {
+    type Value = Key<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+        Ok(Key(Cow::Borrowed(key)))
+    }
+    fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+        Ok(Key(Cow::Owned(key.to_owned())))
     }
 }
 

@@ -114,7 +114,7 @@ pub enum Control {
 pub struct SchemaTag {
     /// The format's name.
     pub name: SchemaName,
-    /// The format's version; this crate reads version 3 of reports, 2 of verdicts, and 1 of records.
+    /// The format's version: 3 of reports, 2 of verdicts, 1 of all others.
     #[schemars(range(min = 1, max = 3))]
     pub version: u32,
 }
@@ -129,6 +129,10 @@ pub enum SchemaName {
     Cp1Verdict,
     /// [`Record`](crate::Record).
     Cp1Record,
+    /// [`Trend`](crate::Trend).
+    Cp1Trend,
+    /// [`Difference`](crate::Difference).
+    Cp1Difference,
 }
 
 /// The source that was measured.
@@ -184,6 +188,20 @@ pub enum RunStatus {
     Failed,
     /// The run was still going on when this was written: what is read later was killed.
     Unfinished,
+}
+
+impl RunStatus {
+    /// The word in the files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::InsufficientSamples => "insufficient_samples",
+            Self::GeneratorLimited => "generator_limited",
+            Self::Failed => "failed",
+            Self::Unfinished => "unfinished",
+        }
+    }
 }
 
 /// The plan as run. Two reports compare only where what shapes the load is equal.
@@ -318,9 +336,7 @@ impl Document for Report {
     const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
     fn check(&self) -> Result<(), Violation> {
-        self.check_schema()?;
-        self.check_git()?;
-        self.metrics.check(&["metrics".into()])?;
+        check_head(self.schema, &self.git, &self.metrics)?;
         if let Some(accounting) = &self.accounting {
             accounting.check(&["accounting".into()])?;
         }
@@ -340,17 +356,6 @@ impl Document for Report {
 }
 
 impl Report {
-    fn check_schema(&self) -> Result<(), Violation> {
-        match self.schema {
-            None | Some(SchemaTag { name: SchemaName::Cp1Report, version: 3 }) => Ok(()),
-            Some(_) => Err(Violation::new(
-                ["schema".into()],
-                "this is not a cp1_report of version 3",
-                "use the gate of the version that wrote the file",
-            )),
-        }
-    }
-
     /// Blocks in the report; a report without any has none in sessions either.
     fn block_count(&self) -> usize {
         self.blocks.as_ref().map_or(0, Vec::len)
@@ -378,20 +383,32 @@ impl Report {
         }
         Ok(())
     }
+}
 
-    fn check_git(&self) -> Result<(), Violation> {
-        for (key, hash) in [("commit", &self.git.commit), ("tree", &self.git.tree)] {
-            let is_hash = |text: &String| {
-                text.len() == 40 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-            };
-            if !hash.as_ref().is_none_or(is_hash) {
-                return Err(Violation::new(
-                    ["git".into(), key.into()],
-                    "expected 40 lower-case hexadecimal digits",
-                    "give the full hash, as `git rev-parse` prints it",
-                ));
-            }
-        }
-        Ok(())
+/// What must hold of the head of a report, whatever follows.
+pub(crate) fn check_head(
+    schema: Option<SchemaTag>,
+    git: &Git,
+    metrics: &Metrics,
+) -> Result<(), Violation> {
+    if !matches!(schema, None | Some(SchemaTag { name: SchemaName::Cp1Report, version: 3 })) {
+        return Err(Violation::new(
+            ["schema".into()],
+            "this is not a cp1_report of version 3",
+            "use the gate of the version that wrote the file",
+        ));
     }
+    for (key, hash) in [("commit", &git.commit), ("tree", &git.tree)] {
+        let is_hash = |text: &String| {
+            text.len() == 40 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        if !hash.as_ref().is_none_or(is_hash) {
+            return Err(Violation::new(
+                ["git".into(), key.into()],
+                "expected 40 lower-case hexadecimal digits",
+                "give the full hash, as `git rev-parse` prints it",
+            ));
+        }
+    }
+    metrics.check(&["metrics".into()])
 }

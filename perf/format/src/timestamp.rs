@@ -30,6 +30,19 @@ impl Timestamp {
         Self::parse(&time.format(&Rfc3339).ok()?)
     }
 
+    /// Nanoseconds after the beginning of 1970.
+    #[must_use]
+    pub fn unix_ns(&self) -> i128 {
+        self.time.unix_timestamp_nanos()
+    }
+
+    /// So many nanoseconds after the beginning of 1970; `None` beyond the year 9999.
+    #[must_use]
+    pub fn from_unix_ns(ns: i128) -> Option<Self> {
+        let time = OffsetDateTime::from_unix_timestamp_nanos(ns).ok()?;
+        Self::parse(&time.format(&Rfc3339).ok()?)
+    }
+
     /// The day.
     pub(crate) fn date(&self) -> time::Date {
         self.time.date()

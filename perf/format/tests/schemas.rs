@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use cp1_format::{
-    Event, Policy, Record, Report, Request, Verdict, Waivers, read_file, write_atomically,
+    Difference, Event, Policy, Record, Report, Request, Trend, Verdict, Waivers, read_file,
+    write_atomically,
 };
 
 fn perf(relative: &str) -> PathBuf {
@@ -22,6 +23,8 @@ fn schemas_do_not_drift_from_the_types() {
         ("waivers", schemars::schema_for!(Waivers)),
         ("request", schemars::schema_for!(Request)),
         ("event", schemars::schema_for!(Event)),
+        ("trend", schemars::schema_for!(Trend)),
+        ("difference", schemars::schema_for!(Difference)),
     ];
     for (name, schema) in schemas {
         let path = perf(&format!("schemas/{name}.schema.json"));

@@ -5,9 +5,11 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cp1_format::{Document, Notice, Policy, Problem, ReadError, Report, Waivers, read_file};
-use glob::MatchOptions;
+use cp1_format::{
+    Document, Notice, Policy, Problem, ReadError, Report, Timestamp, Waivers, read_file, read_head,
+};
 
+use crate::read::paths;
 use crate::read::trusted::{self, Trusted, TrustedError};
 
 /// The files of a check, as far as they could be read.
@@ -78,7 +80,7 @@ pub fn read(files: &Files<'_>) -> Inputs {
         .filter(|path| trusted::is_there(path, trusted_ref))
         .map(|path| read_one(path, trusted_ref, &mut problems));
     let replay = replay.map(|path| read_one(path, None, &mut problems));
-    let matches = resolve(candidates, &mut problems);
+    let matches = paths::named(candidates, &mut problems);
     if let Ok(real) = baseline.canonicalize()
         && let Some(path) = matches.get(&real)
     {
@@ -119,7 +121,7 @@ fn read_one<T: Document>(
     Source { path: shown(&name), document }
 }
 
-fn refusal(path: &Path, error: &ReadError) -> Problem {
+pub(crate) fn refusal(path: &Path, error: &ReadError) -> Problem {
     Problem {
         file: shown(path),
         place: error.place(),
@@ -128,85 +130,46 @@ fn refusal(path: &Path, error: &ReadError) -> Problem {
     }
 }
 
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// The files that the candidate arguments name, by real path, so that one file counts once.
-fn resolve(patterns: &[PathBuf], problems: &mut Vec<Problem>) -> BTreeMap<PathBuf, PathBuf> {
-    let mut files = BTreeMap::new();
-    let mut add = |path: PathBuf| {
-        files.entry(path.canonicalize().unwrap_or_else(|_| path.clone())).or_insert(path);
-    };
-    for pattern in patterns {
-        let problem = |message: String, cure: &str| Problem {
-            file: shown(pattern),
-            place: None,
-            message,
-            cure: cure.into(),
-        };
-        let as_glob = pattern.to_str().filter(|text| text.contains(['*', '?', '[']));
-        let Some(as_glob) = as_glob.filter(|_| pattern.symlink_metadata().is_err()) else {
-            add(pattern.clone());
-            continue;
-        };
-        // What is still being written has a name with a leading dot; `*` must not find it.
-        let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
-        let entries = match glob::glob_with(as_glob, options) {
-            Ok(entries) => entries,
-            Err(error) => {
-                problems.push(problem(
-                    format!("the pattern is malformed: {}", error.msg),
-                    "correct the pattern, or give a path",
-                ));
-                continue;
-            }
-        };
-        let mut matched = false;
-        for entry in entries {
-            matched = true;
-            match entry {
-                Ok(path) => add(path),
-                Err(error) => problems.push(problem(
-                    format!("failed to search {}: {}", error.path().display(), error.error()),
-                    "check the permissions",
-                )),
-            }
-        }
-        if !matched {
-            problems.push(problem(
-                "no file matches".into(),
-                "measure first, with perf-gate bench, or correct the pattern",
-            ));
-        }
-    }
-    files
-}
-
-/// Reads every match and keeps the newest. One that cannot be read might be the newest, so then
-/// nothing is kept.
+/// The newest match. Of all only the head is read, which says when it was measured, and the newest then as
+/// a whole. One whose head cannot be read might be the newest, so then nothing is kept; what is wrong
+/// behind the head of an older one makes it no newer, and is not looked for.
 fn newest(
     patterns: &[PathBuf],
     matches: BTreeMap<PathBuf, PathBuf>,
     problems: &mut Vec<Problem>,
     notices: &mut Vec<Notice>,
 ) -> Source<Report> {
+    let typed: Vec<_> = patterns.iter().map(|pattern| shown(pattern)).collect();
+    let none = Source { path: typed.join(", "), document: None };
     let mut paths: Vec<PathBuf> = matches.into_values().collect();
     paths.sort();
     let count = paths.len();
-    let mut newest: Option<(PathBuf, Report)> = None;
+    if let [path] = paths.as_slice() {
+        return match read_file(path) {
+            Ok(report) => Source { path: shown(path), document: Some(report) },
+            Err(error) => {
+                problems.push(refusal(path, &error));
+                none
+            }
+        };
+    }
+    let mut newest: Option<(PathBuf, Timestamp)> = None;
     let mut equally_new = 1;
     let mut refused = false;
     for path in paths {
-        match read_file::<Report>(&path) {
-            Ok(report) => {
+        match read_head(&path) {
+            Ok(head) => {
                 // Paths ascend: of equally new reports the greater path comes later and stays.
-                match newest.as_ref().map(|(_, best)| report.timestamp.cmp(&best.timestamp)) {
+                match newest.as_ref().map(|(_, best)| head.timestamp.cmp(best)) {
                     Some(Ordering::Less) => continue,
                     Some(Ordering::Equal) => equally_new += 1,
                     Some(Ordering::Greater) | None => equally_new = 1,
                 }
-                newest = Some((path, report));
+                newest = Some((path, head.timestamp));
             }
             Err(error) => {
                 problems.push(refusal(&path, &error));
@@ -214,21 +177,31 @@ fn newest(
             }
         }
     }
-    let Some((path, report)) = newest.filter(|_| !refused) else {
-        let typed: Vec<_> = patterns.iter().map(|pattern| shown(pattern)).collect();
-        return Source { path: typed.join(", "), document: None };
+    let Some((path, timestamp)) = newest.filter(|_| !refused) else { return none };
+    let report = match read_file::<Report>(&path) {
+        Ok(report) if report.timestamp == timestamp => report,
+        Ok(_) => {
+            problems.push(Problem {
+                file: shown(&path),
+                place: Some("timestamp".into()),
+                message: "the file changed while it was read".into(),
+                cure: "judge when nothing measures, or name the report".into(),
+            });
+            return none;
+        }
+        Err(error) => {
+            problems.push(refusal(&path, &error));
+            return none;
+        }
     };
-    if count > 1 {
-        notices.push(Notice(format!(
-            "{count} reports match; judged is the newest by its own timestamp, {}",
-            path.display()
-        )));
-    }
+    notices.push(Notice(format!(
+        "{count} reports match; judged is the newest by its own timestamp, {}",
+        path.display()
+    )));
     if equally_new > 1 {
         notices.push(Notice(format!(
-            "{equally_new} reports carry the newest timestamp {}; of these the greatest path is \
-             judged",
-            report.timestamp
+            "{equally_new} reports carry the newest timestamp {timestamp}; of these the greatest path is \
+             judged"
         )));
     }
     Source { path: shown(&path), document: Some(report) }

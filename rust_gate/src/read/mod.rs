@@ -2,4 +2,5 @@
 
 pub mod git;
 pub mod inputs;
+pub(crate) mod paths;
 pub mod trusted;

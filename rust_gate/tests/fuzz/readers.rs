@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::FromArgMatches as _;
 use cp1_format::{
-    Document, Event, Measured, Policy, Record, Report, Request, Verdict, Waivers, parse, to_json,
+    Document, Event, Head, Measured, Policy, Record, Report, Request, Verdict, Waivers, parse,
+    read_head, to_json,
 };
 use fastrand::Rng;
 use perf_gate::adopt::jobs::{self, Tool};
@@ -106,6 +107,7 @@ impl Readers {
         let distribution = full_of(1, 200)["histograms"][0]["data"].clone();
         let readers = vec![
             of("report.json", document::<Report>, json(&reports)),
+            of("head.json", head, heads_of(&reports)),
             of("policy.json", document::<Policy>, json(&policies)),
             of("waivers.json", document::<Waivers>, json(&[waivers])),
             of("record.json", document::<Record>, heads.map(String::into_bytes).collect()),
@@ -206,6 +208,28 @@ fn document<T: Document + Serialize + PartialEq>(
         Ok(again) if again == document => Ok(true),
         Ok(_) => Err("it is read again as another".to_owned()),
         Err(error) => Err(format!("it cannot be read again: {error}")),
+    }
+}
+
+/// As the one writer writes reports: only then a head is read by itself.
+fn heads_of(reports: &[Value]) -> Vec<Vec<u8>> {
+    let typed = reports
+        .iter()
+        .map(|report| parse::<Report>(Path::new("r"), report.to_string().as_bytes()).unwrap());
+    typed.map(|report| to_json(&report).unwrap().into_bytes()).collect()
+}
+
+/// A head says what the whole report says, where that is one.
+fn head(readers: &Readers, bytes: &[u8]) -> Result<bool, String> {
+    readers.put("report.json", bytes);
+    let head = read_head(&readers.room.path().join("report.json"));
+    match (head, parse::<Report>(Path::new("r"), bytes)) {
+        (Ok(head), Ok(report)) if head == Head::from(report.clone()) => Ok(true),
+        (Ok(head), Ok(_)) => Err(format!("the report has another head than {head:?}")),
+        (Err(error), Ok(_)) => Err(format!("a report has no head: {error}")),
+        // Damaged behind its head.
+        (Ok(_), Err(_)) => Ok(true),
+        (Err(_), Err(_)) => Ok(false),
     }
 }
 
