@@ -3,4 +3,5 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod binomial;
+pub mod e_divisive;
 pub mod shift;
