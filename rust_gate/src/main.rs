@@ -20,6 +20,7 @@ use perf_gate::contract::lint::lint;
 use perf_gate::contract::verify::{verify, verify_in_ci};
 use perf_gate::contract::{ContractError, Found, change, list};
 use perf_gate::escape::line as line_of;
+use perf_gate::history::{diff::diff, trend::trend};
 use perf_gate::prove::plan::plan;
 use perf_gate::prove::selftest::selftest;
 use perf_gate::prove::simulate::simulate;
@@ -121,6 +122,8 @@ fn run() -> Ending {
         Command::Bench(arguments) => run_bench(&arguments, &line),
         Command::Sessions(arguments) => run_sessions(&arguments, &line),
         Command::Check(arguments) => check(&arguments),
+        Command::Trend(arguments) => page(trend(&arguments)),
+        Command::Diff(arguments) => page(diff(&arguments)),
         Command::Simulate(arguments) => answer(simulate(&arguments)),
         Command::Plan(arguments) => answer(plan(&arguments)),
         Command::Selftest(arguments) => answer(selftest(&arguments)),
@@ -167,6 +170,24 @@ fn answer<E: std::error::Error>(asked: Result<String, E>) -> Ending {
     let printed = asked.map_err(|error| error.to_string()).and_then(|text| {
         let lines: Vec<_> = text.lines().map(line_of).collect();
         writeln!(io::stdout(), "{}", lines.join("\n"))
+            .map_err(|error| format!("failed to print: {error}"))
+    });
+    match printed {
+        Ok(()) => Ending::Done,
+        Err(text) => {
+            complain(&text);
+            Ending::Failed
+        }
+    }
+}
+
+/// Prints a page of which the renderer has escaped every text, as it is.
+fn page<E: std::error::Error>(asked: Result<String, E>) -> Ending {
+    let mut stdout = io::stdout().lock();
+    let printed = asked.map_err(|error| error.to_string()).and_then(|text| {
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
             .map_err(|error| format!("failed to print: {error}"))
     });
     match printed {

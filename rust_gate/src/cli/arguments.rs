@@ -97,6 +97,24 @@ Exit codes:
 A rule is what determinism asks for: a report pins it, or a block is marked as disturbed by it. An advice
 makes blocks spread less.";
 
+const TREND_EXIT_CODES: &str = "\
+Exit codes:
+  0  the trend is printed
+  2  a file cannot be read; wrong usage; a failed write
+
+  perf-gate trend _artifacts
+  perf-gate trend --html=trend.html 'artifacts/*/perf_baseline_*.json'
+
+Of a folder and those in it count perf_baseline_*.json, perf_replay_*.json and perf_verdict_*.json; those of
+one run belong together by the rest of their names. Of reports only the heads are read.";
+
+const DIFF_EXIT_CODES: &str = "\
+Exit codes:
+  0  printed, whatever differs
+  2  a file cannot be read; wrong usage
+
+  perf-gate diff perf/baseline_cp1.json _artifacts/perf_baseline_20260131T120000Z-1.json";
+
 /// The command line of `perf-gate`.
 #[derive(Debug, Parser)]
 #[command(
@@ -141,6 +159,13 @@ pub enum Command {
     /// Judge a report and say PASS, REGRESSION, INVALID, INCONCLUSIVE or INCOMPARABLE
     #[command(after_help = EXIT_CODES)]
     Check(Check),
+    /// Chart each metric over many reports: how much of its limit each uses, where the baseline moved, where
+    /// the metric changed
+    #[command(after_help = TREND_EXIT_CODES)]
+    Trend(Trend),
+    /// Set two reports or verdicts side by side, and judge nothing
+    #[command(after_help = DIFF_EXIT_CODES)]
+    Diff(Diff),
     /// Print how often gates under this policy would err, by Monte Carlo over a baseline's blocks
     Simulate(Simulate),
     /// Print how many blocks this policy needs on the baseline's machine
@@ -381,6 +406,46 @@ pub struct Check {
     /// Names the artifacts; without it the candidate's timestamp does
     #[arg(long, value_name = "TEXT")]
     pub label: Option<Label>,
+}
+
+/// Arguments of `trend`.
+#[derive(Debug, Args)]
+pub struct Trend {
+    /// Folders of artifacts, reports, or globs of either
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Where policy and records are.
+    #[command(flatten)]
+    pub root: Root,
+    /// Write the charts as an HTML page, too
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// How it is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// A report or a verdict
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+    /// Another
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+    /// How it is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs, by perf/schemas
+    Json,
 }
 
 /// Arguments of `simulate`.

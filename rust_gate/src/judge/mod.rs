@@ -12,7 +12,7 @@ pub mod decision;
 pub mod failures;
 pub mod growth;
 pub mod histograms;
-mod notices;
+pub(crate) mod notices;
 pub(crate) mod plausible;
 pub mod replay;
 pub mod rules;

@@ -7,6 +7,9 @@ use cp1_format::{Control, Judgement, Notice, Policy, Report};
 use crate::judge::compare::{Named, skipped};
 use crate::judge::rules::{self, Answer};
 
+/// How the notice of a planted fault begins, by which others know such a verdict.
+pub(crate) const PLANTED_FAULT: &str = "THE CANDIDATE WAS MEASURED WITH A PLANTED FAULT";
+
 /// What the two reports say by themselves.
 pub(super) fn of_reports(
     baseline: Named<'_>,
@@ -16,7 +19,7 @@ pub(super) fn of_reports(
     let mut notices = Vec::new();
     let mut say = |text: String| notices.push(Notice(text));
     if let Some(fault) = &candidate.document.run.planted_fault {
-        say(format!("THE CANDIDATE WAS MEASURED WITH A PLANTED FAULT: {fault}"));
+        say(format!("{PLANTED_FAULT}: {fault}"));
     }
     for (name, report) in [("baseline", baseline.document), ("candidate", candidate.document)] {
         if report.git.dirty == Some(true) {

@@ -57,6 +57,12 @@ pub fn results(baseline: &Report, candidate: &Report, basis: Basis<'_>) -> Vec<U
     kinds.filter_map(|kind| kind.result(baseline, candidate, basis)).collect()
 }
 
+/// The share of a loop's requests that this became of; `None` where the report does not say.
+#[must_use]
+pub fn share(report: &Report, phase: Phase, outcome: Unserved) -> Option<Share> {
+    Kind { phase, outcome }.of_report(report).map(Part::share)
+}
+
 /// One kind of unserved requests.
 #[derive(Debug, Clone, Copy)]
 struct Kind {

@@ -6,6 +6,7 @@
 //! what a repository's settings name, but for what fetching and checking out need: transports,
 //! credential helpers and filters, which are settings of the machine and no part of a commit.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ use std::process::{Command, Output, Stdio};
 
 /// Largest file that is read out of a repository, in bytes: as the reader of reports accepts.
 const FILE_MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Largest commit whose message is shown, in bytes.
+const COMMIT_MAX_BYTES: u64 = 64 * 1024;
 
 /// Variables of git that say how a server is reached, and nothing about the repository.
 const TRANSPORT: [&str; 10] = [
@@ -314,6 +318,48 @@ impl Git {
             [(_, entry)] if entry.is_file() => self.blob(&entry.blob, path),
             _ => Err(GitError::NoFile { revision: commit.to_owned(), path: path.to_owned() }),
         }
+    }
+
+    /// The first line of what each of these commits says, named by their hashes. What the repository does
+    /// not have, or what is no commit, is left out; so is everything where there is no repository.
+    #[must_use]
+    pub fn subjects(&self, hashes: &[String]) -> BTreeMap<String, String> {
+        let ask = |how: &str, hashes: &[&str]| {
+            let lines = hashes.iter().map(|hash| format!("{hash}\n")).collect();
+            if hashes.is_empty() {
+                Vec::new()
+            } else {
+                self.output_of(&["cat-file", how], lines).unwrap_or_default()
+            }
+        };
+        let hashes: Vec<&str> = hashes.iter().map(String::as_str).collect();
+        let kinds = String::from_utf8_lossy(&ask("--batch-check", &hashes)).into_owned();
+        let small = |line: &&str| {
+            let mut parts = line.split(' ').skip(1);
+            let size = (parts.next() == Some("commit")).then(|| parts.next()).flatten();
+            size.and_then(|size| size.parse().ok())
+                .is_some_and(|size: u64| size <= COMMIT_MAX_BYTES)
+        };
+        let commits: Vec<_> =
+            kinds.lines().filter(small).filter_map(|line| line.split(' ').next()).collect();
+        let printed = ask("--batch", &commits);
+        let mut rest = printed.as_slice();
+        let mut subjects = BTreeMap::new();
+        // Of each a line with its name, kind and size, and what it says, with an end of line behind.
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, after) = rest.split_at(end + 1);
+            let line = String::from_utf8_lossy(line);
+            let mut parts = line.trim_end().split(' ');
+            let (hash, size) = (parts.next().unwrap_or_default(), parts.nth(1));
+            let Some(size) = size.and_then(|size| size.parse::<usize>().ok()) else { break };
+            let (commit, after) = after.split_at_checked(size).unwrap_or((after, &[]));
+            let commit = String::from_utf8_lossy(commit);
+            let message = commit.split_once("\n\n").map_or("", |(_, message)| message);
+            let subject = message.trim_start().lines().next().unwrap_or_default();
+            subjects.insert(hash.to_owned(), subject.to_owned());
+            rest = after.strip_prefix(b"\n").unwrap_or(after);
+        }
+        subjects
     }
 
     /// What a blob contains; `name` is what it is called in messages.

@@ -48,18 +48,21 @@ pub const UNSERVED: &str = "Requests that were not served:";
 /// Unserved requests of one kind as cells.
 #[must_use]
 pub fn unserved(result: &UnservedResult) -> [String; 5] {
-    let cell = |share: &Share| {
-        let Share { requests, offered, pct } = share;
-        let (requests, offered) = (grouped(&requests.to_string()), grouped(&offered.to_string()));
-        format!("{requests} of {offered} ({pct} %)")
-    };
     [
         format!("{}, {}", result.outcome.name(), result.phase.name()),
-        result.baseline.as_ref().map_or_else(|| ABSENT.to_owned(), cell),
-        cell(&result.candidate),
+        result.baseline.as_ref().map_or_else(|| ABSENT.to_owned(), share),
+        share(&result.candidate),
         result.limit.clone(),
         result.judgement.word().to_owned(),
     ]
+}
+
+/// A share of requests.
+#[must_use]
+pub fn share(share: &Share) -> String {
+    let Share { requests, offered, pct } = share;
+    let (requests, offered) = (grouped(&requests.to_string()), grouped(&offered.to_string()));
+    format!("{requests} of {offered} ({pct} %)")
 }
 
 /// Why, where there is a reason, in the order of the table.
@@ -76,6 +79,12 @@ pub fn supporting(figure: &SupportingFigure) -> [String; 3] {
     let SupportingFigure { name, unit, baseline, candidate } = figure;
     let cell = |figure: &Option<Amount>| cell(figure.as_ref(), unit, readable);
     [name.clone(), cell(baseline), cell(candidate)]
+}
+
+/// A figure as people read it, with its unit.
+#[must_use]
+pub fn figure(figure: Option<&Amount>, unit: &str) -> String {
+    cell(figure, unit, readable)
 }
 
 /// A figure with its unit; a count has none.

@@ -7,10 +7,15 @@ use cp1_format::{Report, Verdict};
 
 use crate::read::inputs::Inputs;
 
+pub mod chart;
+pub mod difference;
 pub mod figures;
 pub mod markdown;
 pub mod so_far;
 pub mod terminal;
+pub mod trend_html;
+pub mod trend_terminal;
+pub mod wrap;
 
 /// What is shown: a verdict, and the reports that it judged, as far as they could be read.
 #[derive(Debug, Clone, Copy)]
