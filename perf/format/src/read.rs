@@ -205,10 +205,13 @@ pub fn read_file<T: Document>(path: &Path) -> Result<T, ReadError> {
 
 /// What a file says, unread.
 pub(crate) fn bytes_of<T: Document>(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let mut bytes = Vec::new();
+    let io_error = |source| ReadError::Io { kind: T::KIND, path: path.to_owned(), source };
+    let file = open::<T>(path)?;
+    let size = file.metadata().map_err(io_error)?.len();
+    let mut bytes =
+        Vec::with_capacity(usize::try_from(size.min(T::MAX_BYTES)).unwrap_or_default() + 1);
     // It may grow meanwhile.
-    let read = open::<T>(path)?.take(T::MAX_BYTES + 1).read_to_end(&mut bytes);
-    read.map_err(|source| ReadError::Io { kind: T::KIND, path: path.to_owned(), source })?;
+    file.take(T::MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io_error)?;
     Ok(bytes)
 }
 
@@ -259,8 +262,12 @@ pub fn parse<T: Document>(path: &Path, bytes: &[u8]) -> Result<T, ReadError> {
         problem,
         cure,
     };
-    typed::<Strict>(text)
-        .and_then(|Strict| typed::<T>(text))
+    let document = match is_plainly_strict(text).then(|| serde_json::from_str::<T>(text)) {
+        Some(Ok(document)) => Ok(document),
+        // What is wrong with it, and where.
+        _ => typed::<Strict>(text).and_then(|Strict| typed::<T>(text)),
+    };
+    document
         .and_then(|document| match document.check() {
             Ok(()) => Ok(document),
             Err(violation) => {
@@ -273,10 +280,6 @@ pub fn parse<T: Document>(path: &Path, bytes: &[u8]) -> Result<T, ReadError> {
 
 /// Deserializes with the place of a failure.
 fn typed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, (Place, String, String)> {
-    // The way to a value costs more than the value, and is only needed where there is a failure.
-    if let Ok(value) = serde_json::from_str(text) {
-        return Ok(value);
-    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let result = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -298,6 +301,42 @@ fn typed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, (Place, String, 
         let problem = text.strip_suffix(&suffix).unwrap_or(&text).to_owned();
         (place, problem, cure.to_owned())
     })
+}
+
+/// Most keys of an object that are compared one by one.
+const KEYS_MAX: usize = 64;
+
+/// Whether a text, if it is JSON, has neither `null` nor a key twice, by a look at its bytes that costs a
+/// fraction of reading it. Of what it cannot tell it says no, and [`Strict`] decides: strings with escapes, and
+/// objects of very many keys.
+fn is_plainly_strict(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    // Of each open object where its keys begin, and the keys of all.
+    let (mut objects, mut keys) = (Vec::new(), Vec::<&[u8]>::new());
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'n' => return false,
+            b'{' => objects.push(keys.len()),
+            b'}' => keys.truncate(objects.pop().unwrap_or_default()),
+            b'"' => {
+                let end = after.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+                let (string, after) = after.split_at(end.unwrap_or(after.len()));
+                let Some((b'"', after)) = after.split_first() else { return false };
+                rest = after;
+                if after.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':') {
+                    let first = objects.last().copied().unwrap_or_default();
+                    let own = keys.get(first..).unwrap_or_default();
+                    if own.len() == KEYS_MAX || own.contains(&string) {
+                        return false;
+                    }
+                    keys.push(string);
+                }
+            }
+            _ => {}
+        }
+    }
+    true
 }
 
 /// What typed reading would let through in silence: a key given twice and `null`.
@@ -406,4 +445,55 @@ fn locate(text: &str, path: &[Segment]) -> Place {
     let line = before.matches('\n').count() + 1;
     let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
     Place { json_path, line, column }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &str =
+        r#"{"a": {"b": 1, "c": [true, {"b": 2, "d": "b"}, {"b": 3}]}, "b": ["a", "a"], "e": "n"}"#;
+
+    #[test]
+    fn what_is_strict_is_plainly_so() {
+        assert!(is_plainly_strict(TEXT));
+        for (from, to) in [
+            ("true", "null"),
+            ("\"c\"", "\"b\""),
+            ("\"b\": [", "\"a\": ["),
+            ("\"d\"", "\"b\""),
+            ("\"e\"", "\"\\u0061\""),
+            ("\"e\"", "\"a\" "),
+        ] {
+            assert!(!is_plainly_strict(&TEXT.replacen(from, to, 1)), "{from} {to}");
+        }
+        let many: Vec<_> = (0..=KEYS_MAX).map(|key| format!("\"{key}\": 1")).collect();
+        assert!(!is_plainly_strict(&format!("{{{}}}", many.join(","))), "Strict decides");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_plainly_strict_that_strict_refuses(
+            edits in prop::collection::vec(
+                (0..TEXT.len(), 0..4usize, prop::sample::select(vec![
+                    "", "\"a\": 1, ", "\"b\": null, ", "{", "}", "[", "]", "\"", "\\", ",", ":", "null", "1",
+                ])),
+                0..4,
+            ),
+        ) {
+            let mut text = TEXT.to_owned();
+            for (at, length, put) in edits {
+                let from = at.min(text.len());
+                let to = (from + length).min(text.len());
+                text.replace_range(from..to, put);
+            }
+            // Of what is no JSON nothing is claimed.
+            let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            if is_json && is_plainly_strict(&text) {
+                prop_assert!(serde_json::from_str::<Strict>(&text).is_ok(), "{}", text);
+            }
+        }
+    }
 }

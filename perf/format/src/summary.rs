@@ -162,7 +162,11 @@ pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
             let rate = |(ok, ns): &(u64, u64)| BigDecimal::from(*ok) * 1_000_000_000 / *ns;
             exact_median(rates, order, rate).ok_or(Unmeasured::NoRate)
         }
-        Metric::MemMbTotalErlang => Ok(BigDecimal::from(block.memory.peak_bytes) / 1_048_576),
+        Metric::MemMbTotalErlang => {
+            // Divided by 2^20: multiplied by 5^20, the point 20 places on.
+            Ok(BigDecimal::from(block.memory.peak_bytes)
+                * BigDecimal::new(95_367_431_640_625_i64.into(), 20))
+        }
         Metric::ErrorsTotal => {
             let router = block.errors.router.ok_or(Unmeasured::NotCounted)?;
             Ok(router.max(driver_errors(&block.accounting)).into())
@@ -362,7 +366,10 @@ fn exact_median<T>(
 ) -> Option<BigDecimal> {
     figures.sort_by(order);
     let (lower, upper) = middle(&figures)?;
-    Some((exact(lower) + exact(upper)) * BigDecimal::new(5.into(), 1))
+    match figures.len() % 2 {
+        1 => Some(exact(lower)),
+        _ => Some((exact(lower) + exact(upper)) * BigDecimal::new(5.into(), 1)),
+    }
 }
 
 /// The two in the middle, which are the same one where their number is odd.

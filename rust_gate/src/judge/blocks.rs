@@ -7,6 +7,8 @@
 //! undisturbed ones lie beyond its limit, it is undecided: more blocks are measured, in a replay on
 //! both sides alike. So leaving blocks out can turn green to open, and never red to green.
 
+use std::cell::OnceCell;
+
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 use cp1_format::summary::{Percentile, median};
 use cp1_format::{
@@ -14,10 +16,10 @@ use cp1_format::{
 };
 
 use crate::judge::decision::{
-    JudgedLimit, Ruling, decide, decide_whole, has_whole_blocks, held, is_beyond, paired_shift,
-    percent_of_log, shift,
+    Criteria, JudgedLimit, Ruling, decide, decide_whole, has_whole_blocks, held, is_beyond,
+    percent_of_log,
 };
-use crate::statistics::shift::Shift;
+use crate::statistics::shift::{Ranks, Shift};
 
 /// Fewest blocks of a side that anything is said of.
 pub const BLOCKS_MIN: usize = 2;
@@ -34,6 +36,18 @@ pub struct Sides<'a> {
     candidate: Vec<&'a Block>,
     /// Whether both sides of a block were measured in turn.
     paired: bool,
+    /// The ranks that are the bounds of every metric at these error rates: their distribution takes longer
+    /// than all else that follows from them.
+    ranks: OnceCell<(RanksOf, Ranks)>,
+}
+
+/// What ranks depend on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct RanksOf {
+    baseline: usize,
+    candidate: usize,
+    false_alarm: f64,
+    miss: f64,
 }
 
 impl<'a> Sides<'a> {
@@ -42,19 +56,19 @@ impl<'a> Sides<'a> {
     pub fn in_turn(replay: &'a Report, candidate: &'a Report) -> Self {
         let (frozen, judged) = (replay.blocks.iter().flatten(), candidate.blocks.iter().flatten());
         let (baseline, candidate) = frozen.zip(judged).unzip();
-        Self { baseline, candidate, paired: true }
+        Self { baseline, candidate, paired: true, ranks: OnceCell::new() }
     }
 
     /// Frozen blocks and those of now.
     #[must_use]
     pub fn apart(frozen: &'a Report, candidate: &'a Report) -> Self {
         let of = |report: &'a Report| report.blocks.iter().flatten().collect();
-        Self { baseline: of(frozen), candidate: of(candidate), paired: false }
+        Self::of(of(frozen), of(candidate))
     }
 
     /// Two sets of blocks that were not measured in turn.
     pub(crate) fn of(baseline: Vec<&'a Block>, candidate: Vec<&'a Block>) -> Self {
-        Self { baseline, candidate, paired: false }
+        Self { baseline, candidate, paired: false, ranks: OnceCell::new() }
     }
 
     /// Estimate and bounds of a shift in words.
@@ -83,7 +97,12 @@ impl<'a> Sides<'a> {
         };
         let fewer = baseline.len() + candidate.len() < self.baseline.len() + self.candidate.len();
         let enough = baseline.len().min(candidate.len()) >= BLOCKS_MIN;
-        (fewer && enough).then_some(Self { baseline, candidate, paired: self.paired })
+        (fewer && enough).then_some(Self {
+            baseline,
+            candidate,
+            paired: self.paired,
+            ranks: OnceCell::new(),
+        })
     }
 
     /// Shift of a metric, of which more is worse.
@@ -123,13 +142,30 @@ impl<'a> Sides<'a> {
         of_block: impl Fn(&Block) -> Option<f64>,
     ) -> Shift {
         if self.paired {
-            return paired_shift(&changes.unwrap_or_default(), &held.criteria);
+            let changes = changes.unwrap_or_default();
+            return self.ranks(&held.criteria, changes.len(), changes.len()).paired(&changes);
         }
         let logs = |side: &[&Block]| -> Option<Vec<f64>> {
             side.iter().map(|block| Some(held.direction.turned(of_block(block)?.ln()))).collect()
         };
         let (baseline, candidate) = (logs(&self.baseline), logs(&self.candidate));
-        shift(&baseline.unwrap_or_default(), &candidate.unwrap_or_default(), &held.criteria)
+        let (baseline, candidate) = (baseline.unwrap_or_default(), candidate.unwrap_or_default());
+        self.ranks(&held.criteria, baseline.len(), candidate.len()).unpaired(&baseline, &candidate)
+    }
+
+    /// The ranks of the bounds of so many blocks.
+    fn ranks(&self, criteria: &Criteria, baseline: usize, candidate: usize) -> Ranks {
+        let Criteria { false_alarm, miss, .. } = *criteria;
+        let ranks = || match self.paired {
+            true => Ranks::signed_rank(candidate, false_alarm, miss),
+            false => Ranks::mann_whitney(baseline, candidate, false_alarm, miss),
+        };
+        let of = RanksOf { baseline, candidate, false_alarm, miss };
+        match self.ranks.get_or_init(|| (of, ranks())) {
+            (known, ranks) if *known == of => *ranks,
+            // Of a metric that not every block has.
+            _ => ranks(),
+        }
     }
 
     fn result(&self, shift: &Shift, held: &JudgedLimit) -> BlocksResult {

@@ -150,12 +150,6 @@ fn default_must_catch(limit: f64, direction: Direction) -> f64 {
     }
 }
 
-/// Shift between blocks that were not measured in turn, from their logs, of which more is worse.
-#[must_use]
-pub fn shift(baseline: &[f64], candidate: &[f64], criteria: &Criteria) -> Shift {
-    shift::unpaired(baseline, candidate, criteria.false_alarm, criteria.miss)
-}
-
 /// Shift between the sides of blocks, from each block's change in logs, of which more is worse.
 #[must_use]
 pub fn paired_shift(changes: &[f64], criteria: &Criteria) -> Shift {
@@ -255,7 +249,9 @@ mod tests {
             let rank = |changes: &[f64]| decide(&paired_shift(changes, &CRITERIA), &CRITERIA);
             prop_assert!(rank(&moved) >= rank(&changes));
             let zeros = [0.0; 12];
-            let apart = |logs: &[f64]| decide(&shift(&zeros, logs, &CRITERIA), &CRITERIA);
+            let apart = |logs: &[f64]| decide(
+                &shift::unpaired(&zeros, logs, CRITERIA.false_alarm, CRITERIA.miss), &CRITERIA
+            );
             prop_assert!(apart(&moved) >= apart(&changes));
         }
 
