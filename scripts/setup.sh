@@ -5,9 +5,10 @@
 #   --test   also what only ./scripts/test.sh needs
 #
 # As root on a Debian system it installs with apt; elsewhere it prints the line to type and exits 2.
-# Writes: system packages, nothing else.
+# Writes: system packages; with --test also _build/test_python and _build/test_tools.
 set -euo pipefail
 
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 packages=()
 with_tests=false
 for argument in "$@"; do
@@ -67,7 +68,10 @@ command -v rebar3 >/dev/null || want rebar3
 command -v cc >/dev/null || { want gcc; want libc6-dev; }
 command -v git >/dev/null || want git
 if $with_tests; then
-  command -v shellcheck >/dev/null || want shellcheck
+  for tool in shellcheck zsh fish mandoc; do
+    command -v "$tool" >/dev/null || want "$tool"
+  done
+  python3 -c 'import ensurepip' 2>/dev/null || want python3-venv
 fi
 
 if [ "${#packages[@]}" -gt 0 ]; then
@@ -85,7 +89,35 @@ if [ "${#packages[@]}" -gt 0 ]; then
   fi
 fi
 
-rust_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../Cargo.toml")
+# Libraries that read what is exported, in an environment of their own.
+test_python() {
+  local python=$root/_build/test_python/bin/python wanted=$root/tests/other_tools/requirements.txt
+  cmp --silent "$wanted" "$root/_build/test_python/requirements.txt" && return
+  rm -rf "$root/_build/test_python"
+  python3 -m venv "$root/_build/test_python"
+  "$python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"
+  cp "$wanted" "$root/_build/test_python/requirements.txt"
+}
+
+# promtool, out of Debian's package: to install that would start a server.
+test_promtool() {
+  local tools=$root/_build/test_tools
+  if command -v promtool >/dev/null || [ -x "$tools/usr/bin/promtool" ]; then return; fi
+  if ! command -v apt-get >/dev/null; then
+    echo "setup.sh: missing: promtool. Install Prometheus as your system does" >&2
+    exit 2
+  fi
+  mkdir -p "$tools"
+  (cd "$tools" && apt-get download --quiet prometheus >/dev/null && dpkg-deb --extract prometheus_*.deb . &&
+    rm prometheus_*.deb)
+}
+
+if $with_tests; then
+  test_python
+  test_promtool
+fi
+
+rust_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 rust_found=$(cargo --version 2>/dev/null | cut -d ' ' -f 2 || true)
 if [ "$(printf '%s\n' "$rust_needed" "${rust_found:-0}" | sort --version-sort | head -n 1)" != "$rust_needed" ]
 then

@@ -19,6 +19,19 @@ pub fn line(text: &str) -> String {
     shown(text, LINE_MAX_CHARS, is_harmless)
 }
 
+/// For a quoted string of OpenMetrics.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let mut quoted = String::new();
+    for character in plain(text).chars() {
+        if matches!(character, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted
+}
+
 /// For Markdown: a code span that cannot be broken out of, in a table cell neither. Inside a code
 /// span nothing is markup, a mention or a link.
 #[must_use]

@@ -7,23 +7,28 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
-use cp1_format::{FindingVerdict, Outcome};
+use cp1_format::{
+    Answer, BenchReport, FindingVerdict, Findings, MachineCheck, Metric, Outcome, Said,
+};
 use perf_gate::adopt::init::init;
 use perf_gate::adopt::manuals;
 use perf_gate::artifacts;
 use perf_gate::check::Checked;
-use perf_gate::cli::arguments::{Arguments, Check, Command, Runner};
+use perf_gate::cli::arguments::{Arguments, Check, Command, Format, Import, Print, Runner};
 use perf_gate::cli::settings;
 use perf_gate::cli::sources::{self, CommandLine};
 use perf_gate::contract::budget::budget;
 use perf_gate::contract::lint::lint;
 use perf_gate::contract::verify::{verify, verify_in_ci};
-use perf_gate::contract::{ContractError, Found, change, list};
+use perf_gate::contract::{ContractError, change};
+use perf_gate::convert::export::export;
+use perf_gate::convert::import::{Imported, import};
 use perf_gate::escape::line as line_of;
 use perf_gate::history::{diff::diff, trend::trend};
 use perf_gate::prove::plan::plan;
 use perf_gate::prove::selftest::selftest;
 use perf_gate::prove::simulate::simulate;
+use perf_gate::render::answers;
 use perf_gate::run::hygiene;
 use perf_gate::run::measure::{Ended, OUT_OF_TIME};
 use perf_gate::run::prove::prove;
@@ -111,7 +116,7 @@ fn run() -> Ending {
         Err(error) => return usage(&error),
     };
     match arguments.command {
-        Command::Init(arguments) => answer(init(&arguments)),
+        Command::Init(it) => answer(init(&it).map(Said::Init), it.print),
         Command::Manuals(arguments) => match manuals::write(&arguments.prefix) {
             Ok(()) => Ending::Done,
             Err(error) => failed(&error),
@@ -124,58 +129,69 @@ fn run() -> Ending {
         Command::Check(arguments) => check(&arguments),
         Command::Trend(arguments) => page(trend(&arguments)),
         Command::Diff(arguments) => page(diff(&arguments)),
-        Command::Simulate(arguments) => answer(simulate(&arguments)),
-        Command::Plan(arguments) => answer(plan(&arguments)),
-        Command::Selftest(arguments) => answer(selftest(&arguments)),
-        Command::Prove(arguments) => match prove(&arguments, &line) {
+        Command::Simulate(it) => answer(simulate(&it).map(Said::Simulate), it.print),
+        Command::Plan(it) => answer(plan(&it).map(Said::Plan), it.print),
+        Command::Selftest(it) => answer(selftest(&it).map(Said::Selftest), it.print),
+        Command::Prove(it) => match prove(&it, &line) {
             Err(RunError::Interrupted(code)) => Ending::Interrupted(code),
-            asked => answer(asked),
+            asked => answer(asked.map(Said::Prove), it.print),
         },
-        Command::Freeze(arguments) => answer(change::freeze(&arguments)),
-        Command::Bump(arguments) => answer(change::bump(&arguments)),
-        Command::Amend(arguments) => answer(change::amend(&arguments)),
-        Command::Rollback(arguments) => answer(change::rollback(&arguments)),
-        Command::Budget(arguments) => answer(budget(&arguments)),
-        Command::Verify(arguments) if arguments.ci => {
-            findings("the contract is kept", verify_in_ci(&arguments, |name| env::var_os(name)))
+        Command::Freeze(it) => answer(change::freeze(&it).map(Said::Freeze), it.print),
+        Command::Bump(it) => answer(change::bump(&it).map(Said::Bump), it.print),
+        Command::Amend(it) => answer(change::amend(&it).map(Said::Amend), it.print),
+        Command::Rollback(it) => answer(change::rollback(&it).map(Said::Rollback), it.print),
+        Command::Budget(it) => answer(budget(&it).map(Said::Budget), it.print),
+        Command::Verify(it) => {
+            let found = match it.ci {
+                true => verify_in_ci(&it, |name| env::var_os(name)),
+                false => verify(&it),
+            };
+            findings(found, Said::Verify, it.print)
         }
-        Command::Verify(arguments) => findings("the contract is kept", verify(&arguments)),
-        Command::Lint(arguments) => {
-            let found = lint(&arguments);
-            let found = found.map(|problems| Found { problems, notes: Vec::new() });
-            findings("nothing was found", found)
-        }
+        Command::Lint(it) => findings(lint(&it), Said::Lint, it.print),
+        Command::Export(arguments) => page(export(&arguments)),
+        Command::Import(arguments) => run_import(&arguments),
     }
 }
 
 /// Prints what was found.
-fn findings(none: &str, found: Result<Found, ContractError>) -> Ending {
-    let text = found.as_ref().map_or_else(
-        |_| String::new(),
-        |Found { problems, notes }| {
-            let notes = notes.iter().map(|note| format!("note: {}\n", line_of(note)));
-            let answer = if problems.is_empty() { none.to_owned() } else { list(problems) };
-            notes.chain([answer]).collect()
-        },
-    );
+fn findings(
+    found: Result<Findings, ContractError>,
+    said: fn(Findings) -> Said,
+    how: Print,
+) -> Ending {
     let is_clean = found.as_ref().is_ok_and(|found| found.problems.is_empty());
-    match answer(found.map(|_| text)) {
+    match answer(found.map(said), how) {
         Ending::Done if !is_clean => Ending::Found,
         ending => ending,
     }
 }
 
 /// Prints what was asked.
-fn answer<E: std::error::Error>(asked: Result<String, E>) -> Ending {
-    let printed = asked.map_err(|error| error.to_string()).and_then(|text| {
-        let lines: Vec<_> = text.lines().map(line_of).collect();
-        writeln!(io::stdout(), "{}", lines.join("\n"))
-            .map_err(|error| format!("failed to print: {error}"))
-    });
-    match printed {
-        Ok(()) => Ending::Done,
-        Err(text) => {
-            complain(&text);
+fn answer<E: std::error::Error>(asked: Result<Said, E>, how: Print) -> Ending {
+    let said = match asked {
+        Ok(said) => said,
+        Err(error) => return failed(&error),
+    };
+    match how.format {
+        Format::Text => {
+            let lines: Vec<_> = answers::text(&said).lines().map(line_of).collect();
+            print(&(lines.join("\n") + "\n"), Ending::Done)
+        }
+        Format::Json => match cp1_format::to_json(&Answer::new(said)) {
+            Ok(json) => print(&json, Ending::Done),
+            Err(error) => failed(&error),
+        },
+    }
+}
+
+/// To standard output, and how the command ends then.
+fn print(text: &str, ending: Ending) -> Ending {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => ending,
+        Err(error) => {
+            complain(&format!("failed to print: {error}"));
             Ending::Failed
         }
     }
@@ -183,20 +199,23 @@ fn answer<E: std::error::Error>(asked: Result<String, E>) -> Ending {
 
 /// Prints a page of which the renderer has escaped every text, as it is.
 fn page<E: std::error::Error>(asked: Result<String, E>) -> Ending {
-    let mut stdout = io::stdout().lock();
-    let printed = asked.map_err(|error| error.to_string()).and_then(|text| {
-        stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush())
-            .map_err(|error| format!("failed to print: {error}"))
-    });
-    match printed {
-        Ok(()) => Ending::Done,
-        Err(text) => {
-            complain(&text);
-            Ending::Failed
-        }
+    match asked {
+        Ok(text) => print(&text, Ending::Done),
+        Err(error) => failed(&error),
     }
+}
+
+fn run_import(arguments: &Import) -> Ending {
+    let Imported { json, absent } = match import(arguments) {
+        Ok(imported) => imported,
+        Err(error) => return failed(&error),
+    };
+    if !absent.is_empty() {
+        let names: Vec<_> = absent.into_iter().map(Metric::name).collect();
+        let names = names.join(", ");
+        complain(&format!("not in the source, so no rule about it can pass: {names}"));
+    }
+    json.map_or(Ending::Done, |json| print(&json, Ending::Done))
 }
 
 fn run_gate(arguments: &settings::Run, line: &CommandLine) -> Ending {
@@ -205,7 +224,7 @@ fn run_gate(arguments: &settings::Run, line: &CommandLine) -> Ending {
         Err(RunError::Interrupted(code)) => return Ending::Interrupted(code),
         Err(error) => return failed(&error),
     };
-    let ending = shown(&outcome.checked, Some(&outcome.artifacts));
+    let ending = shown(&outcome.checked, Some(&outcome.artifacts), arguments.print);
     match (outcome.ended, ending) {
         (Some(Ended::Interrupted(code)), _) => Ending::Interrupted(code),
         (Some(Ended::Failed(why) | Ended::OutOfTime(why)), ending) => {
@@ -238,11 +257,14 @@ fn run_bench(arguments: &settings::Bench, line: &CommandLine) -> Ending {
                     Ending::OutOfTime
                 }
             };
-            if report.exists() {
-                let path = report.display();
-                let _ = writeln!(io::stdout(), "report: {}", line_of(&path.to_string()));
+            if !report.exists() {
+                return ending;
             }
-            ending
+            let report = report.display().to_string();
+            match answer::<RunError>(Ok(Said::Bench(BenchReport { report })), arguments.print) {
+                Ending::Done => ending,
+                _ => Ending::Failed,
+            }
         }
         Err(RunError::Interrupted(code)) => Ending::Interrupted(code),
         Err(error) => failed(&error),
@@ -256,10 +278,12 @@ fn run_sessions(arguments: &settings::Sessions, line: &CommandLine) -> Ending {
         Err(error) => return failed(&error),
     };
     match measured {
-        Sessions::Usable(next) => answer::<RunError>(Ok(next)),
-        Sessions::Unusable(reasons) => {
-            complain(&format!("no baseline can have this session\n{}", list(&reasons)));
-            Ending::Unusable
+        Sessions::Measured(reports) => {
+            let is_usable = reports.problems.is_empty();
+            match answer::<RunError>(Ok(Said::Sessions(reports)), arguments.print) {
+                Ending::Done if !is_usable => Ending::Unusable,
+                ending => ending,
+            }
         }
         Sessions::OutOfTime(why) => {
             complain(&why);
@@ -274,19 +298,8 @@ fn run_doctor(arguments: &settings::Doctor, line: &CommandLine) -> Ending {
         Err(RunError::Interrupted(code)) => return Ending::Interrupted(code),
         Err(error) => return failed(&error),
     };
-    let lines: Vec<_> = found
-        .iter()
-        .map(|finding| {
-            let word = match finding.verdict {
-                FindingVerdict::Fine => "fine ",
-                FindingVerdict::Note => "note ",
-                FindingVerdict::Wrong => "WRONG",
-            };
-            format!("{word}  {}", finding.text)
-        })
-        .collect();
     let is_wrong = found.iter().any(|finding| finding.verdict == FindingVerdict::Wrong);
-    match answer::<RunError>(Ok(lines.join("\n"))) {
+    match answer::<RunError>(Ok(Said::Doctor(found)), arguments.print) {
         Ending::Done if is_wrong => Ending::Found,
         ending => ending,
     }
@@ -295,7 +308,8 @@ fn run_doctor(arguments: &settings::Doctor, line: &CommandLine) -> Ending {
 fn run_runner(arguments: &Runner) -> Ending {
     let checks = runner::look();
     let is_unfit = arguments.strict && checks.iter().any(hygiene::Check::is_unfit);
-    match answer::<RunError>(Ok(hygiene::page(&checks))) {
+    let checks = checks.iter().map(MachineCheck::from).collect();
+    match answer::<RunError>(Ok(Said::Runner(checks)), arguments.print) {
         Ending::Done if is_unfit => Ending::Found,
         ending => ending,
     }
@@ -316,15 +330,22 @@ fn failed(error: &dyn std::error::Error) -> Ending {
 
 fn check(arguments: &Check) -> Ending {
     match perf_gate::check::check(arguments) {
-        Ok(checked) => shown(&checked, arguments.artifacts.as_deref()),
+        Ok(checked) => shown(&checked, arguments.artifacts.as_deref(), arguments.print),
         Err(error) => failed(&error),
     }
 }
 
 /// Prints a verdict and writes its artifacts.
-fn shown(checked: &Checked, directory: Option<&Path>) -> Ending {
+fn shown(checked: &Checked, directory: Option<&Path>, how: Print) -> Ending {
+    let text = match how.format {
+        Format::Text => Ok(checked.text.clone()),
+        Format::Json => cp1_format::to_json(&checked.verdict).map_err(io::Error::other),
+    };
     let mut stdout = io::stdout().lock();
-    let printed = stdout.write_all(checked.text.as_bytes()).and_then(|()| stdout.flush());
+    let printed = text.and_then(|text| {
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    });
     if let Err(error) = &printed {
         complain(&format!("failed to print the verdict: {error}"));
     }

@@ -346,7 +346,7 @@ fn bumps_that_add_up_stop_at_the_cap_of_the_policy() {
             "it",
             "+10.00",
             "%",
-            "+0.00",
+            "0.00",
             "%",
             "+15",
             "%"

@@ -4,10 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
+use cp1_format::Said;
 use perf_gate::adopt::init::{InitError, init};
 use perf_gate::adopt::jobs::Tool;
-use perf_gate::cli::arguments::{Init, Platform};
+use perf_gate::cli::arguments::{Init, Platform, Print};
 use perf_gate::contract::{Contract, ci_files};
+use perf_gate::render::answers;
 
 struct Project(tempfile::TempDir);
 
@@ -32,7 +34,9 @@ impl Project {
 
     fn init(&self, app: Option<&str>, ci: Option<Platform>) -> Result<String, InitError> {
         let project = self.0.path().to_owned();
-        init(&Init { project, app: app.map(ToOwned::to_owned), ci, show: false })
+        let app = app.map(ToOwned::to_owned);
+        let initialized = init(&Init { project, app, ci, show: false, print: Print::default() })?;
+        Ok(answers::text(&Said::Init(initialized)))
     }
 }
 

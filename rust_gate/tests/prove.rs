@@ -110,6 +110,11 @@ fn what_is_kept_is_not_measured_again_and_is_told_kind_by_kind() {
     assert_eq!(factor, "p95: 22.5 % planted, 0.0 % read, factor 0.00");
     let again = proof.prove(&["--gates", "1", "--planted-gates", "0"]);
     assert_eq!(again.stdout, answer.stdout, "more than was asked for is told too");
+    let json = proof.prove(&["--gates", "1", "--planted-gates", "0", "--format", "json"]);
+    let proven = common::answered("prove", &json, 0);
+    assert_eq!(proven["kinds"][0]["tally"]["outcomes"][0]["rate"]["count"], 2, "{proven}");
+    assert_eq!(proven["kinds"][1]["drawn"]["measured"][0]["blocks"], 9, "{proven}");
+    assert_eq!(proven["reading"]["factor"], 0.0, "{proven}");
 }
 
 #[test]

@@ -9,8 +9,14 @@
 
 use std::path::PathBuf;
 
+use cp1_format::{CheckKind, MachineCheck, Said};
 use machine_evidence::{Conditions, Moment, Tree};
-use perf_gate::run::hygiene::{Check, Kind, SecondBenchmark, Status, checks, page};
+use perf_gate::render::answers;
+use perf_gate::run::hygiene::{Check, SecondBenchmark, Status, checks};
+
+fn page(checks: &[Check]) -> String {
+    answers::text(&Said::Runner(checks.iter().map(MachineCheck::from).collect()))
+}
 
 /// A machine as files: dedicated, tuned, idle.
 struct Machine {
@@ -99,7 +105,7 @@ fn a_dedicated_idle_machine_is_fine() {
     let checks = machine.look(&machine);
     insta::assert_snapshot!("dedicated", page(&checks));
     assert!(is_fit(&checks));
-    assert_eq!(checks.iter().filter(|check| check.kind == Kind::Rule).count(), 7);
+    assert_eq!(checks.iter().filter(|check| check.kind == CheckKind::Rule).count(), 7);
 }
 
 #[test]
@@ -168,7 +174,7 @@ fn a_second_benchmark_is_told_and_a_lock_that_cannot_be_read_is_no_success() {
         let (conditions, moment) = (Conditions::of(&tree), Moment::of(&tree));
         let checks = checks(&conditions, &moment, &moment, OWN, second);
         let check = checks.iter().find(|check| check.name == "second benchmark").unwrap();
-        assert!(check.is_unfit(), "{check}");
+        assert!(check.is_unfit(), "{check:?}");
     }
 }
 

@@ -76,6 +76,8 @@ pub struct Ended {
     pub code: Option<i32>,
     /// Everything it printed.
     pub printed: String,
+    /// What of it was on standard output.
+    pub answer: String,
 }
 
 impl Workplace {
@@ -233,9 +235,9 @@ impl Workplace {
 
 impl From<Output> for Ended {
     fn from(output: Output) -> Self {
-        let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        printed.push_str(&String::from_utf8_lossy(&output.stderr));
-        Self { code: output.status.code(), printed }
+        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+        let printed = format!("{answer}{}", String::from_utf8_lossy(&output.stderr));
+        Self { code: output.status.code(), printed, answer }
     }
 }
 

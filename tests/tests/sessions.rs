@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use cp1_format::{Load, Report, RunStatus, read_file};
 use cp1_pipeline_tests::{Ended, TWO_BLOCKS, gate_binary, left_running, root, signal};
+use serde_json::Value;
 
 /// What is compiled already; the frozen commit has no bench, as everywhere.
 const SETTINGS: &str =
@@ -173,7 +174,7 @@ fn sessions_are_measured_under_the_load_that_the_first_one_found() {
             let (rate, concurrency) = load(&reports[0]);
             let load = format!("under the same load: --rate={rate} --concurrency={concurrency}\n");
             assert!(ended.printed.contains(&load), "{}", ended.printed);
-            let (_, next) = ended.printed.split_once("\nnext:\n").unwrap();
+            let (_, next) = ended.answer.split_once("\nnext:\n").unwrap();
             assert!(next.starts_with("perf-gate freeze \\\n  --session "), "{next}");
             for path in named(&project.path("_artifacts"), "perf_baseline_") {
                 let path =
@@ -196,6 +197,35 @@ fn sessions_are_measured_under_the_load_that_the_first_one_found() {
     assert_eq!(dirty.code, Some(2), "{}", dirty.printed);
     assert!(dirty.printed.contains("has changes that no commit has"), "{}", dirty.printed);
     assert_eq!(project.reports().len(), reports.len(), "nor is anything measured");
+}
+
+/// The only document on standard output, in which a command answers.
+fn answered(ended: &Ended, command: &str) -> Value {
+    let schema = std::fs::read(root().join("perf/schemas/answer.schema.json")).unwrap();
+    let schema: Value = serde_json::from_slice(&schema).unwrap();
+    let document: Value = serde_json::from_str(&ended.answer).expect(&ended.printed);
+    jsonschema::validator_for(&schema).unwrap().validate(&document).unwrap();
+    document["answer"][command].clone()
+}
+
+#[test]
+fn what_measures_answers_in_one_document_and_talks_elsewhere() {
+    let project = Project::new();
+    let examined = project.run(&["doctor", "--format=json"]);
+    let found = answered(&examined, "doctor");
+    assert!(found.as_array().unwrap().iter().all(|one| one["verdict"] != "wrong"), "{found}");
+    let measured = project.run(&[&["bench", "--blocks=1", "--format=json"], &SHORT[..]].concat());
+    let report = answered(&measured, "bench")["report"].as_str().unwrap().to_owned();
+    assert!(project.path(&report).is_file(), "{report}");
+    let sessions = ["sessions", "--sessions=1", "--blocks=1", "--format=json"];
+    let sessions = project.run(&[&sessions, &SHORT[..]].concat());
+    let answer = answered(&sessions, "sessions");
+    let is_usable = answer["problems"].as_array().unwrap().is_empty();
+    assert_eq!(sessions.code, Some(if is_usable { 0 } else { 3 }), "{answer}");
+    assert_eq!(
+        (answer.get("next").is_some(), answer["reports"].as_array().unwrap().len()),
+        (is_usable, 1)
+    );
 }
 
 #[test]
@@ -231,12 +261,12 @@ fn a_proof_goes_on_where_it_was_stopped() {
     assert_eq!(std::fs::read(&baseline).unwrap(), measured, "measured once");
     let at_end =
         |printed: &str| printed[printed.rfind("_artifacts/kept/same\n").unwrap()..].to_owned();
-    let tables = at_end(&ended.printed);
+    let tables = at_end(&ended.answer);
     assert!(tables.contains("\n1 gates, rates with 95 % intervals"), "{}", ended.printed);
     assert!(tables.contains("no gates drawn: 2 blocks measured"), "{}", ended.printed);
 
     let again = project.run(&prove);
-    assert_eq!((again.code, at_end(&again.printed)), (Some(0), tables));
+    assert_eq!((again.code, at_end(&again.answer)), (Some(0), tables));
     assert!(!again.printed.contains("VERDICT"), "nothing is measured again: {}", again.printed);
 
     // What cannot be planted is said before anything is measured.

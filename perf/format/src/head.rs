@@ -69,7 +69,7 @@ impl Document for Head {
 /// [`ReadError`], as of the whole report.
 pub fn read_head(path: &Path) -> Result<Head, ReadError> {
     let mut text = Vec::new();
-    let file = open::<Report>(path)?;
+    let file = open(Report::KIND, Report::MAX_BYTES, path)?;
     file.take(HEAD_MAX_BYTES).read_to_end(&mut text).map_err(|source| ReadError::Io {
         kind: Report::KIND,
         path: path.to_owned(),

@@ -1,7 +1,7 @@
 //! The types of every file that crosses a boundary of the CP1 performance freeze: the measured
 //! report (a candidate, and once frozen the baseline), the policy, its waivers, the verdict, and the
-//! records of what was frozen; of what gate and bench tell each other; and of what is printed about many
-//! reports, or two.
+//! records of what was frozen; of what gate and bench tell each other; of what is printed about many
+//! reports, or two; and of what commands answer to machines.
 //!
 //! Each file has one strict reader ([`read_file`], [`parse`], of a report's head [`read_head`]) and one writer ([`to_json`],
 //! [`write_atomically`]). This crate is the only place where a file's shape is written down in
@@ -23,6 +23,7 @@
 //!
 //! Nothing in this crate panics, whatever the input.
 
+mod answer;
 mod block;
 mod date;
 mod decimal;
@@ -48,6 +49,12 @@ mod vm;
 mod waivers;
 mod write;
 
+pub use answer::{
+    Answer, BenchReport, BlocksNeeded, Budget, CheckKind, CheckStatus, DelayReading, Figure,
+    Findings, InitStep, Initialized, Light, LimitBlocks, LimitBudget, MachineCheck, MeasuredChange,
+    MedianEstimate, OutcomeRate, PlantedChange, Proof, ProvenGates, Rate, Recorded, Said,
+    SessionLoad, SessionReports, SimulatedGates, Simulation, Tally,
+};
 pub use block::{
     Accounting, Block, ClosedLoopSlices, Counted, EncodedHistogram, FailedOutcome, FailureReason,
     HISTOGRAM_ENCODING, LatencyPhase, Measured, MemoryFigures, Metrics, OpenLoopSlices, Outcomes,
@@ -72,11 +79,13 @@ pub use policy::{
     Relative, Rule, SmokePolicy,
 };
 pub use quota::CpuQuota;
-pub use read::{Document, Place, ReadError, Segment, Violation, parse, read_file};
+pub use read::{
+    Document, Place, ReadError, Segment, Violation, parse, read_bytes, read_file, text,
+};
 pub use record::{Change, Digest, Record, RecordKind};
 pub use report::{
-    Arrivals, Clock, Control, Diagnostics, Git, KeyDistribution, Keys, Load, Pairing, Report, Role,
-    Run, RunStatus, SchemaName, SchemaTag, Session,
+    Arrivals, Clock, Control, Diagnostics, Git, KeyDistribution, Keys, Load, LoadTool, Pairing,
+    Report, Role, Run, RunStatus, SchemaName, SchemaTag, Session,
 };
 pub use timestamp::Timestamp;
 pub use told::Told;

@@ -18,6 +18,8 @@ pub trait Document: DeserializeOwned {
     const KIND: &'static str;
     /// Largest accepted size.
     const MAX_BYTES: u64;
+    /// Whether `null` may stand where the type does not look, as in a file of another tool.
+    const HAS_NULLS: bool = false;
 
     /// Looks for contradictions between fields.
     ///
@@ -200,37 +202,66 @@ impl ReadError {
 /// # Errors
 /// [`ReadError`], for anything that the [crate's front page](crate) lists.
 pub fn read_file<T: Document>(path: &Path) -> Result<T, ReadError> {
-    parse(path, &bytes_of::<T>(path)?)
+    parse(path, &read_bytes(T::KIND, T::MAX_BYTES, path)?)
 }
 
-/// What a file says, unread.
-pub(crate) fn bytes_of<T: Document>(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let io_error = |source| ReadError::Io { kind: T::KIND, path: path.to_owned(), source };
-    let file = open::<T>(path)?;
+/// Reads a regular file that is not too large.
+///
+/// # Errors
+/// [`ReadError::Io`] and [`ReadError::TooLarge`].
+pub fn read_bytes(kind: &'static str, max_bytes: u64, path: &Path) -> Result<Vec<u8>, ReadError> {
+    let io_error = |source| ReadError::Io { kind, path: path.to_owned(), source };
+    let file = open(kind, max_bytes, path)?;
     let size = file.metadata().map_err(io_error)?.len();
     let mut bytes =
-        Vec::with_capacity(usize::try_from(size.min(T::MAX_BYTES)).unwrap_or_default() + 1);
+        Vec::with_capacity(usize::try_from(size.min(max_bytes)).unwrap_or_default() + 1);
     // It may grow meanwhile.
-    file.take(T::MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io_error)?;
+    file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(io_error)?;
     Ok(bytes)
 }
 
 /// Opens a regular file that is not too large.
-pub(crate) fn open<T: Document>(path: &Path) -> Result<File, ReadError> {
-    let io_error = |source| ReadError::Io { kind: T::KIND, path: path.to_owned(), source };
+pub(crate) fn open(kind: &'static str, max_bytes: u64, path: &Path) -> Result<File, ReadError> {
+    let io_error = |source| ReadError::Io { kind, path: path.to_owned(), source };
     // Asked before opening: to open a named pipe waits for its writer.
     let metadata = std::fs::metadata(path).map_err(io_error)?;
     if !metadata.is_file() {
         return Err(io_error(io::Error::other("it is not a regular file")));
     }
-    if metadata.len() > T::MAX_BYTES {
-        return Err(ReadError::TooLarge {
-            kind: T::KIND,
-            path: path.to_owned(),
-            limit: T::MAX_BYTES,
-        });
+    if metadata.len() > max_bytes {
+        return Err(ReadError::TooLarge { kind, path: path.to_owned(), limit: max_bytes });
     }
     File::open(path).map_err(io_error)
+}
+
+/// The text of a file that is already in memory; `path` is only for messages.
+///
+/// # Errors
+/// It is too large, empty, not UTF-8, or begins with a byte order mark.
+pub fn text<'b>(
+    kind: &'static str,
+    max_bytes: u64,
+    path: &Path,
+    bytes: &'b [u8],
+) -> Result<&'b str, ReadError> {
+    let path = || path.to_owned();
+    if bytes.len() as u64 > max_bytes {
+        return Err(ReadError::TooLarge { kind, path: path(), limit: max_bytes });
+    }
+    // Of UTF-8, and of UTF-16 in both orders: editors and shells of Windows write them.
+    let marks: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
+    if marks.iter().any(|mark| bytes.starts_with(mark)) {
+        return Err(ReadError::ByteOrderMark { kind, path: path() });
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 {
+        kind,
+        path: path(),
+        offset: error.valid_up_to(),
+    })?;
+    match text.trim().is_empty() {
+        true => Err(ReadError::Empty { kind, path: path() }),
+        false => Ok(text),
+    }
 }
 
 /// Reads and checks a document that is already in memory; `path` is only for messages.
@@ -238,34 +269,24 @@ pub(crate) fn open<T: Document>(path: &Path) -> Result<File, ReadError> {
 /// # Errors
 /// [`ReadError`], for anything that the [crate's front page](crate) lists.
 pub fn parse<T: Document>(path: &Path, bytes: &[u8]) -> Result<T, ReadError> {
-    let kind = T::KIND;
-    let path = path.to_owned();
-    if bytes.len() as u64 > T::MAX_BYTES {
-        return Err(ReadError::TooLarge { kind, path, limit: T::MAX_BYTES });
-    }
-    // Of UTF-8, and of UTF-16 in both orders: editors and shells of Windows write them.
-    let marks: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
-    if marks.iter().any(|mark| bytes.starts_with(mark)) {
-        return Err(ReadError::ByteOrderMark { kind, path });
-    }
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => return Err(ReadError::NotUtf8 { kind, path, offset: error.valid_up_to() }),
-    };
-    if text.trim().is_empty() {
-        return Err(ReadError::Empty { kind, path });
-    }
+    let text = text(T::KIND, T::MAX_BYTES, path, bytes)?;
     let content = |(place, problem, cure)| ReadError::Content {
-        kind,
-        path,
+        kind: T::KIND,
+        path: path.to_owned(),
         place: Box::new(place),
         problem,
         cure,
     };
-    let document = match is_plainly_strict(text).then(|| serde_json::from_str::<T>(text)) {
+    let plainly =
+        (!T::HAS_NULLS && is_plainly_strict(text)).then(|| serde_json::from_str::<T>(text));
+    let document = match plainly {
         Some(Ok(document)) => Ok(document),
         // What is wrong with it, and where.
-        _ => typed::<Strict>(text).and_then(|Strict| typed::<T>(text)),
+        _ => match T::HAS_NULLS {
+            true => typed::<Strict<true>>(text).map(|_| ()),
+            false => typed::<Strict<false>>(text).map(|_| ()),
+        }
+        .and_then(|()| typed::<T>(text)),
     };
     document
         .and_then(|document| match document.check() {
@@ -339,53 +360,58 @@ fn is_plainly_strict(text: &str) -> bool {
     true
 }
 
-/// What typed reading would let through in silence: a key given twice and `null`.
-struct Strict;
+/// What typed reading would let through in silence: a key given twice, and `null` unless it is allowed.
+struct Strict<const HAS_NULLS: bool>;
 
-impl<'de> Deserialize<'de> for Strict {
+impl<'de, const HAS_NULLS: bool> Deserialize<'de> for Strict<HAS_NULLS> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor)
+        deserializer.deserialize_any(StrictVisitor::<HAS_NULLS>)
     }
 }
 
-struct StrictVisitor;
+struct StrictVisitor<const HAS_NULLS: bool>;
 
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Strict;
+impl<'de, const HAS_NULLS: bool> Visitor<'de> for StrictVisitor<HAS_NULLS> {
+    type Value = Strict<HAS_NULLS>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
-    fn visit_bool<E>(self, _: bool) -> Result<Strict, E> {
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
         Ok(Strict)
     }
-    fn visit_i64<E>(self, _: i64) -> Result<Strict, E> {
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
         Ok(Strict)
     }
-    fn visit_u64<E>(self, _: u64) -> Result<Strict, E> {
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
         Ok(Strict)
     }
-    fn visit_f64<E>(self, _: f64) -> Result<Strict, E> {
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
         Ok(Strict)
     }
-    fn visit_str<E>(self, _: &str) -> Result<Strict, E> {
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
         Ok(Strict)
     }
-    fn visit_unit<E: serde::de::Error>(self) -> Result<Strict, E> {
-        Err(E::custom("null is not a figure: a value that was not measured is left out"))
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+        match HAS_NULLS {
+            true => Ok(Strict),
+            false => {
+                Err(E::custom("null is not a figure: a value that was not measured is left out"))
+            }
+        }
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Strict, A::Error> {
-        while let Some(Strict) = items.next_element()? {}
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        while items.next_element::<Self::Value>()?.is_some() {}
         Ok(Strict)
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Strict, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut seen = BTreeSet::new();
         while let Some(Key(key)) = entries.next_key()? {
             if seen.contains(&key) {
                 return Err(A::Error::custom(format!("the key `{key}` is given twice")));
             }
             seen.insert(key);
-            let Strict = entries.next_value()?;
+            entries.next_value::<Self::Value>()?;
         }
         Ok(Strict)
     }
@@ -492,7 +518,7 @@ mod tests {
             // Of what is no JSON nothing is claimed.
             let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
             if is_json && is_plainly_strict(&text) {
-                prop_assert!(serde_json::from_str::<Strict>(&text).is_ok(), "{}", text);
+                prop_assert!(serde_json::from_str::<Strict<false>>(&text).is_ok(), "{}", text);
             }
         }
     }

@@ -133,6 +133,8 @@ pub enum SchemaName {
     Cp1Trend,
     /// [`Difference`](crate::Difference).
     Cp1Difference,
+    /// [`Answer`](crate::Answer).
+    Cp1Answer,
 }
 
 /// The source that was measured.
@@ -171,6 +173,40 @@ pub struct Run {
     /// Wall time of all blocks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// The tool that measured, where its result was imported: what it calls a latency is comparable with
+    /// its own alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<LoadTool>,
+}
+
+/// A tool whose results can be imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadTool {
+    /// Grafana k6.
+    K6,
+    /// wrk2.
+    Wrk2,
+    /// Whatever wrote HdrHistogram's percentile distribution.
+    Hgrm,
+    /// basho_bench.
+    BashoBench,
+    /// erlperf.
+    Erlperf,
+}
+
+impl LoadTool {
+    /// The word in files and sentences.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::K6 => "k6",
+            Self::Wrk2 => "wrk2",
+            Self::Hgrm => "hgrm",
+            Self::BashoBench => "basho_bench",
+            Self::Erlperf => "erlperf",
+        }
+    }
 }
 
 /// How far a run came.

@@ -142,7 +142,7 @@ pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
     let percentile = |percentile: Percentile| {
         let none = Unmeasured::NoSlices(percentile);
         let column = percentile.of_slices(&block.latency.slices).ok_or(none)?;
-        let ns = exact_median(column.to_vec(), u64::cmp, |ns| BigDecimal::from(*ns));
+        let ns = median_by(column.to_vec(), u64::cmp, |ns| BigDecimal::from(*ns));
         let whole = percentile.of(&block.latency.response_time);
         whole.ok_or(Unmeasured::NoWhole(percentile))?;
         Ok(ns.ok_or(none)? * BigDecimal::new(1.into(), 6))
@@ -160,7 +160,7 @@ pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
                     .cmp(&(u128::from(*others_ok) * u128::from(*ns)))
             };
             let rate = |(ok, ns): &(u64, u64)| BigDecimal::from(*ok) * 1_000_000_000 / *ns;
-            exact_median(rates, order, rate).ok_or(Unmeasured::NoRate)
+            median_by(rates, order, rate).ok_or(Unmeasured::NoRate)
         }
         Metric::MemMbTotalErlang => {
             // Divided by 2^20: multiplied by 5^20, the point 20 places on.
@@ -204,7 +204,7 @@ pub fn headline_figure(metric: Metric, blocks: &[&Metrics]) -> Option<BigDecimal
     let figures = figures(metric, blocks)?.into_iter().map(|figure| figure.exact().clone());
     match metric.is_count() {
         true => Some(figures.sum()),
-        false => exact_median(figures.collect(), Ord::cmp, BigDecimal::clone),
+        false => median_by(figures.collect(), Ord::cmp, BigDecimal::clone),
     }
 }
 
@@ -358,8 +358,14 @@ fn amount(exact: &BigDecimal, digits: i64) -> Option<Amount> {
     Amount::new(Decimal::shortest(exact, digits)).ok()
 }
 
+/// The middle of the figures, or the mean of the two in the middle, exactly; `None` of none.
+#[must_use]
+pub fn exact_median(figures: Vec<BigDecimal>) -> Option<BigDecimal> {
+    median_by(figures, BigDecimal::cmp, BigDecimal::clone)
+}
+
 /// The middle of the figures, or the mean of the two in the middle, of which alone exact numbers are made.
-fn exact_median<T>(
+fn median_by<T>(
     mut figures: Vec<T>,
     order: impl Fn(&T, &T) -> Ordering,
     exact: impl Fn(&T) -> BigDecimal,

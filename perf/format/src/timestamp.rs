@@ -43,6 +43,12 @@ impl Timestamp {
         Self::parse(&time.format(&Rfc3339).ok()?)
     }
 
+    /// So many seconds after the beginning of 1970, rounded down.
+    #[must_use]
+    pub fn unix_seconds(&self) -> i64 {
+        self.time.unix_timestamp()
+    }
+
     /// The day.
     pub(crate) fn date(&self) -> time::Date {
         self.time.date()

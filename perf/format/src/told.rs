@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::read::{Document, ReadError, bytes_of, parse};
+use crate::read::{Document, ReadError, parse, read_bytes};
 use crate::report::Report;
 use crate::verdict::Verdict;
 
@@ -34,7 +34,7 @@ impl Told {
     /// # Errors
     /// [`ReadError`]
     pub fn read(path: &Path) -> Result<Self, ReadError> {
-        let bytes = bytes_of::<Report>(path)?;
+        let bytes = read_bytes(Report::KIND, Report::MAX_BYTES, path)?;
         let tagged = serde_json::from_slice::<Tagged>(&bytes);
         match tagged.is_ok_and(|tagged| tagged.schema.name == "cp1_verdict") {
             true => Ok(Self::Verdict(Box::new(parse(path, &bytes)?))),

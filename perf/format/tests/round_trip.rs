@@ -14,11 +14,11 @@ use cp1_format::{
     Absolute, Accounting, Amount, Block, BudgetPolicy, ClosedLoopSlices, Counted, CpuQuota,
     Decimal, DecisionPolicy, Disturbance, EncodedHistogram, Environment, EnvironmentField,
     EnvironmentPolicy, Evidence, FailedOutcome, FailureReason, GatePolicy, Git, HISTOGRAM_ENCODING,
-    Hiccups, KernelTimes, Kernels, LatencyPhase, Lateness, Machine, MemoryFigures, MemoryGrowth,
-    Metric, Metrics, OpenLoopSlices, Outcomes, Percentiles, Phase, Policy, PolicyVersion,
-    ProbeCost, Quantity, Relative, Report, Rule, Run, RunQueue, RunStatus, SamplerFigures,
-    SchedulerUtilization, SchemaName, SchemaTag, Series, ThroughputPhase, Timestamp, VmFigures,
-    Warmup, parse, read_file, to_json, write_atomically,
+    Hiccups, KernelTimes, Kernels, LatencyPhase, Lateness, LoadTool, Machine, MemoryFigures,
+    MemoryGrowth, Metric, Metrics, OpenLoopSlices, Outcomes, Percentiles, Phase, Policy,
+    PolicyVersion, ProbeCost, Quantity, Relative, Report, Rule, Run, RunQueue, RunStatus,
+    SamplerFigures, SchedulerUtilization, SchemaName, SchemaTag, Series, ThroughputPhase,
+    Timestamp, VmFigures, Warmup, parse, read_file, to_json, write_atomically,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
@@ -226,13 +226,17 @@ fn run() -> impl Strategy<Value = Run> {
         RunStatus::Failed,
         RunStatus::Unfinished,
     ];
-    (of(any::<i32>()), of(select(statuses.to_vec())), of(text()), of(text())).prop_map(
-        |(ct_exit_code, status, reason, planted_fault)| Run {
+    let tools =
+        [LoadTool::K6, LoadTool::Wrk2, LoadTool::Hgrm, LoadTool::BashoBench, LoadTool::Erlperf];
+    let tool = of(select(tools.to_vec()));
+    (of(any::<i32>()), of(select(statuses.to_vec())), of(text()), of(text()), tool).prop_map(
+        |(ct_exit_code, status, reason, planted_fault, imported_from)| Run {
             ct_exit_code,
             status,
             reason,
             planted_fault,
             duration_ms: None,
+            imported_from,
         },
     )
 }

@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use cp1_format::{
-    Difference, Event, Policy, Record, Report, Request, Trend, Verdict, Waivers, read_file,
-    write_atomically,
+    Answer, Difference, Event, Figure, Policy, Record, Report, Request, Trend, Verdict, Waivers,
+    read_file, write_atomically,
 };
 
 fn perf(relative: &str) -> PathBuf {
@@ -25,6 +25,8 @@ fn schemas_do_not_drift_from_the_types() {
         ("event", schemars::schema_for!(Event)),
         ("trend", schemars::schema_for!(Trend)),
         ("difference", schemars::schema_for!(Difference)),
+        ("answer", schemars::schema_for!(Answer)),
+        ("figure", schemars::schema_for!(Figure)),
     ];
     for (name, schema) in schemas {
         let path = perf(&format!("schemas/{name}.schema.json"));

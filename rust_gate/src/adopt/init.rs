@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cp1_format::{WriteError, is_module, write_atomically};
+use cp1_format::{InitStep, Initialized, WriteError, is_module, write_atomically};
 
 use crate::adopt::jobs::{self, Tool};
 use crate::adopt::rebar_config::{Edit, with_profile};
@@ -66,7 +66,7 @@ enum Step {
 ///
 /// # Errors
 /// [`InitError`]; nothing is written before everything was read.
-pub fn init(arguments: &Init) -> Result<String, InitError> {
+pub fn init(arguments: &Init) -> Result<Initialized, InitError> {
     let project = arguments.project.as_path();
     let router = match &arguments.app {
         Some(name) => name.clone(),
@@ -104,30 +104,23 @@ pub fn init(arguments: &Init) -> Result<String, InitError> {
         let owned = OWNED.map(|pattern| format!("{pattern} @who-answers-for-operations"));
         steps.push(lines(project, owners, &owned.each_ref().map(String::as_str))?);
     }
-    let mut said = Vec::new();
+    let mut done = Vec::new();
     for step in steps {
-        said.push(match step {
-            Step::Keep { file, why } => format!("keep   {file}: it {why}"),
-            Step::ByHand(what) => format!("todo   {what}"),
+        done.push(match step {
+            Step::Keep { file, why } => InitStep::Keep { file, why: why.to_owned() },
+            Step::ByHand(what) => InitStep::ByHand { what },
+            Step::Write { file, text } if arguments.show => InitStep::WouldWrite { file, text },
             Step::Write { file, text } => {
-                if !arguments.show {
-                    write_atomically(&project.join(&file), text.as_bytes())?;
-                    format!("write  {file}")
-                } else {
-                    format!("would write {file}:\n{}", indented(&text))
-                }
+                write_atomically(&project.join(&file), text.as_bytes())?;
+                InitStep::Write { file }
             }
         });
     }
-    said.push(format!(
-        "next: write route/2 in {adapter}.erl, then perf-gate doctor; docs/adopt.md of perf-gate goes on from \
+    let next = format!(
+        "write route/2 in {adapter}.erl, then perf-gate doctor; docs/adopt.md of perf-gate goes on from \
          there"
-    ));
-    Ok(said.join("\n"))
-}
-
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}\n")).collect()
+    );
+    Ok(Initialized { steps: done, next })
 }
 
 /// The only application of the project.

@@ -36,8 +36,10 @@ pub fn write(prefix: &Path) -> Result<(), WriteError> {
         let path = prefix.join(format!("share/man/man1/{name}.1"));
         let mut text = Vec::new();
         let failed = |source| WriteError::Io { path: path.clone(), source };
-        clap_mangen::Man::new(page).render(&mut text).map_err(failed)?;
-        write_atomically(&path, &text)?;
+        clap_mangen::Man::new(page).title(name).render(&mut text).map_err(failed)?;
+        // Examples and exit codes keep their lines, up to the next heading.
+        let text = String::from_utf8_lossy(&text).replace("\n.SH EXTRA\n", "\n.SH EXTRA\n.nf\n");
+        write_atomically(&path, text.as_bytes())?;
     }
     Ok(())
 }

@@ -3,99 +3,18 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use bigdecimal::BigDecimal;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use cp1_format::Timestamp;
 
+use crate::cli::help;
 use crate::cli::settings::{Bench, Doctor, Prove, Run, Sessions};
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  PASS          every rule holds
-  1  REGRESSION    at least one rule is violated
-  2  INVALID       a file is missing, malformed or incomplete; wrong usage; a failed write
-  3  INCONCLUSIVE  the blocks do not decide, too few samples, or arrivals were skipped
-  4  INCOMPARABLE  the reports were measured under different conditions";
-
-/// The help of a command that has settings.
-macro_rules! with_settings {
-    ($codes:literal) => {
-        concat!(
-            $codes,
-            "\n\nEach setting is a flag, a variable in brackets, or a key of perf/perf_gate.toml with the \
-             flag's\nname and `_` for `-`: the flag outranks the variable, the variable the file. An \
-             empty variable\ncounts as unset."
-        )
-    };
-}
-
-const RUN_EXIT_CODES: &str = with_settings!(
-    "\
-Exit codes:
-  0  PASS          every rule holds
-  1  REGRESSION    at least one rule is violated, and the verdict is written
-  2  INVALID       nothing could be measured or judged: a setting, a file, a build, the host, the run
-  3  INCONCLUSIVE  the blocks do not decide, too few samples, or arrivals were skipped
-  4  INCOMPARABLE  the reports were measured under different conditions
-  130 or 143 when interrupted
-
-With --skip-code a 2, 3 or 4 is that code, so that only PASS and REGRESSION say something of a commit.
-The commit that made the router slower is found, judged by the baseline of one revision, with
-  git bisect start BAD GOOD
-  git bisect run perf-gate run --compare=replay --trusted-ref=refs/heads/main --skip-code=125"
-);
-
-const BENCH_EXIT_CODES: &str = with_settings!(
-    "\
-Exit codes:
-  0  measured; the report is sealed
-  2  nothing that could be judged was measured: a setting, a build, the host, or the run failed, as
-     its report says
-  124 out of time; 130 or 143 when interrupted"
-);
-
-const SESSIONS_EXIT_CODES: &str = with_settings!(
-    "\
-Exit codes:
-  0  measured; at its end stands how `perf-gate freeze` or `bump` goes on
-  2  a session measured nothing: a setting, a work tree with changes, a build, the host, the router
-  3  a session was measured that no baseline can have; each reason is printed
-  124 out of time; 130 or 143 when interrupted
-
-Sessions on different days, or after a restart of the machine, say more about how sessions differ
-than sessions in a row: measure them apart with --sessions=1, under the load that the first one
-printed."
-);
-
-const PROVE_EXIT_CODES: &str = with_settings!(
-    "\
-Exit codes:
-  0  the tables are printed
-  2  a run measured nothing: a setting, a work tree with changes, a build, the host, the router
-  130 or 143 when interrupted
-
-What gates are judged against is this commit itself, measured first, under the load of --baseline
-if there is one. Gates are kept in --directory, and what it has of them is not measured again: name
-another one for another machine, or with other work beside it."
-);
-
-const FINDINGS: &str = "\
-Exit codes:
-  0  nothing was found
-  1  something was found: file, problem and cure, one a line
-  2  it could not be found out; wrong usage";
 
 /// Gates that are simulated for each line of a table.
 pub const SIMULATED_GATES: u32 = 2000;
 
 /// Seed of their random numbers.
 pub const SIMULATED_SEED: u64 = 1;
-const RUNNER_EXIT_CODES: &str = "\
-Exit codes:
-  0  looked
-  1  with --strict: something is bad, or what a rule asks for cannot be found out
-  2  wrong usage; a failed write
-
-A rule is what determinism asks for: a report pins it, or a block is marked as disturbed by it. An advice
-makes blocks spread less.";
 
 const TREND_EXIT_CODES: &str = "\
 Exit codes:
@@ -121,7 +40,7 @@ Exit codes:
     name = "perf-gate",
     version,
     about = "Measures a message router and judges it against the frozen CP1 baseline and policy",
-    after_help = EXIT_CODES,
+    after_help = help::PROGRAM,
     color = ColorChoice::Never,
     // A width of its own, so that the help does not depend on the terminal.
     term_width = 100
@@ -136,28 +55,29 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Write what a project needs to be measured: settings, policy, an adapter to fill in, a profile, jobs
+    #[command(after_help = help::INIT)]
     Init(Init),
     /// Write manual pages and completions under a prefix, as an installation has them
-    #[command(hide = true)]
+    #[command(hide = true, after_help = help::MANUALS)]
     Manuals(Manuals),
     /// Try the adapter: each callback, ten requests, each control, and say what is wrong with it
-    #[command(after_help = FINDINGS)]
+    #[command(after_help = help::DOCTOR)]
     Doctor(Box<Doctor>),
     /// Say what of this machine makes a benchmark believable and what disturbs it, each with its
     /// cure
-    #[command(after_help = RUNNER_EXIT_CODES)]
+    #[command(after_help = help::RUNNER)]
     Runner(Runner),
     /// Measure the router and judge it against the frozen baseline
-    #[command(after_help = RUN_EXIT_CODES)]
+    #[command(after_help = help::RUN)]
     Run(Box<Run>),
     /// Measure the router and leave a sealed report
-    #[command(after_help = BENCH_EXIT_CODES)]
+    #[command(after_help = help::BENCH)]
     Bench(Box<Bench>),
     /// Measure several sessions of the router under one load, for freeze or bump
-    #[command(after_help = SESSIONS_EXIT_CODES)]
+    #[command(after_help = help::SESSIONS)]
     Sessions(Box<Sessions>),
     /// Judge a report and say PASS, REGRESSION, INVALID, INCONCLUSIVE or INCOMPARABLE
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = help::CHECK)]
     Check(Check),
     /// Chart each metric over many reports: how much of its limit each uses, where the baseline moved, where
     /// the metric changed
@@ -167,33 +87,65 @@ pub enum Command {
     #[command(after_help = DIFF_EXIT_CODES)]
     Diff(Diff),
     /// Print how often gates under this policy would err, by Monte Carlo over a baseline's blocks
+    #[command(after_help = help::SIMULATE)]
     Simulate(Simulate),
     /// Print how many blocks this policy needs on the baseline's machine
+    #[command(after_help = help::PLAN)]
     Plan(Plan),
     /// Plant a regression just past each rule into a copy of a candidate and demand red; improve each
     /// metric and demand green
+    #[command(after_help = help::SELFTEST)]
     Selftest(Selftest),
     /// Run whole gates of this commit against itself, without a change and with planted ones, and print
     /// how often they erred and whether a change reads as large as it is
-    #[command(after_help = PROVE_EXIT_CODES)]
+    #[command(after_help = help::PROVE)]
     Prove(Box<Prove>),
     /// Make the first baseline of the freeze out of several sessions, with its record
+    #[command(after_help = help::FREEZE)]
     Freeze(Freeze),
     /// Move the baseline to newly measured sessions, with the record that justifies it
+    #[command(after_help = help::BUMP)]
     Bump(Bump),
     /// Record a change of the policy that is in the work tree
+    #[command(after_help = help::AMEND)]
     Amend(Amend),
     /// Go back to the baseline of an earlier record, by a new record
+    #[command(after_help = help::ROLLBACK)]
     Rollback(Rollback),
     /// Find out whether the contract was changed otherwise than by these commands
-    #[command(after_help = FINDINGS)]
+    #[command(after_help = help::VERIFY)]
     Verify(Verify),
     /// Show how much of each limit a candidate uses, and how far all moves of the baseline went
+    #[command(after_help = help::BUDGET)]
     Budget(Budget),
     /// Look for mistakes in policy, baseline, records, waivers and the files of continuous
     /// integration
-    #[command(after_help = FINDINGS)]
+    #[command(after_help = help::LINT)]
     Lint(Lint),
+    /// Print the figures of a report as another tool takes them
+    #[command(after_help = help::EXPORT)]
+    Export(Export),
+    /// Make a report out of what another tool measured
+    #[command(after_help = help::IMPORT)]
+    Import(Import),
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Print {
+    /// How the answer is printed on standard output
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
 }
 
 /// Where the contract is.
@@ -219,6 +171,9 @@ pub struct Init {
     /// Show what would be written, and write nothing
     #[arg(long)]
     pub show: bool,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `runner`.
@@ -227,6 +182,9 @@ pub struct Runner {
     /// Fail where a dedicated runner is not as it should be
     #[arg(long)]
     pub strict: bool,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `manuals`.
@@ -277,6 +235,9 @@ pub struct Freeze {
     /// The justification.
     #[command(flatten)]
     pub answers: Answers,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `bump`.
@@ -294,6 +255,9 @@ pub struct Bump {
     /// The justification.
     #[command(flatten)]
     pub answers: Answers,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Why a baseline moves.
@@ -316,6 +280,9 @@ pub struct Amend {
     /// The justification.
     #[command(flatten)]
     pub answers: Answers,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `rollback`.
@@ -330,6 +297,9 @@ pub struct Rollback {
     /// The justification.
     #[command(flatten)]
     pub answers: Answers,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `verify`.
@@ -349,6 +319,9 @@ pub struct Verify {
     /// fetched, does not have, else at all; and lint too
     #[arg(long, conflicts_with_all = ["against", "files"])]
     pub ci: bool,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `budget`.
@@ -363,6 +336,9 @@ pub struct Budget {
     /// The report of the baseline's commit, measured in turn with the candidate
     #[arg(long, value_name = "FILE", requires = "candidate")]
     pub replay: Option<PathBuf>,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `lint`.
@@ -371,6 +347,9 @@ pub struct Lint {
     /// Where the contract is.
     #[command(flatten)]
     pub root: Root,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `check`.
@@ -406,6 +385,9 @@ pub struct Check {
     /// Names the artifacts; without it the candidate's timestamp does
     #[arg(long, value_name = "TEXT")]
     pub label: Option<Label>,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `trend`.
@@ -420,9 +402,9 @@ pub struct Trend {
     /// Write the charts as an HTML page, too
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// How it is printed
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub format: Format,
+    /// How it is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `diff`.
@@ -434,18 +416,9 @@ pub struct Diff {
     /// Another
     #[arg(value_name = "B")]
     pub b: PathBuf,
-    /// How it is printed
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub format: Format,
-}
-
-/// How an answer is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// For programs, by perf/schemas
-    Json,
+    /// How it is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `simulate`.
@@ -482,6 +455,9 @@ pub struct Simulate {
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent,
           requires = "spread")]
     pub spikes: f64,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 fn percent(text: &str) -> Result<f64, &'static str> {
@@ -498,6 +474,9 @@ pub struct Plan {
     /// The policy
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `selftest`.
@@ -515,6 +494,137 @@ pub struct Selftest {
     /// The frozen commit's report, where candidate and baseline were measured in turn
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// What takes it
+    #[arg(long, value_name = "FORMAT")]
+    pub format: ExportFormat,
+    /// Of github-action-benchmark: which figures, as a file of it has one direction
+    #[arg(long, value_name = "DIRECTION", default_value = "smaller")]
+    pub better: Better,
+    /// Of openmetrics: without the report's time, as node_exporter's text files and the Pushgateway ask
+    /// for
+    #[arg(long)]
+    pub no_timestamps: bool,
+    /// The report; `-` is standard input
+    #[arg(value_name = "REPORT")]
+    pub report: PathBuf,
+}
+
+/// What a report is exported for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Prometheus and whatever reads OpenMetrics
+    Openmetrics,
+    /// HdrHistogram's percentile distribution
+    Hgrm,
+    /// HdrHistogram's interval log
+    Hlog,
+    /// Bencher
+    Bmf,
+    /// github-action-benchmark
+    GithubActionBenchmark,
+    /// Comma-separated values
+    Csv,
+    /// A JSON object a line
+    JsonLines,
+}
+
+/// Which way a figure is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Better {
+    /// Latencies, memory and counts
+    Smaller,
+    /// Throughput
+    Bigger,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The tool that measured
+    #[arg(long, value_name = "TOOL")]
+    pub format: ImportFormat,
+    /// When it measured, in UTC, such as 2026-01-31T12:00:00Z: no tool's file says it, and no clock is
+    /// asked
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
+    pub timestamp: Timestamp,
+    /// The commit that was measured, in 40 hexadecimal digits; a candidate without one is INVALID
+    #[arg(long, value_name = "COMMIT", value_parser = commit)]
+    pub commit: Option<String>,
+    /// The exit code of the tool, which a policy may ask for
+    #[arg(long, value_name = "CODE")]
+    pub exit_code: Option<i32>,
+    /// Of hgrm: in what its values are
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<Unit>,
+    /// Where the report goes, which must not be there yet [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// What it wrote; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub file: Vec<PathBuf>,
+}
+
+/// A tool whose results are imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// Grafana k6: its summary
+    K6,
+    /// wrk2: its output with --latency
+    Wrk2,
+    /// HdrHistogram's percentile distribution
+    Hgrm,
+    /// basho_bench: summary.csv and one *_latencies.csv
+    #[value(name = "basho_bench")]
+    BashoBench,
+    /// erlperf: its output
+    Erlperf,
+}
+
+/// A unit of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Unit {
+    /// Nanoseconds
+    Ns,
+    /// Microseconds
+    Us,
+    /// Milliseconds
+    Ms,
+    /// Seconds
+    S,
+}
+
+impl Unit {
+    /// How many milliseconds it is.
+    #[must_use]
+    pub fn in_ms(self) -> BigDecimal {
+        let power = match self {
+            Self::Ns => 6,
+            Self::Us => 3,
+            Self::Ms => 0,
+            Self::S => -3,
+        };
+        BigDecimal::new(1.into(), power)
+    }
+}
+
+fn timestamp(text: &str) -> Result<Timestamp, &'static str> {
+    Timestamp::parse(text).ok_or("give a time in UTC, such as 2026-01-31T12:00:00Z")
+}
+
+fn commit(text: &str) -> Result<String, &'static str> {
+    let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    match text.len() == 40 && is_hex {
+        true => Ok(text.to_owned()),
+        false => Err("give all 40 digits, as `git rev-parse HEAD` prints them"),
+    }
 }
 
 /// A part of a file's name: 1 to 64 of letters, digits, `.`, `_`, `-`, without a leading dot.

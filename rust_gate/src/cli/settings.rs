@@ -10,6 +10,8 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use cp1_format::{AdapterOption, Amount, Arrivals, KeyDistribution, is_module};
 
+use crate::cli::arguments::Print;
+
 /// Where rebar3 leaves what it compiles, dependencies in `_checkouts` too.
 const CODE_PATH: &str = "_build/perf/lib/*/ebin:_build/perf/checkouts/*/ebin";
 
@@ -31,6 +33,9 @@ pub struct Bench {
     /// End the run when standard input closes, as whoever started it has gone then
     #[arg(long, hide = true)]
     pub stop_with_stdin: bool,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `doctor`.
@@ -39,6 +44,9 @@ pub struct Doctor {
     /// What is examined.
     #[command(flatten)]
     pub settings: Settings,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `sessions`.
@@ -59,6 +67,9 @@ pub struct Sessions {
     /// Time between two sessions
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = whole::<u64, 0, 86_400>)]
     pub pause_seconds: u64,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `prove`.
@@ -80,6 +91,9 @@ pub struct Prove {
     /// Where the gates are kept, to go on with [default: _artifacts/prove]
     #[arg(long, value_name = "DIR")]
     pub directory: Option<PathBuf>,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Arguments of `run`.
@@ -111,6 +125,9 @@ pub struct Run {
     /// not in the file
     #[arg(long, value_name = "CODE", value_parser = whole::<u8, 5, 125>)]
     pub skip_code: Option<u8>,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
 }
 
 /// Where files go.

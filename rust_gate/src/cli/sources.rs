@@ -32,10 +32,10 @@ const NAMED_OTHERWISE: [(&str, &str); 5] = [
 /// How far a name may be from a known one to be taken for it.
 const ALIKE: f64 = 0.7;
 
-/// Keys that the project's file cannot have: what is judged, and by what. The file belongs to the change
+/// Keys that the project's file cannot have: what is judged, by what, and for whom it is printed. The file belongs to the change
 /// that is judged, and the jobs set these for it.
-const NOT_IN_FILE: [&str; 7] =
-    ["project", "candidate", "baseline", "policy", "trusted_ref", "mode", "skip_code"];
+const NOT_IN_FILE: [&str; 8] =
+    ["project", "candidate", "baseline", "policy", "trusted_ref", "mode", "skip_code", "format"];
 
 /// A setting that cannot be understood.
 #[derive(Debug, thiserror::Error)]

@@ -4,14 +4,20 @@
 //! Moves add up as logs, since percentages of different figures do not. A correction changes the
 //! ruler and not the router: it is shown in a column of its own and is no part of the sum.
 
-use cp1_format::{Direction, Judgement, Metric, Policy, Problem, Record, RecordKind, RuleResult};
+use cp1_format::{
+    Decimal, Direction, Judgement, LimitBudget, Metric, Policy, Problem, Record, RecordKind,
+    RuleResult,
+};
 
 use super::records::Chain;
 use super::{BASELINE, Contract, ContractError, POLICY, RECORDS, problem};
 use crate::cli::arguments::Budget;
-use crate::judge::decision::{held, percent_of_log};
+use crate::judge::decision::{JudgedLimit, held, percent_of_log};
 use crate::judge::verdict;
 use crate::read::inputs::{self, Files};
+
+/// Decimal places of a limit in percent, as policies have them.
+const PERCENT_PLACES: i64 = 9;
 
 /// Logs, of which more is worse or not as the metric's direction says.
 fn moved(records: &[&Record], metric: Metric, counts: impl Fn(RecordKind) -> bool) -> f64 {
@@ -43,11 +49,11 @@ pub fn exceeded(records: &[&Record], policy: &Policy) -> Vec<Problem> {
     policy.budget.max_pct.iter().filter_map(over).collect()
 }
 
-/// The table of `budget`.
+/// What `budget` answers.
 ///
 /// # Errors
 /// A file cannot be read, or the candidate cannot be judged.
-pub fn budget(arguments: &Budget) -> Result<String, ContractError> {
+pub fn budget(arguments: &Budget) -> Result<cp1_format::Budget, ContractError> {
     let contract = Contract::at(&arguments.root.root);
     let (chain, policy) = (Chain::read(&contract)?, contract.policy()?);
     let records: Vec<_> = chain.records().collect();
@@ -69,49 +75,52 @@ pub fn budget(arguments: &Budget) -> Result<String, ContractError> {
             verdict.rules
         }
     };
-    let anchor = records.first().map_or_else(
+    let since = records.first().map_or_else(
         || "no record has a head yet, so no move is known".to_owned(),
         |first| format!("moves since record {:04} of {}", first.number, first.date),
     );
-    let mut lines = vec![anchor, row(&["metric", "limit", "used", "moved", "corrected", "cap"])];
-    for held in held(&policy) {
-        let shown = |log: f64| match percent_of_log(held.direction.turned(log), held.direction) {
-            Some(percent) => format!("{percent:+.2} %"),
-            None => "-".to_owned(),
+    let of_limit = |held: JudgedLimit| {
+        let pct = |log: f64| {
+            let percent = percent_of_log(held.direction.turned(log), held.direction)?;
+            Decimal::of_fraction(percent, 2)
         };
-        let sign = held.direction.sign();
+        let signed = |percent: f64| {
+            let percent = Decimal::of_fraction(held.direction.turned(percent), PERCENT_PLACES);
+            percent.map(|percent| Decimal::shortest(percent.exact(), PERCENT_PLACES))
+        };
         let used = rules.iter().find(|rule| rule.metric == held.metric);
+        let used = used.map(|rule| share(rule, held.limit_pct, held.direction));
+        let (used, used_pct) = used.unzip();
         let cap = policy.budget.max_pct.get(&held.metric);
-        lines.push(row(&[
-            held.metric.name(),
-            &format!("{sign}{} %", held.limit_pct),
-            &used
-                .map_or_else(|| "-".to_owned(), |rule| share(rule, held.limit_pct, held.direction)),
-            &shown(moved(&records, held.metric, RecordKind::moves_the_router)),
-            &shown(moved(&records, held.metric, |kind| kind == RecordKind::Correction)),
-            &cap.map_or_else(|| "-".to_owned(), |cap| format!("{sign}{cap} %")),
-        ]));
-    }
-    Ok(lines.join("\n"))
+        LimitBudget {
+            metric: held.metric,
+            limit_pct: signed(held.limit_pct).unwrap_or_else(|| Decimal::from(0)),
+            used,
+            used_pct: used_pct.flatten(),
+            moved_pct: pct(moved(&records, held.metric, RecordKind::moves_the_router)),
+            corrected_pct: pct(moved(&records, held.metric, |kind| kind == RecordKind::Correction)),
+            cap_pct: cap.and_then(|cap| signed(cap.approximate())),
+        }
+    };
+    Ok(cp1_format::Budget { since, limits: held(&policy).into_iter().map(of_limit).collect() })
 }
 
-/// How much of a limit is used: by the estimate over blocks where there is one.
-fn share(rule: &RuleResult, limit_pct: f64, direction: Direction) -> String {
+/// How much of a limit is used, in words and in percent of it: by the estimate over blocks where there is
+/// one.
+fn share(rule: &RuleResult, limit_pct: f64, direction: Direction) -> (String, Option<Decimal>) {
     if rule.judgement == Judgement::NotJudged {
-        return "not judged".to_owned();
+        return ("not judged".to_owned(), None);
     }
     let change = rule.on_blocks.as_ref().map(|blocks| &blocks.estimate_pct);
     match change.or(rule.change_pct.as_ref()) {
-        None => "-".to_owned(),
+        None => ("-".to_owned(), None),
         Some(percent) => {
             let worse = direction.turned(percent.approximate());
             let used = if limit_pct > 0.0 { worse / limit_pct * 100.0 } else { f64::INFINITY };
-            if worse <= 0.0 { "none".to_owned() } else { format!("{used:.0} % of it") }
+            match worse <= 0.0 {
+                true => ("none".to_owned(), Some(Decimal::from(0))),
+                false => (format!("{used:.0} % of it"), Decimal::of_fraction(used, 0)),
+            }
         }
     }
-}
-
-fn row(cells: &[&str; 6]) -> String {
-    let [metric, limit, used, moved, corrected, cap] = cells;
-    format!("{metric:<22}{limit:>8}{used:>14}{moved:>12}{corrected:>12}{cap:>9}")
 }

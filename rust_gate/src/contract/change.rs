@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use cp1_format::{
-    Change, Date, Digest, Metrics, Policy, Problem, Record, RecordKind, Report, SchemaName,
-    SchemaTag, parse, read_file, to_json, write_atomically,
+    Change, Date, Digest, Metrics, Policy, Problem, Record, RecordKind, Recorded, Report,
+    SchemaName, SchemaTag, parse, to_json, write_atomically,
 };
 
 use super::assemble::assemble;
@@ -23,6 +23,7 @@ use crate::judge::compare::Named;
 use crate::judge::conditions::{Measured, comparison};
 use crate::judge::decision::{JudgedLimit, held};
 use crate::read::git::{Git, GitError};
+use crate::read::standard_input;
 use crate::statistics::shift::Shift;
 
 /// What a command is about to write.
@@ -36,7 +37,7 @@ struct Draft {
 ///
 /// # Errors
 /// [`ContractError`]; then nothing was written.
-pub fn freeze(arguments: &Freeze) -> Result<String, ContractError> {
+pub fn freeze(arguments: &Freeze) -> Result<Recorded, ContractError> {
     let contract = Contract::at(&arguments.root.root);
     let mut refusals = answers::problems(&arguments.answers, contract.root());
     if contract.path(BASELINE).symlink_metadata().is_ok() {
@@ -63,7 +64,7 @@ pub fn freeze(arguments: &Freeze) -> Result<String, ContractError> {
 ///
 /// # Errors
 /// [`ContractError`]; then nothing was written.
-pub fn bump(arguments: &Bump) -> Result<String, ContractError> {
+pub fn bump(arguments: &Bump) -> Result<Recorded, ContractError> {
     let contract = Contract::at(&arguments.root.root);
     let kind = match arguments.reason {
         Reason::TradeOff => RecordKind::TradeOff,
@@ -96,7 +97,7 @@ pub fn bump(arguments: &Bump) -> Result<String, ContractError> {
 ///
 /// # Errors
 /// [`ContractError`]; then nothing was written.
-pub fn amend(arguments: &Amend) -> Result<String, ContractError> {
+pub fn amend(arguments: &Amend) -> Result<Recorded, ContractError> {
     let contract = Contract::at(&arguments.root.root);
     let (chain, policy) = (Chain::read(&contract)?, contract.policy()?);
     let baseline = readable(&contract, &chain)?;
@@ -141,7 +142,7 @@ pub fn amend(arguments: &Amend) -> Result<String, ContractError> {
 ///
 /// # Errors
 /// [`ContractError`]; then nothing was written.
-pub fn rollback(arguments: &Rollback) -> Result<String, ContractError> {
+pub fn rollback(arguments: &Rollback) -> Result<Recorded, ContractError> {
     let contract = Contract::at(&arguments.root.root);
     let chain = Chain::read(&contract)?;
     let old = readable(&contract, &chain)?;
@@ -201,7 +202,7 @@ fn measured(
     refusals: &mut Vec<Problem>,
 ) -> Result<Option<Report>, ContractError> {
     let reports: Vec<Report> =
-        paths.iter().map(|path| read_file(path)).collect::<Result<_, _>>()?;
+        paths.iter().map(|path| standard_input::file(path)).collect::<Result<_, _>>()?;
     let names: Vec<_> = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let mut sessions = Vec::new();
     for (path, document) in names.iter().zip(&reports) {
@@ -376,7 +377,7 @@ fn earlier(contract: &Contract, name: &str, wanted: &Digest) -> Result<String, C
 }
 
 /// Writes record and baseline, both or neither.
-fn publish(contract: &Contract, draft: Draft) -> Result<String, ContractError> {
+fn publish(contract: &Contract, draft: Draft) -> Result<Recorded, ContractError> {
     let name = format!("{RECORDS}/{}", page::file_name(&draft.record));
     let record = contract.path(&name);
     let text = page::render(&draft.record)?;
@@ -405,10 +406,16 @@ fn publish(contract: &Contract, draft: Draft) -> Result<String, ContractError> {
         }
         None => POLICY,
     };
-    let Record { number, kind, .. } = &draft.record;
-    Ok(format!(
-        "wrote {name}\ncommit it alone, with what it is about:\n  git add {changed} {name}\n  git \
-         commit --message='perf: {} {number:04}' -- {changed} {name}",
-        kind.word()
-    ))
+    let Record { number, kind, .. } = draft.record;
+    let word = kind.word();
+    Ok(Recorded {
+        number,
+        kind,
+        commands: vec![
+            format!("git add {changed} {name}"),
+            format!("git commit --message='perf: {word} {number:04}' -- {changed} {name}"),
+        ],
+        record: name,
+        about: changed.to_owned(),
+    })
 }

@@ -1,6 +1,6 @@
 //! `lint`: mistakes that no single file shows, and those that its reader finds.
 
-use cp1_format::{Date, Metric, Problem, Waivers, read_file};
+use cp1_format::{Date, Findings, Metric, Waivers, read_file};
 
 use super::records::Chain;
 use super::verify::unreadable;
@@ -14,7 +14,7 @@ use crate::prove::plan;
 ///
 /// # Errors
 /// A directory cannot be read at all.
-pub fn lint(arguments: &Lint) -> Result<Vec<Problem>, ContractError> {
+pub fn lint(arguments: &Lint) -> Result<Findings, ContractError> {
     let contract = Contract::at(&arguments.root.root);
     let mut problems = Chain::read(&contract)?.problems;
     problems.extend(ci_files::look(&contract, Tool::of(contract.root()))?.problems);
@@ -70,5 +70,5 @@ pub fn lint(arguments: &Lint) -> Result<Vec<Problem>, ContractError> {
             }
         }
     }
-    Ok(problems)
+    Ok(Findings { problems, notes: Vec::new() })
 }

@@ -64,15 +64,6 @@ pub enum ContractError {
     Refused(Vec<Problem>),
 }
 
-/// What a look at the contract found.
-#[derive(Debug, Clone, Default)]
-pub struct Found {
-    /// What is wrong.
-    pub problems: Vec<Problem>,
-    /// What is not wrong, and an owner should know: what changed that decides too, what cannot be seen.
-    pub notes: Vec<String>,
-}
-
 /// One line for each problem: file, place, what is wrong, and the cure.
 #[must_use]
 pub fn list(problems: &[Problem]) -> String {

@@ -3,15 +3,15 @@
 
 use std::ffi::OsString;
 
-use cp1_format::{Date, Problem, ReadError, Waivers, read_file};
+use cp1_format::{Date, Findings, Problem, ReadError, Waivers, read_file};
 
 use super::history::Span;
 use super::lint::lint;
 use super::records::Chain;
 use super::standing::Standing;
 use super::{
-    BASELINE, Contract, ContractError, Found, POLICY, RECORDS, WAIVERS, budget, ci_files, digest,
-    history, problem,
+    BASELINE, Contract, ContractError, POLICY, RECORDS, WAIVERS, budget, ci_files, digest, history,
+    problem,
 };
 use crate::adopt::jobs::Tool;
 use crate::cli::arguments::{Lint, Root, Verify};
@@ -28,7 +28,7 @@ use crate::read::git::{Git, GitError};
 pub fn verify_in_ci(
     arguments: &Verify,
     variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<Found, ContractError> {
+) -> Result<Findings, ContractError> {
     let text = |name: &str| {
         let value = variable(name)?.to_string_lossy().into_owned();
         Some(value).filter(|value| !value.is_empty())
@@ -71,7 +71,8 @@ pub fn verify_in_ci(
             return Err(ContractError::Refused(vec![found]));
         }
     }
-    let mut found = verify(&Verify { root: root(), against, files: false, ci: false })?;
+    let print = arguments.print;
+    let mut found = verify(&Verify { root: root(), against, files: false, ci: false, print })?;
     if let (None, Some(before)) = (&branch, &before) {
         if matches!(git.commit(before), Err(GitError::NoRevision(_))) {
             // A forced push replaced it; most servers still have it.
@@ -79,7 +80,7 @@ pub fn verify_in_ci(
         }
         found.problems.extend(history::kept(&contract, before)?);
     }
-    let linted = lint(&Lint { root: root() })?;
+    let linted = lint(&Lint { root: root(), print })?.problems;
     let is_new = |problem: &Problem| !found.problems.contains(problem);
     let linted: Vec<_> = linted.into_iter().filter(is_new).collect();
     found.problems.extend(linted);
@@ -90,7 +91,7 @@ pub fn verify_in_ci(
 ///
 /// # Errors
 /// It cannot be found out.
-pub fn verify(arguments: &Verify) -> Result<Found, ContractError> {
+pub fn verify(arguments: &Verify) -> Result<Findings, ContractError> {
     let contract = Contract::at(&arguments.root.root);
     let mut found = files(&contract)?;
     // This breaks no rule, but nothing can be judged against such a baseline.
@@ -109,7 +110,7 @@ pub fn verify(arguments: &Verify) -> Result<Found, ContractError> {
 ///
 /// # Errors
 /// One cannot be read at all.
-pub fn files(contract: &Contract) -> Result<Found, ContractError> {
+pub fn files(contract: &Contract) -> Result<Findings, ContractError> {
     let chain = Chain::read(contract)?;
     let mut problems = chain.problems.clone();
     problems.extend(baseline(contract, &chain)?);
@@ -140,7 +141,7 @@ pub fn files(contract: &Contract) -> Result<Found, ContractError> {
         }
     }
     let unseen = jobs.unseen.into_iter().map(|unseen| format!("not seen from here: {unseen}"));
-    Ok(Found { problems, notes: unseen.collect() })
+    Ok(Findings { problems, notes: unseen.collect() })
 }
 
 /// Whether the baseline is what the last record says: by its digest, in whatever format it is.

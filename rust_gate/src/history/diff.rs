@@ -22,7 +22,7 @@ use crate::render::{difference, figures};
 pub fn diff(arguments: &arguments::Diff) -> Result<String, HistoryError> {
     let (a, b) = (Told::read(&arguments.a)?, Told::read(&arguments.b)?);
     let difference = between((&arguments.a, &a), (&arguments.b, &b));
-    Ok(match arguments.format {
+    Ok(match arguments.print.format {
         Format::Text => difference::render(&difference),
         Format::Json => to_json(&difference)?,
     })

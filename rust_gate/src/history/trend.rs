@@ -68,7 +68,7 @@ pub fn trend(arguments: &arguments::Trend) -> Result<String, HistoryError> {
     if let Some(path) = &arguments.html {
         write_atomically(path, trend_html::render(&trend).as_bytes())?;
     }
-    Ok(match arguments.format {
+    Ok(match arguments.print.format {
         Format::Text => trend_terminal::render(&trend),
         Format::Json => to_json(&trend)?,
     })

@@ -32,6 +32,12 @@ pub(crate) fn comparison(
             comparison.differences.push(FieldDifference { field, baseline, candidate });
         }
     };
+    // What a tool calls a latency is its own; who measured with the bench says nothing here.
+    let tool = |report: &Report| report.run.imported_from.map(|tool| tool.name().to_owned());
+    let (of_baseline, of_candidate) = (tool(baseline), tool(candidate));
+    if of_baseline.is_some() || of_candidate.is_some() {
+        compare("run.imported_from", of_baseline, of_candidate);
+    }
     for field in &policy.environment.require {
         compare(field.name(), field.of(&baseline.env), field.of(&candidate.env));
     }

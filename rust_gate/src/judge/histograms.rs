@@ -55,6 +55,13 @@ pub(crate) fn check(
     }
 }
 
+/// All of them decoded, in order; `None` where [`check`] refuses one.
+#[must_use]
+pub(crate) fn decode_all(encoded: &[EncodedHistogram]) -> Option<Vec<Histogram<u64>>> {
+    let mut left_bytes = ALL_MAX_BYTES;
+    encoded.iter().map(|one| decode(&one.data, &mut left_bytes).ok()).collect()
+}
+
 fn figures(block: &Block, phase: Phase, quantity: Quantity) -> Option<&Percentiles> {
     match (phase, quantity) {
         (Phase::Throughput, Quantity::ServiceTime) => Some(&block.throughput.service_time),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cp1_format::{Control, Judgement, Notice, Policy, Report};
+use cp1_format::{Control, Judgement, Metric, Notice, Policy, Report};
 
 use crate::judge::compare::{Named, skipped};
 use crate::judge::rules::{self, Answer};
@@ -61,6 +61,21 @@ pub(super) fn of_reports(
     for metric in candidate.document.metrics.0.keys() {
         if !policy.rules.contains_key(metric) {
             say(format!("{metric} is measured, but no rule judges it"));
+        }
+    }
+    if let Some(tool) = candidate.document.run.imported_from {
+        say(format!(
+            "the candidate was imported from {}: its figures are compared without error rates, and \
+             nothing is known of the load generator's lateness",
+            tool.name()
+        ));
+    }
+    for metric in Metric::ALL {
+        let is_missing = candidate.document.metrics.get(metric).is_none();
+        let is_required =
+            policy.rules.contains_key(&metric) || policy.gate.require_all_metrics_present;
+        if is_missing && !is_required && !policy.gate.not_offered.contains(&metric) {
+            say(format!("{metric} was not measured, so nothing is known of it"));
         }
     }
     for metric in &policy.gate.not_offered {

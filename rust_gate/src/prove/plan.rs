@@ -1,18 +1,19 @@
 //! How many blocks a policy needs, by Monte Carlo over [`gates`](crate::prove::gates).
 
 use cp1_format::summary::standard_deviation;
-use cp1_format::{Policy, Report, read_file};
+use cp1_format::{BlocksNeeded, Decimal, LimitBlocks, Policy, Report};
 use fastrand::Rng;
 
 use crate::cli::arguments::Plan;
 use crate::judge::decision::{JudgedLimit, Ruling, decide, held, log_of_percent};
 use crate::prove::gates::{Gate, Noise, SimulateError, judged, limits};
+use crate::read::standard_input;
 use crate::statistics::shift::Ranks;
 
 /// What is asked of a number of blocks: detection at what must be caught, and passes without any
 /// change, in percent.
-const WANTED_DETECTION_PCT: f64 = 99.0;
-const WANTED_PASSES_PCT: f64 = 95.0;
+const WANTED_DETECTION_PCT: u32 = 99;
+const WANTED_PASSES_PCT: u32 = 95;
 
 /// Numbers of blocks that are tried.
 const TRIED: [usize; 14] = [4, 6, 8, 10, 12, 16, 20, 24, 30, 40, 50, 60, 80, 100];
@@ -27,43 +28,28 @@ const FREEZE_TRIES: u32 = 200;
 ///
 /// # Errors
 /// [`SimulateError`]
-pub fn plan(arguments: &Plan) -> Result<String, SimulateError> {
-    let policy: Policy = read_file(&arguments.policy)?;
+pub fn plan(arguments: &Plan) -> Result<BlocksNeeded, SimulateError> {
+    let policy: Policy = standard_input::file(&arguments.policy)?;
     limits(&policy)?;
-    let baseline: Report = read_file(&arguments.baseline)?;
-    let mut lines = vec![format!(
-        "blocks for {WANTED_DETECTION_PCT} % detection of what must be caught; and for \
-         {WANTED_PASSES_PCT} % PASS without a change too"
-    )];
+    let baseline: Report = standard_input::file(&arguments.baseline)?;
     let mut most = Some(0);
+    let mut of_limits = Vec::new();
     for (held, needed) in needed(&policy, &baseline)? {
-        lines.push(format!(
-            "{:<22}{:>9}{:>16}{:>16}",
-            held.metric.name(),
-            spread(&Noise::of(&baseline, &judged(&[held]))?),
-            shown(needed.to_catch),
-            shown(needed.to_pass_too)
-        ));
+        of_limits.push(LimitBlocks {
+            metric: held.metric,
+            spread_pct: spread_pct(&Noise::of(&baseline, &judged(&[held]))?),
+            to_catch: needed.to_catch.map(|blocks| blocks as u64),
+            to_pass_too: needed.to_pass_too.map(|blocks| blocks as u64),
+        });
         most = most.zip(needed.to_pass_too).map(|(most, needed): (usize, usize)| most.max(needed));
     }
-    let last = policy.decision.looks.last().map_or(0, |look| *look as usize);
-    lines.push(match most {
-        Some(most) if most <= last => {
-            format!("the policy's last look, after {last} blocks, is enough")
-        }
-        Some(most) => format!(
-            "the policy's last look, after {last} blocks, is not enough: let decision.looks end at \
-             {most}, or measure longer blocks"
-        ),
-        None => "no number of blocks up to 100 is enough: measure longer blocks, on a quieter \
-                 machine, or widen the limits"
-            .to_owned(),
-    });
-    Ok(lines.join("\n"))
-}
-
-fn shown(blocks: Option<usize>) -> String {
-    blocks.map_or_else(|| "more than 100".to_owned(), |blocks| blocks.to_string())
+    Ok(BlocksNeeded {
+        detection_pct: Decimal::from(u64::from(WANTED_DETECTION_PCT)),
+        passes_pct: Decimal::from(u64::from(WANTED_PASSES_PCT)),
+        limits: of_limits,
+        last_look: policy.decision.looks.last().map_or(0, |look| u64::from(*look)),
+        blocks: most.map(|blocks| blocks as u64),
+    })
 }
 
 /// How many blocks a limit needs; `None` where a hundred do not suffice.
@@ -84,7 +70,7 @@ pub fn needed(
     baseline: &Report,
 ) -> Result<Vec<(JudgedLimit, Needed)>, SimulateError> {
     let limits = held(policy);
-    let passes_wanted = 100.0 - (100.0 - WANTED_PASSES_PCT) / limits.len().max(1) as f64;
+    let passes_wanted = 100.0 - (100.0 - f64::from(WANTED_PASSES_PCT)) / limits.len().max(1) as f64;
     let of_limit = |held: &JudgedLimit| {
         let noise = Noise::of(baseline, &judged(&[*held]))?;
         let needed = Needed {
@@ -113,16 +99,15 @@ pub fn blocks_to_freeze(held: &JudgedLimit, report: &Report) -> Option<usize> {
         let passed = (0..FREEZE_TRIES)
             .filter(|_| decide(&ranks.unpaired(&side(), &side()), &held.criteria) == Ruling::Pass)
             .count();
-        passed as f64 * 100.0 >= WANTED_PASSES_PCT * f64::from(FREEZE_TRIES)
+        passed as f64 * 100.0 >= f64::from(WANTED_PASSES_PCT) * f64::from(FREEZE_TRIES)
     })
 }
 
 /// Of the first limit.
-fn spread(noise: &Noise) -> String {
-    let Noise::Drawn(blocks) = noise else { return String::new() };
+fn spread_pct(noise: &Noise) -> Option<Decimal> {
+    let Noise::Drawn(blocks) = noise else { return None };
     let figures: Vec<f64> = blocks.iter().filter_map(|block| block.first().copied()).collect();
-    standard_deviation(&figures)
-        .map_or_else(String::new, |deviation| format!("{:.1} %", deviation.exp_m1() * 100.0))
+    Decimal::of_fraction(standard_deviation(&figures)?.exp_m1() * 100.0, 1)
 }
 
 fn blocks_needed(held: &JudgedLimit, noise: &Noise, passes_wanted: f64) -> Option<usize> {
@@ -134,6 +119,9 @@ fn blocks_needed(held: &JudgedLimit, noise: &Noise, passes_wanted: f64) -> Optio
         let mut random = Rng::with_seed(1);
         let planted = Some((held, caught));
         at_least(gate.run(None, PLAN_GATES, &mut random).passed, passes_wanted)
-            && at_least(gate.run(planted, PLAN_GATES, &mut random).failed, WANTED_DETECTION_PCT)
+            && at_least(
+                gate.run(planted, PLAN_GATES, &mut random).failed,
+                f64::from(WANTED_DETECTION_PCT),
+            )
     })
 }

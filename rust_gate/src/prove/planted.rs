@@ -4,7 +4,7 @@
 use std::fmt;
 
 use cp1_format::summary::median;
-use cp1_format::{Metric, Report};
+use cp1_format::{Decimal, DelayReading, Metric, Report};
 
 use crate::judge::decision::JudgedLimit;
 
@@ -155,13 +155,15 @@ impl Reading {
     pub fn factor(&self) -> f64 {
         self.read_pct / self.planted_pct
     }
-}
 
-impl fmt::Display for Reading {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { planted_pct, read_pct } = self;
-        let factor = self.factor();
-        write!(f, "p95: {planted_pct:.1} % planted, {read_pct:.1} % read, factor {factor:.2}")
+    /// To the digits that say something; `None` where one is no number.
+    #[must_use]
+    pub fn answer(&self) -> Option<DelayReading> {
+        Some(DelayReading {
+            planted_pct: Decimal::of_fraction(self.planted_pct, 1)?,
+            read_pct: Decimal::of_fraction(self.read_pct, 1)?,
+            factor: Decimal::of_fraction(self.factor(), 2)?,
+        })
     }
 }
 
@@ -266,7 +268,9 @@ mod tests {
     #[test]
     fn the_factor_is_what_was_read_over_what_was_planted() {
         let reading = Reading::new(5.0, vec![0.025, 0.01, 0.02], 31.25).unwrap();
-        assert_eq!(reading.to_string(), "p95: 25.0 % planted, 31.2 % read, factor 1.25");
+        let answer = reading.answer().unwrap();
+        let said = [answer.planted_pct, answer.read_pct, answer.factor].map(|it| it.to_string());
+        assert_eq!(said, ["25.0", "31.3", "1.25"]);
         assert_eq!(Reading::new(5.0, vec![], 31.25), None);
     }
 

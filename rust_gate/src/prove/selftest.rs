@@ -7,11 +7,12 @@
 
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 use cp1_format::{
-    Amount, Block, Decimal, Judgement, Limit, LimitKind, Metric, Metrics, Outcome, Policy,
-    ReadError, Report, Rule, Verdict, read_file,
+    Amount, Block, Decimal, Judgement, Light, Limit, LimitKind, Metric, Metrics, Outcome,
+    PlantedChange, Policy, Problem, Report, Rule,
 };
 
 use crate::cli::arguments::Selftest;
+use crate::contract::list;
 use crate::judge::blocks::Sides;
 use crate::judge::compare::{Named, judge};
 use crate::judge::decision::{JudgedLimit, held, percent_of_log};
@@ -29,8 +30,8 @@ const JUST_PAST_BLOCKS: f64 = 1e-3;
 #[derive(Debug, thiserror::Error)]
 pub enum SelftestError {
     /// A file cannot be read.
-    #[error("{0}; {cure}", cure = .0.cure())]
-    Read(#[from] ReadError),
+    #[error("failed to test\n{}", list(.0))]
+    Read(Vec<Problem>),
     /// The candidate cannot be judged, so nothing can be planted into it.
     #[error("the candidate itself is {0}: {1}; give a report that can be judged")]
     NotJudged(&'static str, String),
@@ -70,22 +71,37 @@ struct Files {
     policy: Policy,
 }
 
-/// One line for each rule, once all of them turned red and green as they must.
+/// What each rule answered, once all of them turned red and green as they must.
 ///
 /// # Errors
 /// [`SelftestError`], of the first rule that does not.
-pub fn selftest(arguments: &Selftest) -> Result<String, SelftestError> {
-    let files = Files {
-        baseline: read_file(&arguments.baseline)?,
-        replay: arguments.replay.as_deref().map(read_file).transpose()?,
-        candidate: read_file(&arguments.candidate)?,
-        policy: read_file(&arguments.policy)?,
-    };
-    let verdict = judged(arguments);
+pub fn selftest(arguments: &Selftest) -> Result<Vec<PlantedChange>, SelftestError> {
+    let inputs = inputs::read(&inputs::Files {
+        baseline: &arguments.baseline,
+        policy: &arguments.policy,
+        trusted_ref: None,
+        waivers: None,
+        candidates: std::slice::from_ref(&arguments.candidate),
+        replay: arguments.replay.as_deref(),
+        smoke: false,
+    });
+    if !inputs.problems.is_empty() {
+        return Err(SelftestError::Read(inputs.problems));
+    }
+    let verdict = verdict::decide(&inputs);
     if matches!(verdict.outcome, Outcome::Invalid | Outcome::Incomparable) {
         return Err(SelftestError::NotJudged(verdict.outcome.word(), verdict.summary));
     }
-    let mut lines = Vec::new();
+    let replay = inputs.replay.and_then(|replay| replay.document);
+    let read = (inputs.baseline.document, inputs.candidate.document, inputs.policy.document);
+    let (Some(baseline), Some(candidate), Some(policy)) = read else {
+        // Whatever could not be read is among the problems.
+        return Err(SelftestError::Read(Vec::new()));
+    };
+    let files = Files { baseline, replay, candidate, policy };
+    let mut answered = Vec::new();
+    let mut push =
+        |metric, planted, answer| answered.push(PlantedChange { metric, planted, answer });
     for (&metric, rule) in &files.policy.rules {
         if files.held(metric).iter().any(|held| files.shift(held).is_none()) {
             return Err(SelftestError::TooFewBlocks(metric));
@@ -100,7 +116,7 @@ pub fn selftest(arguments: &Selftest) -> Result<String, SelftestError> {
                 let judgement = judgement.word();
                 return Err(SelftestError::Missed { metric, planted, judgement });
             }
-            lines.push(format!("{:<28}{planted:<44}red", metric.name()));
+            push(metric, planted, Light::Red);
         }
         if let Some((planted, report)) = files.improvement(metric, rule) {
             let judgement = files.judgement(metric, &report);
@@ -108,22 +124,10 @@ pub fn selftest(arguments: &Selftest) -> Result<String, SelftestError> {
                 let judgement = judgement.word();
                 return Err(SelftestError::Alarmed { metric, planted, judgement });
             }
-            lines.push(format!("{:<28}{planted:<44}green", metric.name()));
+            push(metric, planted, Light::Green);
         }
     }
-    Ok(lines.join("\n"))
-}
-
-fn judged(arguments: &Selftest) -> Verdict {
-    verdict::decide(&inputs::read(&inputs::Files {
-        baseline: &arguments.baseline,
-        policy: &arguments.policy,
-        trusted_ref: None,
-        waivers: None,
-        candidates: std::slice::from_ref(&arguments.candidate),
-        replay: arguments.replay.as_deref(),
-        smoke: false,
-    }))
+    Ok(answered)
 }
 
 impl Files {

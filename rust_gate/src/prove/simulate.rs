@@ -1,22 +1,25 @@
 //! Error rates of a policy, by Monte Carlo over [`gates`](crate::prove::gates).
 
-use cp1_format::{Metric, Policy, Report, read_file};
+use cp1_format::{
+    Decimal, MeasuredChange, Metric, Policy, Rate, Report, SimulatedGates, Simulation,
+};
 use fastrand::Rng;
 
 use crate::cli::arguments::{SIMULATED_GATES, SIMULATED_SEED, Simulate};
 use crate::judge::decision::{JudgedLimit, log_of_percent, paired_shift, percent_of_log};
 use crate::prove::gates::{Endings, Gate, Noise, Signs, SimulateError, judged, limits};
+use crate::read::standard_input;
 use crate::statistics::binomial::clopper_pearson;
 
 /// Changes that are planted, in limits.
 const EFFECTS: [f64; 4] = [1.0, 1.33, 1.5, 2.0];
 
-/// The table of `simulate`.
+/// What `simulate` answers.
 ///
 /// # Errors
 /// [`SimulateError`]
-pub fn simulate(arguments: &Simulate) -> Result<String, SimulateError> {
-    let policy: Policy = read_file(&arguments.policy)?;
+pub fn simulate(arguments: &Simulate) -> Result<Simulation, SimulateError> {
+    let policy: Policy = standard_input::file(&arguments.policy)?;
     let judged = judged(&limits(&policy)?);
     let noise = match (arguments.spread, &arguments.baseline) {
         (Some(spread), _) => Noise::Model {
@@ -24,7 +27,7 @@ pub fn simulate(arguments: &Simulate) -> Result<String, SimulateError> {
             spikes: arguments.spikes / 100.0,
             limits: judged.len(),
         },
-        (None, Some(baseline)) => Noise::of(&read_file(baseline)?, &judged)?,
+        (None, Some(baseline)) => Noise::of(&standard_input::file(baseline)?, &judged)?,
         (None, None) => {
             let replays = pairs(arguments)?;
             let sides: Vec<_> = replays.iter().map(|(replay, other)| (replay, other)).collect();
@@ -43,7 +46,7 @@ pub fn of_replays(
     policy: &Policy,
     replays: &[(&Report, &Report)],
     signs: Signs,
-) -> Result<String, SimulateError> {
+) -> Result<Simulation, SimulateError> {
     let noise = Noise::measured(replays, &judged(&limits(policy)?), signs)?;
     table(policy, &noise, SIMULATED_GATES, SIMULATED_SEED)
 }
@@ -64,45 +67,63 @@ fn pairs(arguments: &Simulate) -> Result<Vec<(Report, Report)>, SimulateError> {
         return Err(SimulateError::NotPaired(replay.len(), candidate.len()));
     }
     let both = replay.iter().zip(candidate);
-    both.map(|(replay, candidate)| Ok((read_file(replay)?, read_file(candidate)?))).collect()
+    both.map(|(replay, candidate)| {
+        Ok((standard_input::file(replay)?, standard_input::file(candidate)?))
+    })
+    .collect()
 }
 
-fn table(policy: &Policy, noise: &Noise, gates: u32, seed: u64) -> Result<String, SimulateError> {
+fn table(
+    policy: &Policy,
+    noise: &Noise,
+    gates: u32,
+    seed: u64,
+) -> Result<Simulation, SimulateError> {
     let limits = limits(policy)?;
     let looks: Vec<_> = policy.decision.looks.iter().map(|look| *look as usize).collect();
     let gate = Gate::new(&judged(&limits), &looks, noise);
     let mut random = Rng::with_seed(seed);
-    let mut lines = vec![
-        format!("{gates} gates a line, {}, seed {seed}", source(noise)),
-        row(&["planted", "change", "PASS", "REGRESSION", "INCONCLUSIVE", "blocks"]),
-    ];
     let none = gate.run(None, gates, &mut random);
+    let mut simulation = Simulation {
+        gates,
+        seed,
+        source: source(noise),
+        lines: Vec::new(),
+        measured: Vec::new(),
+        false_alarms: None,
+    };
     if matches!(noise, Noise::Measured { signs: Signs::AsMeasured, .. }) {
-        lines.push(line("what was measured", "", &none));
-        lines.extend(limits.iter().enumerate().filter_map(|(index, held)| {
+        simulation.lines.push(line(None, None, &none));
+        simulation.measured.extend(limits.iter().enumerate().filter_map(|(index, held)| {
             let (percent, blocks) = estimate(held, index, noise)?;
-            Some(format!("{:<22} {percent:+.2} % over {blocks} blocks", held.metric.name()))
+            let change_pct = Decimal::of_fraction(percent, 2)?;
+            Some(MeasuredChange { metric: held.metric, change_pct, blocks: blocks as u64 })
         }));
-        return Ok(lines.join("\n"));
+        return Ok(simulation);
     }
-    lines.push(line("nothing", "0 %", &none));
+    simulation.lines.push(line(None, Some(0.0), &none));
     for held in &limits {
         for factor in EFFECTS {
             let change = (factor * held.limit_pct).min(held.must_catch_pct.max(held.limit_pct));
             let effect = log_of_percent(change, held.direction);
             let endings = gate.run(Some((held, effect)), gates, &mut random);
-            let sign = held.direction.sign();
-            lines.push(line(held.metric.name(), &format!("{sign}{change:.1} %"), &endings));
+            let change = held.direction.turned(change);
+            simulation.lines.push(line(Some(held.metric), Some(change), &endings));
         }
     }
-    let (low, high) = clopper_pearson(none.failed, u64::from(gates), 0.95);
-    lines.push(format!(
-        "false alarms: {} of {gates}, 95 % interval {:.2} to {:.2} %",
-        none.failed,
-        low * 100.0,
-        high * 100.0
-    ));
-    Ok(lines.join("\n"))
+    simulation.false_alarms = Some(rate(none.failed, u64::from(gates), 2));
+    Ok(simulation)
+}
+
+/// Some of so many, with its interval, to so many decimal places.
+pub(crate) fn rate(count: u64, of: u64, places: i64) -> Rate {
+    let (low, high) = clopper_pearson(count, of, 0.95);
+    Rate { count, of, low_pct: percent(low, places), high_pct: percent(high, places) }
+}
+
+/// A share in percent; one that is no number counts as none.
+pub(crate) fn percent(share: f64, places: i64) -> Decimal {
+    Decimal::of_fraction(share * 100.0, places).unwrap_or_else(|| Decimal::from(0))
 }
 
 /// By how many percent a metric changed over all blocks that were measured, and how many those are.
@@ -138,16 +159,16 @@ fn source(noise: &Noise) -> String {
     }
 }
 
-fn row(cells: &[&str; 6]) -> String {
-    let [planted, change, passed, failed, open, blocks] = cells;
-    format!("{planted:<22}{change:>9}{passed:>10}{failed:>12}{open:>14}{blocks:>8}")
-}
-
-fn line(planted: &str, change: &str, endings: &Endings) -> String {
-    let gates = endings.passed + endings.failed + endings.open;
-    let share = |count: u64| format!("{:.2} %", count as f64 / gates.max(1) as f64 * 100.0);
-    let blocks = format!("{:.1}", endings.blocks as f64 / gates.max(1) as f64);
-    let shares = [endings.passed, endings.failed, endings.open].map(share);
-    let [passed, failed, open] = &shares;
-    row(&[planted, change, passed, failed, open, &blocks])
+fn line(metric: Option<Metric>, change: Option<f64>, endings: &Endings) -> SimulatedGates {
+    let gates = (endings.passed + endings.failed + endings.open).max(1) as f64;
+    let share = |count: u64| percent(count as f64 / gates, 2);
+    SimulatedGates {
+        metric,
+        change_pct: change.and_then(|change| Decimal::of_fraction(change, 1)),
+        pass_pct: share(endings.passed),
+        regression_pct: share(endings.failed),
+        inconclusive_pct: share(endings.open),
+        blocks: Decimal::of_fraction(endings.blocks as f64 / gates, 1)
+            .unwrap_or_else(|| Decimal::from(0)),
+    }
 }

@@ -1,7 +1,7 @@
 //! What the kept gates say, kind by kind: how they ended, how gates drawn from their blocks end, and
 //! whether a delay reads as large as it is.
 
-use cp1_format::{Metric, Policy, Report};
+use cp1_format::{DelayReading, Metric, Policy, Proof, ProvenGates, Report};
 
 use crate::prove::gates::Signs;
 use crate::prove::kept::{Gate, Kept, KeptError};
@@ -9,13 +9,12 @@ use crate::prove::planted::{Fault, KINDS, P95_AT_1_5, Reading, SAME};
 use crate::prove::simulate;
 use crate::prove::tally::tally;
 
-/// The tables of all kinds that have gates.
+/// Of all kinds that have gates.
 ///
 /// # Errors
 /// A gate cannot be read.
-pub fn tables(kept: &Kept, policy: &Policy) -> Result<String, KeptError> {
-    let mut parts = Vec::new();
-    let mut reading = None;
+pub fn tables(kept: &Kept, policy: &Policy) -> Result<Proof, KeptError> {
+    let mut proof = Proof { kinds: Vec::new(), reading: None };
     for kind in KINDS {
         let gates = kept.gates(&kind)?;
         if gates.is_empty() {
@@ -24,23 +23,23 @@ pub fn tables(kept: &Kept, policy: &Policy) -> Result<String, KeptError> {
         let verdicts: Vec<_> = gates.iter().map(|gate| &gate.verdict).collect();
         let replays: Vec<_> = gates.iter().map(|gate| (&gate.replay, &gate.candidate)).collect();
         let signs = if kind == SAME { Signs::Either } else { Signs::AsMeasured };
-        // Too few blocks to draw from are no reason to be silent about what was counted.
-        let drawn = simulate::of_replays(policy, &replays, signs)
-            .unwrap_or_else(|error| format!("no gates drawn: {error}"));
-        let place = kept.of_kind(&kind);
-        parts.push(format!("{}\n{}\n{drawn}", place.display(), tally(&verdicts)));
+        let (drawn, not_drawn) = match simulate::of_replays(policy, &replays, signs) {
+            Ok(drawn) => (Some(drawn), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let directory = kept.of_kind(&kind).display().to_string();
+        proof.kinds.push(ProvenGates { directory, tally: tally(&verdicts), drawn, not_drawn });
         if kind == P95_AT_1_5 {
-            reading = read(policy, &gates, &replays);
+            proof.reading = read(policy, &gates, &replays);
         }
     }
-    parts.extend(reading.map(|reading| reading.to_string()));
-    Ok(parts.join("\n\n"))
+    Ok(proof)
 }
 
-fn read(policy: &Policy, gates: &[Gate], replays: &[(&Report, &Report)]) -> Option<Reading> {
+fn read(policy: &Policy, gates: &[Gate], replays: &[(&Report, &Report)]) -> Option<DelayReading> {
     let planted = gates.first()?.candidate.run.planted_fault.as_deref()?;
     let Some(Fault::DelayUs(delay_us)) = Fault::parse(planted) else { return None };
     let p95 = |gate: &Gate| Some(gate.replay.metrics.get(Metric::LatencyP95Ms)?.approximate());
     let read_pct = simulate::change_pct(policy, replays, Metric::LatencyP95Ms)?;
-    Reading::new(delay_us, gates.iter().filter_map(p95).collect(), read_pct)
+    Reading::new(delay_us, gates.iter().filter_map(p95).collect(), read_pct)?.answer()
 }

@@ -1,11 +1,9 @@
 //! How a series of real gates ended: rates with exact intervals. Pure.
 
-use cp1_format::summary::median;
-use cp1_format::{Outcome, Verdict};
+use cp1_format::summary::{mean, median};
+use cp1_format::{Decimal, MedianEstimate, Metric, Outcome, OutcomeRate, Tally, Verdict};
 
-use crate::statistics::binomial::clopper_pearson;
-
-const CONFIDENCE: f64 = 0.95;
+use crate::prove::simulate::{percent, rate};
 
 const OUTCOMES: [Outcome; 5] = [
     Outcome::Pass,
@@ -15,40 +13,32 @@ const OUTCOMES: [Outcome; 5] = [
     Outcome::Incomparable,
 ];
 
-/// One line for each outcome that can be, then what was estimated of each metric.
+/// Of each outcome that can be how often it was, and of each metric what was estimated.
 #[must_use]
-pub fn tally(verdicts: &[&Verdict]) -> String {
+pub fn tally(verdicts: &[&Verdict]) -> Tally {
     let gates = verdicts.len() as u64;
-    let mut lines =
-        vec![format!("{gates} gates, rates with 95 % intervals of Clopper and Pearson")];
-    for outcome in OUTCOMES {
+    let of_outcome = |outcome| {
         let count = verdicts.iter().filter(|verdict| verdict.outcome == outcome).count() as u64;
-        let (low, high) = clopper_pearson(count, gates, CONFIDENCE);
-        lines.push(format!(
-            "{:<22}{count:>5}{:>9.1} %   {:.1} to {:.1} %",
-            outcome.word(),
-            count as f64 / gates as f64 * 100.0,
-            low * 100.0,
-            high * 100.0
-        ));
-    }
+        let pct = percent(count as f64 / gates.max(1) as f64, 1);
+        OutcomeRate { outcome, pct, rate: rate(count, gates, 1) }
+    };
     let blocks = verdicts.iter().filter_map(|verdict| verdict.decision.as_ref());
     let blocks: Vec<f64> = blocks.map(|decision| decision.blocks as f64).collect();
-    if !blocks.is_empty() {
-        let mean = blocks.iter().sum::<f64>() / blocks.len() as f64;
-        lines.push(format!("{:<22}{mean:>7.1} a gate", "blocks of a side"));
-    }
-    for metric in cp1_format::Metric::ALL {
-        let estimates: Vec<f64> = verdicts
+    let estimate = |metric| {
+        let estimates = verdicts
             .iter()
             .flat_map(|verdict| &verdict.rules)
             .filter(|rule| rule.metric == metric)
             .filter_map(|rule| rule.on_blocks.as_ref())
-            .map(|blocks| blocks.estimate_pct.approximate())
-            .collect();
-        if let Some(middle) = median(estimates) {
-            lines.push(format!("{:<22}{middle:>+8.2} % median of the estimates", metric.name()));
-        }
+            .map(|blocks| blocks.estimate_pct.approximate());
+        let change_pct = Decimal::of_fraction(median(estimates.collect())?, 2)?;
+        Some(MedianEstimate { metric, change_pct })
+    };
+    Tally {
+        gates,
+        outcomes: OUTCOMES.into_iter().map(of_outcome).collect(),
+        // Of none the mean is no number.
+        blocks: Decimal::of_fraction(mean(&blocks), 1),
+        estimates: Metric::ALL.into_iter().filter_map(estimate).collect(),
     }
-    lines.join("\n")
 }

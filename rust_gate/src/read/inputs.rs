@@ -10,6 +10,7 @@ use cp1_format::{
 };
 
 use crate::read::paths;
+use crate::read::standard_input;
 use crate::read::trusted::{self, Trusted, TrustedError};
 
 /// The files of a check, as far as they could be read.
@@ -149,13 +150,23 @@ fn newest(
     paths.sort();
     let count = paths.len();
     if let [path] = paths.as_slice() {
-        return match read_file(path) {
+        return match standard_input::file(path) {
             Ok(report) => Source { path: shown(path), document: Some(report) },
             Err(error) => {
                 problems.push(refusal(path, &error));
                 none
             }
         };
+    }
+    if let Some(path) = paths.iter().find(|path| standard_input::is_meant(path)) {
+        problems.push(Problem {
+            file: shown(path),
+            place: None,
+            message: "standard input is one candidate of several, and cannot be looked at twice"
+                .into(),
+            cure: "give it alone, or as a file".into(),
+        });
+        return none;
     }
     let mut newest: Option<(PathBuf, Timestamp)> = None;
     let mut equally_new = 1;

@@ -3,4 +3,5 @@
 pub mod git;
 pub mod inputs;
 pub(crate) mod paths;
+pub mod standard_input;
 pub mod trusted;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use cp1_format::{Document, ReadError, parse, read_file};
+use cp1_format::{Document, ReadError, parse};
 
 use crate::read::git::{Git, GitError};
+use crate::read::standard_input;
 
 /// What is trusted instead of the work tree.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +33,7 @@ pub enum TrustedError {
 /// # Errors
 /// [`TrustedError`]; a revision that does not have the file is one.
 pub fn read<T: Document>(path: &Path, trusted: Option<Trusted<'_>>) -> Result<T, TrustedError> {
-    let Some(trusted) = trusted else { return Ok(read_file(path)?) };
+    let Some(trusted) = trusted else { return Ok(standard_input::file(path)?) };
     Ok(parse(&shown(path, Some(trusted)), &bytes(path, trusted)?)?)
 }
 
@@ -40,7 +41,7 @@ pub fn read<T: Document>(path: &Path, trusted: Option<Trusted<'_>>) -> Result<T,
 #[must_use]
 pub fn is_there(path: &Path, trusted: Option<Trusted<'_>>) -> bool {
     match trusted {
-        None => path.symlink_metadata().is_ok(),
+        None => standard_input::is_meant(path) || path.symlink_metadata().is_ok(),
         Some(trusted) => !matches!(bytes(path, trusted), Err(GitError::NoFile { .. })),
     }
 }

@@ -7,6 +7,7 @@ use cp1_format::{Report, Verdict};
 
 use crate::read::inputs::Inputs;
 
+pub mod answers;
 pub mod chart;
 pub mod difference;
 pub mod figures;

@@ -23,12 +23,14 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts a program, without standard input.
+    /// Starts a program, without standard input. What it prints is talk, and standard output is for the
+    /// answer.
     ///
     /// # Errors
     /// The operating system's.
     pub fn spawn(command: &mut Command) -> io::Result<Self> {
-        let child = command.process_group(0).stdin(Stdio::null()).spawn()?;
+        let talk = io::stderr();
+        let child = command.process_group(0).stdin(Stdio::null()).stdout(talk).spawn()?;
         Ok(Self { child, is_over: false })
     }
 

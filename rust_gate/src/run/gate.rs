@@ -11,6 +11,7 @@ use crate::cli::sources::CommandLine;
 use crate::contract::{BASELINE, POLICY, WAIVERS};
 use crate::judge::verdict;
 use crate::read::inputs::{self, Files, Inputs};
+use crate::read::standard_input::is_meant;
 use crate::read::trusted::Trusted;
 use crate::render::{so_far, terminal};
 use crate::run::bench::Bench;
@@ -115,6 +116,10 @@ pub(super) fn gate(
         return Err(RunError::CandidateOfReplay);
     }
     let label = stamp.parse().ok();
+    let of_contract = [&files.baseline, &files.policy];
+    if arguments.candidate.is_none() && of_contract.into_iter().any(|path| is_meant(path)) {
+        return Err(RunError::StandardInput);
+    }
     if arguments.candidate.is_none() {
         // A contract that cannot be read makes whatever is measured worthless.
         let contract = files.read(&[]);

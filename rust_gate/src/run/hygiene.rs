@@ -2,8 +2,7 @@
 //!
 //! What the files of a machine say is [`machine_evidence`]'s; what follows from it is said here.
 
-use std::fmt::{Display, Formatter};
-
+use cp1_format::{CheckKind, CheckStatus, MachineCheck};
 use machine_evidence::conditions::Turbo;
 use machine_evidence::{Conditions, Limit, Moment, Process};
 
@@ -18,16 +17,6 @@ const LOAD_AVERAGE_SHARE_MAX: f64 = 0.2;
 const PRESSURE_PCT_MAX: f64 = 1.0;
 const PROCESS_TICKS_MAX: u64 = TICKS_PER_SECOND * WATCH_MS / 1000 / 20;
 const STEAL_SHARE_MAX: f64 = 0.01;
-
-/// Why a check is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The rules of determinism ask for it: a report pins it, or a block is marked as disturbed by
-    /// it.
-    Rule,
-    /// It makes blocks spread less.
-    Advice,
-}
 
 /// What came of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +38,7 @@ pub struct Check {
     /// What.
     pub name: &'static str,
     /// Why.
-    pub kind: Kind,
+    pub kind: CheckKind,
     /// What came of it.
     pub status: Status,
     /// What was found.
@@ -63,39 +52,21 @@ impl Check {
         match self.status {
             Status::Ok => false,
             Status::Bad { .. } => true,
-            Status::Unknown => self.kind == Kind::Rule,
+            Status::Unknown => self.kind == CheckKind::Rule,
         }
     }
 }
 
-impl Display for Check {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
-        let status = match self.status {
-            Status::Ok => "ok",
-            Status::Bad { .. } => "bad",
-            Status::Unknown => "unknown",
+impl From<&Check> for MachineCheck {
+    fn from(Check { name, kind, status, found }: &Check) -> Self {
+        let (status, cure) = match status {
+            Status::Ok => (CheckStatus::Ok, None),
+            Status::Bad { cure } => (CheckStatus::Bad, Some((*cure).to_owned())),
+            Status::Unknown => (CheckStatus::Unknown, None),
         };
-        let kind = match self.kind {
-            Kind::Rule => "rule",
-            Kind::Advice => "advice",
-        };
-        write!(formatter, "{status:<8}{kind:<7} {:<18} {}", self.name, self.found)?;
-        if let Status::Bad { cure } = self.status {
-            write!(formatter, "\n{:>35}{cure}", "cure: ")?;
-        }
-        Ok(())
+        let (name, kind, found) = ((*name).to_owned(), *kind, found.clone());
+        Self { name, kind, status, found, cure }
     }
-}
-
-/// All checks, one a line with its cure below, and how many there are of each status.
-#[must_use]
-pub fn page(checks: &[Check]) -> String {
-    let lines: String = checks.iter().map(|check| format!("{check}\n")).collect();
-    let count = |of: fn(&Status) -> bool| checks.iter().filter(|check| of(&check.status)).count();
-    let ok = count(|status| *status == Status::Ok);
-    let bad = count(|status| matches!(status, Status::Bad { .. }));
-    let unknown = count(|status| *status == Status::Unknown);
-    format!("{lines}\n{ok} ok, {bad} bad, {unknown} unknown")
 }
 
 /// Whether another benchmark runs on this host.
@@ -141,11 +112,11 @@ pub fn checks(
 type Found = (Status, String);
 
 fn rule(name: &'static str, (status, found): Found) -> Check {
-    Check { name, kind: Kind::Rule, status, found }
+    Check { name, kind: CheckKind::Rule, status, found }
 }
 
 fn advice(name: &'static str, (status, found): Found) -> Check {
-    Check { name, kind: Kind::Advice, status, found }
+    Check { name, kind: CheckKind::Advice, status, found }
 }
 
 fn ok(found: impl Into<String>) -> Found {

@@ -45,6 +45,11 @@ pub enum RunError {
     /// A replay measures.
     #[error("--compare=replay measures; leave --candidate out")]
     CandidateOfReplay,
+    /// A run reads these more than once.
+    #[error(
+        "a run reads baseline and policy again and again; `-` is for --candidate, or for perf-gate check"
+    )]
+    StandardInput,
     /// A report is there already.
     #[error("{} exists; a report is never overwritten", .0.display())]
     Exists(PathBuf),

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cp1_format::{Policy, Report, RunStatus, read_file};
+use cp1_format::{Policy, Proof, Report, RunStatus, read_file};
 
 use crate::artifacts;
 use crate::cli::settings::{self, Compare, ContractFiles, Extent, Mode, Output};
@@ -29,7 +29,7 @@ const BLOCKS: u32 = 4;
 ///
 /// # Errors
 /// [`RunError`]: also that a run measured nothing.
-pub fn prove(arguments: &settings::Prove, line: &CommandLine) -> Result<String, RunError> {
+pub fn prove(arguments: &settings::Prove, line: &CommandLine) -> Result<Proof, RunError> {
     let interrupt = listen()?;
     let settings::Prove { settings, contract, .. } = arguments;
     let project = &settings.project;
@@ -130,6 +130,7 @@ fn run_of(
         compare: Compare::Replay,
         trusted_ref: None,
         skip_code: None,
+        print: arguments.print,
     })
 }
 

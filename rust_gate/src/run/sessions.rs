@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cp1_format::{Load, Problem, Report, read_file};
+use cp1_format::{Load, Problem, Report, SessionLoad, SessionReports, read_file};
 
 use crate::cli::settings;
 use crate::cli::sources::CommandLine;
@@ -20,10 +20,8 @@ use crate::run::{RunError, read};
 /// What came of the sessions.
 #[derive(Debug)]
 pub enum Sessions {
-    /// Each may be part of a baseline; in words, how they become one.
-    Usable(String),
-    /// The last one may not, for these reasons.
-    Unusable(Vec<Problem>),
+    /// Each may be part of a baseline, or the last one may not.
+    Measured(SessionReports),
     /// The last one ran out of time, in words.
     OutOfTime(String),
 }
@@ -60,15 +58,16 @@ pub fn sessions(arguments: &settings::Sessions, line: &CommandLine) -> Result<Se
         tell(&format!("report: {}", crate::escape::line(&shown.display().to_string())));
         let file = shown.to_string_lossy();
         let problems = sound::of_session(Named { path: &file, document: &report }, &policy);
-        if !problems.is_empty() {
-            return Ok(Sessions::Unusable(problems));
-        }
         // What the first found is the load of all.
         load = load.or(report.load);
         measured.push(shown);
+        if !problems.is_empty() {
+            return Ok(Sessions::Measured(answer(&measured, load.as_ref(), problems, None)));
+        }
     }
     let is_first = !contract.path(BASELINE).exists();
-    Ok(Sessions::Usable(next(project, is_first, load.as_ref(), &measured)))
+    let next = next(project, is_first, &measured);
+    Ok(Sessions::Measured(answer(&measured, load.as_ref(), Vec::new(), Some(next))))
 }
 
 /// Waits, and ends early with the run.
@@ -93,18 +92,26 @@ fn from_here(path: &Path) -> PathBuf {
     relative.unwrap_or(path).to_owned()
 }
 
-/// How further sessions are measured, and what makes a baseline of these: on several lines, as a long
-/// one would be shortened.
-fn next(project: &Path, is_first: bool, load: Option<&Load>, measured: &[PathBuf]) -> String {
-    let mut text = String::new();
-    if let Some(Load { rate_per_second, concurrency, .. }) = load {
-        let _ = writeln!(
-            text,
-            "further sessions under the same load: --rate={rate_per_second} \
-             --concurrency={concurrency}"
-        );
+fn answer(
+    measured: &[PathBuf],
+    load: Option<&Load>,
+    problems: Vec<Problem>,
+    next: Option<String>,
+) -> SessionReports {
+    SessionReports {
+        reports: measured.iter().map(|path| path.display().to_string()).collect(),
+        problems,
+        load: load.map(|load| SessionLoad {
+            rate_per_second: load.rate_per_second,
+            concurrency: load.concurrency,
+        }),
+        next,
     }
-    text.push_str("next:\nperf-gate ");
+}
+
+/// What makes a baseline of these sessions: on several lines, as a long one would be shortened.
+fn next(project: &Path, is_first: bool, measured: &[PathBuf]) -> String {
+    let mut text = String::from("perf-gate ");
     text.push_str(if is_first { "freeze" } else { "bump --reason …" });
     if project != Path::new(".") {
         let _ = write!(text, " --root {}", quoted(project));
@@ -134,16 +141,16 @@ mod tests {
     #[test]
     fn the_next_command_names_every_session_as_a_shell_reads_it() {
         let sessions = ["_artifacts/a.json", "it's a b/ü.json"].map(PathBuf::from);
-        let freeze = next(Path::new("."), true, None, &sessions);
+        let freeze = next(Path::new("."), true, &sessions);
         assert_eq!(
             freeze,
-            "next:\nperf-gate freeze \\\n  --session _artifacts/a.json \\\n  \
+            "perf-gate freeze \\\n  --session _artifacts/a.json \\\n  \
              --session 'it'\\''s a b/ü.json' \\\n  \
              --what … --why-acceptable … --why-policy-holds … --artifact …"
         );
-        let bump = next(Path::new("../p"), false, None, &sessions);
+        let bump = next(Path::new("../p"), false, &sessions);
         assert!(
-            bump.starts_with("next:\nperf-gate bump --reason … --root ../p \\\n  --session "),
+            bump.starts_with("perf-gate bump --reason … --root ../p \\\n  --session "),
             "{bump}"
         );
     }

@@ -280,10 +280,20 @@ impl Room {
 
     /// The same with these variables.
     pub(crate) fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Answer {
+        self.run_all("", variables, arguments)
+    }
+
+    /// The same with this on standard input.
+    pub(crate) fn run_on(&self, input: &str, arguments: &[&str]) -> Answer {
+        self.run_all(input, &[], arguments)
+    }
+
+    fn run_all(&self, input: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Answer {
         let output = assert_cmd::cargo::cargo_bin_cmd!("perf-gate")
             .current_dir(self.directory.path())
             .args(arguments)
             .envs(variables.iter().copied())
+            .write_stdin(input)
             .output()
             .unwrap();
         let answer = Answer {
@@ -325,4 +335,28 @@ impl Answer {
         self.is(2, said);
         assert!(self.stdout.contains("\n    cure: "), "no cure in:\n{}", self.stdout);
     }
+}
+
+/// Whether a document is what its schema says.
+#[track_caller]
+pub(crate) fn fits(schema: &str, document: &Value) {
+    let path = format!("{}/../perf/schemas/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    jsonschema::validator_for(&schema).unwrap().validate(document).unwrap();
+}
+
+/// The only document on standard output, in which a command answers.
+#[track_caller]
+pub(crate) fn answered(command: &str, answer: &Answer, code: i32) -> Value {
+    assert_eq!(answer.code, code, "{command}: {answer:?}");
+    let document: Result<Value, _> = serde_json::from_str(&answer.stdout);
+    assert!(document.is_ok(), "{command}: {document:?}: {answer:?}");
+    let document = document.unwrap();
+    assert!(answer.stdout.ends_with("}\n") && answer.stdout.is_ascii(), "{command}");
+    if matches!(command, "check" | "run") {
+        fits("verdict", &document);
+        return document;
+    }
+    fits("answer", &document);
+    document["answer"][command].clone()
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use cp1_format::Problem;
-use perf_gate::cli::arguments::{Root, Verify};
+use perf_gate::cli::arguments::{Print, Root, Verify};
 use perf_gate::contract::ContractError;
 use perf_gate::contract::verify::verify_in_ci;
 use serde_json::{Value, json};
@@ -131,7 +131,8 @@ impl Repository {
     /// What `verify --ci` finds in a job that has these variables.
     pub(crate) fn job(&self, variables: &[(&str, &str)]) -> Result<Vec<String>, ContractError> {
         let root = Root { root: self.path("") };
-        let arguments = Verify { root, against: None, files: false, ci: true };
+        let print = Print::default();
+        let arguments = Verify { root, against: None, files: false, ci: true, print };
         let found = verify_in_ci(&arguments, |name| {
             let found = variables.iter().find(|(of, _)| *of == name);
             found.map(|(_, value)| value.into())

@@ -4,18 +4,22 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::FromArgMatches as _;
+use clap::{FromArgMatches as _, ValueEnum as _};
 use cp1_format::{
-    Document, Event, Head, Measured, Policy, Record, Report, Request, Verdict, Waivers, parse,
-    read_head, to_json,
+    Document, Event, Head, Measured, Policy, Record, Report, Request, Timestamp, Verdict, Waivers,
+    parse, read_head, to_json,
 };
 use fastrand::Rng;
 use perf_gate::adopt::jobs::{self, Tool};
 use perf_gate::adopt::rebar_config::{Edit, with_profile};
-use perf_gate::cli::arguments::Arguments;
+use perf_gate::cli::arguments::{
+    Arguments, Better, Export, ExportFormat, Import, ImportFormat, Unit,
+};
 use perf_gate::cli::sources::{self, gather};
 use perf_gate::contract::records::Chain;
 use perf_gate::contract::{Contract, ci_files, digest, loosened, page};
+use perf_gate::convert::export::export;
+use perf_gate::convert::import::import;
 use perf_gate::judge::verdict::decide;
 use perf_gate::read::inputs::{Inputs, Source};
 use serde::Serialize;
@@ -157,6 +161,45 @@ impl Readers {
                     b"{ profiles , % ours\n [ {test, [{deps, [meck]}]} ] }.\n".into(),
                 ],
             ),
+            of(
+                "k6.json",
+                |it, bytes| imported(it, ImportFormat::K6, &[("k6.json", bytes)]),
+                ["k6_summary_export.json", "k6_handle_summary.json"].map(sample).into(),
+            ),
+            of(
+                "wrk2.txt",
+                |it, bytes| imported(it, ImportFormat::Wrk2, &[("wrk2.txt", bytes)]),
+                vec![sample("wrk2.txt")],
+            ),
+            of(
+                "latency.hgrm",
+                |it, bytes| imported(it, ImportFormat::Hgrm, &[("latency.hgrm", bytes)]),
+                vec![sample("latency.hgrm")],
+            ),
+            of(
+                "summary.csv",
+                |it, bytes| {
+                    let latencies = sample("basho_bench_get_latencies.csv");
+                    let files = [("summary.csv", bytes), ("latencies.csv", &latencies)];
+                    imported(it, ImportFormat::BashoBench, &files)
+                },
+                vec![sample("basho_bench_summary.csv")],
+            ),
+            of(
+                "latencies.csv",
+                |it, bytes| {
+                    let summary = sample("basho_bench_summary.csv");
+                    let files = [("latencies.csv", bytes), ("summary.csv", &summary)];
+                    imported(it, ImportFormat::BashoBench, &files)
+                },
+                vec![sample("basho_bench_get_latencies.csv")],
+            ),
+            of(
+                "erlperf.txt",
+                |it, bytes| imported(it, ImportFormat::Erlperf, &[("erlperf.txt", bytes)]),
+                ["erlperf_basic.txt", "erlperf_full.txt"].map(sample).into(),
+            ),
+            of("exported.json", exported, json(&reports)),
         ];
         Self { readers, room: TempDir::new().unwrap() }
     }
@@ -296,6 +339,66 @@ fn ci(readers: &Readers, file: &str, bytes: &[u8]) -> Result<bool, String> {
     std::fs::remove_file(readers.room.path().join(file)).unwrap();
     // What cannot be read at all is an error, and no finding.
     Ok(seen.into_iter().flatten().any(|seen| seen.problems.is_empty()))
+}
+
+/// A file of another tool, as `import` reads it in tests.
+fn sample(name: &str) -> Vec<u8> {
+    project(&format!("rust_gate/tests/samples/{name}"))
+}
+
+/// What is refused says which file, where and what to do; what is accepted is a report.
+fn imported(
+    readers: &Readers,
+    format: ImportFormat,
+    files: &[(&str, &[u8])],
+) -> Result<bool, String> {
+    files.iter().for_each(|(name, bytes)| readers.put(name, bytes));
+    let path = |(name, _): &(&str, _)| readers.room.path().join(name);
+    let result = import(&Import {
+        format,
+        timestamp: Timestamp::parse("2026-01-31T12:00:00Z").unwrap(),
+        commit: None,
+        exit_code: None,
+        unit: (format == ImportFormat::Hgrm).then_some(Unit::Us),
+        output: None,
+        file: files.iter().map(path).collect(),
+    });
+    match result {
+        Ok(imported) => {
+            let json = imported.json.ok_or("nothing was made")?;
+            let report = parse::<Report>(Path::new("r"), json.as_bytes());
+            report.map(|_| true).map_err(|error| format!("no report: {error}"))
+        }
+        Err(error) => {
+            let said = error.to_string();
+            let named = files.iter().any(|(name, _)| said.contains(name));
+            let has_cure = said.contains("; ");
+            if named && has_cure { Ok(false) } else { Err(format!("refused with {said:?}")) }
+        }
+    }
+}
+
+/// Every format of a report that is accepted has its text.
+fn exported(readers: &Readers, bytes: &[u8]) -> Result<bool, String> {
+    readers.put("exported.json", bytes);
+    let mut exported = false;
+    for format in ExportFormat::value_variants() {
+        let arguments = Export {
+            format: *format,
+            better: Better::Smaller,
+            no_timestamps: false,
+            report: readers.room.path().join("exported.json"),
+        };
+        match export(&arguments) {
+            Ok(text) if text.is_empty() => return Err(format!("{format:?} says nothing")),
+            Ok(_) => exported = true,
+            Err(error) if error.to_string().is_empty() => {
+                return Err("refused without a word".into());
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(exported)
 }
 
 /// An edit adds to a file, and nothing is to be done a second time.

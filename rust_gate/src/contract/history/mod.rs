@@ -15,9 +15,9 @@ mod since;
 mod states;
 mod tracked;
 
-use cp1_format::Problem;
+use cp1_format::{Findings, Problem};
 
-use super::{Contract, ContractError, Found};
+use super::{Contract, ContractError};
 use states::History;
 
 /// Which commits are looked at.
@@ -33,7 +33,7 @@ pub enum Span<'a> {
 ///
 /// # Errors
 /// The history cannot be read, for example in a shallow clone.
-pub fn look(contract: &Contract, span: Span<'_>) -> Result<Found, ContractError> {
+pub fn look(contract: &Contract, span: Span<'_>) -> Result<Findings, ContractError> {
     let mut history = History::of(contract)?;
     let target = match span {
         Span::Whole => None,
@@ -53,7 +53,7 @@ pub fn look(contract: &Contract, span: Span<'_>) -> Result<Found, ContractError>
         notes.extend(history.owned_since(target)?);
     }
     problems.extend(history.artifacts()?);
-    Ok(Found { problems, notes })
+    Ok(Findings { problems, notes })
 }
 
 /// What a revision has of the contract and this history has not kept, however they are related.

@@ -1,0 +1,299 @@
+//! What stands at the end of each help: examples that the parser takes, and every exit code.
+
+/// The help of a command that has settings.
+macro_rules! with_settings {
+    ($help:literal) => {
+        concat!(
+            $help,
+            "\n\nEach setting is a flag, a variable in brackets, or a key of perf/perf_gate.toml with the \
+             flag's\nname and `_` for `-`: the flag outranks the variable, the variable the file. An \
+             empty variable\ncounts as unset."
+        )
+    };
+}
+
+/// Of the program.
+pub(super) const PROGRAM: &str = "\
+Examples:
+  perf-gate init
+  perf-gate run
+  perf-gate check --baseline perf/baseline_cp1.json --policy perf/policy_cp1.json --candidate a.json
+  perf-gate verify
+
+Where a file is read, `-` is standard input, once. The answer is on standard output, all talk on
+standard error; with --format=json the answer is one JSON document.
+
+Exit codes:
+  0  PASS          every rule holds
+  1  REGRESSION    at least one rule is violated
+  2  INVALID       a file is missing, malformed or incomplete; wrong usage; a failed write
+  3  INCONCLUSIVE  the blocks do not decide, too few samples, or arrivals were skipped
+  4  INCOMPARABLE  the reports were measured under different conditions";
+
+pub(super) const INIT: &str = "\
+Examples:
+  perf-gate init
+  perf-gate init --app my_router --ci github --show
+
+Exit codes:
+  0  written, or shown; what is there already is kept
+  2  nothing was written: no application, or several; a file cannot be read or written; wrong usage";
+
+pub(super) const MANUALS: &str = "\
+Examples:
+  perf-gate manuals --prefix /usr/local
+
+Exit codes:
+  0  written
+  2  a file cannot be written; wrong usage";
+
+pub(super) const DOCTOR: &str = with_settings!(
+    "\
+Examples:
+  perf-gate doctor
+  perf-gate doctor --adapter my_router_perf_adapter --format json
+
+Exit codes:
+  0  nothing is wrong
+  1  something is wrong: problem and cure, one a line
+  2  it could not be found out: a setting, a build, the host; wrong usage
+  130 or 143 when interrupted"
+);
+
+pub(super) const RUNNER: &str = "\
+Examples:
+  perf-gate runner
+  perf-gate runner --strict
+
+Exit codes:
+  0  looked
+  1  with --strict: something is bad, or what a rule asks for cannot be found out
+  2  wrong usage; a failed write
+
+A rule is what determinism asks for: a report pins it, or a block is marked as disturbed by it. An
+advice makes blocks spread less.";
+
+pub(super) const RUN: &str = with_settings!(
+    "\
+Examples:
+  perf-gate run
+  perf-gate run --mode smoke --compare replay
+  perf-gate run --candidate '_artifacts/perf_baseline_*.json' --format json
+  perf-gate run --fault delay_us=200
+
+Exit codes:
+  0  PASS          every rule holds
+  1  REGRESSION    at least one rule is violated, and the verdict is written
+  2  INVALID       nothing could be measured or judged: a setting, a file, a build, the host, a run
+  3  INCONCLUSIVE  the blocks do not decide, too few samples, or arrivals were skipped
+  4  INCOMPARABLE  the reports were measured under different conditions
+  130 or 143 when interrupted
+
+With --skip-code a 2, 3 or 4 is that code, so that only PASS and REGRESSION say something of a
+commit. The one that made the router slower is found, judged by the baseline of one revision, with
+  git bisect start BAD GOOD
+  git bisect run perf-gate run --compare=replay --trusted-ref=refs/heads/main --skip-code=125"
+);
+
+pub(super) const BENCH: &str = with_settings!(
+    "\
+Examples:
+  perf-gate bench
+  perf-gate bench --blocks 3 --rate 2000 --report-file mine.json
+
+Exit codes:
+  0  measured; the report is sealed
+  2  nothing that could be judged was measured: a setting, a build, the host, or the run failed, as
+     its report says
+  124 out of time; 130 or 143 when interrupted"
+);
+
+pub(super) const SESSIONS: &str = with_settings!(
+    "\
+Examples:
+  perf-gate sessions
+  perf-gate sessions --sessions 1 --rate 20000 --concurrency 4
+
+Exit codes:
+  0  measured; at its end stands how `perf-gate freeze` or `bump` goes on
+  2  a session measured nothing: a setting, a work tree with changes, a build, the host, the router
+  3  a session was measured that no baseline can have; each reason is printed
+  124 out of time; 130 or 143 when interrupted
+
+Sessions on different days, or after a restart of the machine, say more about how sessions differ
+than sessions in a row: measure them apart with --sessions=1, under the load that the first one
+printed."
+);
+
+pub(super) const CHECK: &str = "\
+Examples:
+  perf-gate check --baseline perf/baseline_cp1.json --policy perf/policy_cp1.json \\
+    --candidate '_artifacts/perf_baseline_*.json' --artifacts _artifacts
+  perf-gate import --format k6 k6.json --timestamp 2026-01-31T12:00:00Z | \\
+    perf-gate check --baseline k6_baseline.json --policy policy.json --candidate - --format json
+
+Exit codes:
+  0  PASS          every rule holds
+  1  REGRESSION    at least one rule is violated
+  2  INVALID       a file is missing, malformed or incomplete; wrong usage; a failed write
+  3  INCONCLUSIVE  the blocks do not decide, too few samples, or arrivals were skipped
+  4  INCOMPARABLE  the reports were measured under different conditions";
+
+pub(super) const SIMULATE: &str = "\
+Examples:
+  perf-gate simulate --baseline perf/baseline_cp1.json --policy perf/policy_cp1.json
+  perf-gate simulate --policy perf/policy_cp1.json --spread 5 --spikes 10
+  perf-gate simulate --policy perf/policy_cp1.json --replay frozen.json --candidate other.json
+
+Exit codes:
+  0  simulated
+  2  nothing was: a file cannot be read, has too few blocks, or has no relative limit; wrong usage";
+
+pub(super) const PLAN: &str = "\
+Examples:
+  perf-gate plan --baseline perf/baseline_cp1.json --policy perf/policy_cp1.json
+
+Exit codes:
+  0  printed, whether or not the policy's last look is enough
+  2  a file cannot be read, has too few blocks, or has no relative limit; wrong usage";
+
+pub(super) const SELFTEST: &str = "\
+Examples:
+  perf-gate selftest --baseline perf/baseline_cp1.json --policy perf/policy_cp1.json \\
+    --candidate _artifacts/perf_baseline_1.json --replay _artifacts/perf_replay_1.json
+
+Exit codes:
+  0  each rule turned red, and green, as it must
+  2  one did not, or nothing could be tested; wrong usage";
+
+pub(super) const PROVE: &str = with_settings!(
+    "\
+Examples:
+  perf-gate prove
+  perf-gate prove --gates 50 --planted-gates 0 --directory /var/tmp/prove
+
+Exit codes:
+  0  the tables are printed
+  2  a run measured nothing: a setting, a work tree with changes, a build, the host, the router
+  130 or 143 when interrupted
+
+What gates are judged against is this commit itself, measured first, under the load of --baseline
+if there is one. Gates are kept in --directory, and what it has of them is not measured again: name
+another one for another machine, or with other work beside it."
+);
+
+pub(super) const FREEZE: &str = "\
+Examples:
+  perf-gate freeze --session a.json --session b.json --session c.json \\
+    --what 'the first baseline' --why-acceptable 'it is what production has' \\
+    --why-policy-holds 'its limits are those of the release' \\
+    --artifact https://example.org/artifacts/7
+
+Exit codes:
+  0  baseline and record are written; how to commit them is printed
+  2  nothing was written: refused, with each reason; a file cannot be read or written; wrong usage";
+
+pub(super) const BUMP: &str = "\
+Examples:
+  perf-gate bump --reason trade-off --session a.json --session b.json --session c.json \\
+    --what 'requests are signed' --why-acceptable 'it was asked for' \\
+    --why-policy-holds 'the limits are relative' --artifact https://example.org/artifacts/8
+
+Exit codes:
+  0  baseline and record are written; how to commit them is printed
+  2  nothing was written: refused, with each reason; a file cannot be read or written; wrong usage";
+
+pub(super) const AMEND: &str = "\
+Examples:
+  perf-gate amend --what 'p99 may grow by 25 %' --why-acceptable 'its noise is 10 %' \\
+    --why-policy-holds 'what must be caught is 50 %' --artifact https://example.org/artifacts/9
+
+Exit codes:
+  0  the record is written; how to commit it is printed
+  2  nothing was written: refused, with each reason; a file cannot be read or written; wrong usage";
+
+pub(super) const ROLLBACK: &str = "\
+Examples:
+  perf-gate rollback 4 --what 'back to what 0004 froze' --why-acceptable 'the trade was undone' \\
+    --why-policy-holds 'it is that of then' --artifact https://example.org/artifacts/10
+
+Exit codes:
+  0  baseline and record are written; how to commit them is printed
+  2  nothing was written: refused, with each reason; a file cannot be read or written; wrong usage";
+
+pub(super) const VERIFY: &str = "\
+Examples:
+  perf-gate verify
+  perf-gate verify --against refs/remotes/origin/main
+  perf-gate verify --files --format json
+
+Exit codes:
+  0  the contract is kept
+  1  something was found: file, problem and cure, one a line
+  2  it could not be found out; wrong usage";
+
+pub(super) const BUDGET: &str = "\
+Examples:
+  perf-gate budget
+  perf-gate budget --candidate _artifacts/perf_baseline_1.json --format json
+
+Exit codes:
+  0  printed
+  2  a file cannot be read, or the candidate cannot be judged; wrong usage";
+
+pub(super) const LINT: &str = "\
+Examples:
+  perf-gate lint
+  perf-gate lint --root ../router --format json
+
+Exit codes:
+  0  nothing was found
+  1  something was found: file, problem and cure, one a line
+  2  it could not be found out; wrong usage";
+
+pub(super) const EXPORT: &str = "\
+Examples:
+  perf-gate export --format csv perf/baseline_cp1.json
+  perf-gate export --format openmetrics --no-timestamps - < report.json
+  perf-gate export --format github-action-benchmark --better bigger report.json
+
+Formats:
+  openmetrics              gauges in base units; also Prometheus' text format. promtool tsdb
+                           create-blocks-from openmetrics stores them under the report's time
+  hgrm                     HdrHistogram's percentile distribution of all response times, in us
+  hlog                     HdrHistogram's interval log of every distribution, in ns
+  bmf                      Bencher's metric format: bencher run --adapter json
+  github-action-benchmark  a file of one direction: customSmallerIsBetter, or with --better=bigger
+                           customBiggerIsBetter
+  csv, json-lines          every figure of the report and its blocks, one a line
+
+Exit codes:
+  0  printed
+  2  the report cannot be read, ended early, contradicts itself or lacks what is asked for; wrong
+     usage";
+
+pub(super) const IMPORT: &str = "\
+Examples:
+  perf-gate import --format k6 k6.json --timestamp 2026-01-31T12:00:00Z --exit-code 0 -o report.json
+  perf-gate import --format wrk2 - --timestamp 2026-01-31T12:00:00Z < wrk2.txt
+  perf-gate import --format hgrm --unit us latency.hgrm --timestamp 2026-01-31T12:00:00Z
+  perf-gate import --format basho_bench summary.csv get_latencies.csv \\
+    --timestamp 2026-01-31T12:00:00Z
+  perf-gate import --format erlperf erlperf.txt --timestamp 2026-01-31T12:00:00Z \\
+    --commit 0123456789abcdef0123456789abcdef01234567
+
+What is read:
+  k6           p95 and, where --summary-trend-stats names it, p99 of successful requests, requests a
+               second, failed requests; of --summary-export or handleSummary
+  wrk2         p95, p99, requests a second and errors, of the output with --latency
+  hgrm         p95 and p99 of HdrHistogram's text, in the unit that --unit says
+  basho_bench  medians over windows of p95 and p99, requests a second, errors
+  erlperf      calls a second, for samples of the default length
+
+What a tool does not say is absent, and no rule about it can pass: a policy for such reports has
+rules for what they have, and `gate.require_all_metrics_present` false. Reports of a tool compare
+with its own alone. docs/other_tools.md has such a policy.
+
+Exit codes:
+  0  the report is written
+  2  nothing was: a file is missing, damaged or cut short, or measured nothing; wrong usage";

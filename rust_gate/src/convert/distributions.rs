@@ -1,0 +1,48 @@
+//! The distributions of a report, decoded.
+
+use cp1_format::{EncodedHistogram, Phase, Quantity, Report};
+use hdrhistogram::Histogram;
+
+use crate::convert::export::Absent;
+use crate::judge::histograms;
+
+/// One of them, and where it comes from.
+pub(super) struct Distribution<'a> {
+    pub(super) encoded: &'a EncodedHistogram,
+    pub(super) times_ns: Histogram<u64>,
+}
+
+const NONE: Absent = Absent {
+    problem: "it has no distributions",
+    cure: "give a report of perf-gate bench, or another format",
+};
+
+/// All of them, in the order of the report.
+pub(super) fn all(report: &Report) -> Result<Vec<Distribution<'_>>, Absent> {
+    let encoded = report.histograms.as_deref().filter(|all| !all.is_empty()).ok_or(NONE)?;
+    let decoded = histograms::decode_all(encoded).ok_or(NONE)?;
+    let pairs = encoded.iter().zip(decoded);
+    Ok(pairs.map(|(encoded, times_ns)| Distribution { encoded, times_ns }).collect())
+}
+
+/// The response times of all blocks together.
+pub(super) fn response_time(report: &Report) -> Result<Histogram<u64>, Absent> {
+    let is_asked = |one: &EncodedHistogram| {
+        (one.phase, one.quantity) == (Phase::Latency, Quantity::ResponseTime)
+    };
+    let mut sum: Option<Histogram<u64>> = None;
+    for Distribution { encoded, times_ns } in all(report)? {
+        if !is_asked(encoded) {
+            continue;
+        }
+        match &mut sum {
+            None => {
+                let mut first = times_ns;
+                first.auto(true);
+                sum = Some(first);
+            }
+            Some(sum) => sum.add(&times_ns).map_err(|_| NONE)?,
+        }
+    }
+    sum.filter(|sum| !sum.is_empty()).ok_or(NONE)
+}
