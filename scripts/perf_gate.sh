@@ -4,8 +4,8 @@
 # Exit: 0 PASS, 1 REGRESSION, 2 INVALID or nothing measured, 3 INCONCLUSIVE, 4 INCOMPARABLE, 130 or
 # 143 interrupted.
 # Settings: CP1_PROJECT is another work tree that is measured, by the tool of this one.
-# Writes: target/, _build/; perf_baseline_*.json, perf_gate_*.log, perf_summary_*.md and
-# perf_verdict_*.json in $ARTIFACTS_DIR.
+# Writes: target/, _build/; in $ARTIFACTS_DIR perf_baseline_*.json (the report) and the verdict, as
+# perf_gate_*.log, perf_summary_*.md, perf_verdict_*.json and in formats of continuous integration.
 set -euo pipefail
 
 # shellcheck source=scripts/common.sh

@@ -72,6 +72,11 @@ if $with_tests; then
     command -v "$tool" >/dev/null || want "$tool"
   done
   python3 -c 'import ensurepip' 2>/dev/null || want python3-venv
+  # What reads what perf-gate writes.
+  command -v xmllint >/dev/null || want libxml2-utils
+  command -v prove >/dev/null || want perl
+  command -v cmark-gfm >/dev/null || want cmark-gfm
+  command -v jq >/dev/null || want jq
 fi
 
 if [ "${#packages[@]}" -gt 0 ]; then

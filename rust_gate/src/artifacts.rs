@@ -6,8 +6,12 @@ use std::path::Path;
 use cp1_format::{Report, WriteError, write_atomically};
 
 use crate::cli::arguments::Label;
-use crate::render::Shown;
-use crate::render::{markdown, terminal};
+use crate::render::{
+    Shown, annotations, code_quality, junit, markdown, metrics, sarif, tap, terminal,
+};
+
+/// Where they go, from the project on.
+pub const DIRECTORY: &str = "_artifacts";
 
 /// What names the files of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,21 +44,45 @@ pub struct Artifact {
     pub content: String,
 }
 
-/// Every artifact of a check.
+/// How an artifact is made of a verdict.
+type Render = fn(&Shown<'_>) -> Result<String, WriteError>;
+
+/// Every artifact of a check: `perf_NAME_*.EXTENSION`.
+const CHECKED: [(&str, &str, Render); 9] = [
+    ("gate", "log", |shown| Ok(terminal::render(shown.verdict))),
+    ("summary", "md", |shown| Ok(markdown::render(shown.verdict))),
+    ("verdict", "json", |shown| cp1_format::to_json(shown.verdict)),
+    ("junit", "xml", junit::render),
+    ("sarif", "sarif", sarif::render),
+    ("annotations", "txt", |shown| Ok(annotations::render(shown))),
+    ("codequality", "json", code_quality::render),
+    ("metrics", "txt", |shown| Ok(metrics::render(shown))),
+    ("tap", "tap", |shown| Ok(tap::render(shown))),
+];
+
+/// What a run leaves besides: its reports.
+const MEASURED: [(&str, &str); 2] = [("baseline", "json"), ("replay", "json")];
+
+/// Renders every artifact of a check.
 ///
 /// # Errors
-/// [`WriteError::Encode`] where the verdict has no JSON form.
+/// [`WriteError::Encode`] where the verdict has no such form.
 pub fn of(shown: &Shown<'_>, stamp: &Stamp) -> Result<Vec<Artifact>, WriteError> {
-    let verdict = shown.verdict;
-    let artifact = |name: &str, extension: &str, content| Artifact {
-        name: format!("perf_{name}_{stamp}.{extension}"),
-        content,
+    let artifact = |(name, extension, render): &(&str, &str, Render)| {
+        Ok(Artifact { name: format!("perf_{name}_{stamp}.{extension}"), content: render(shown)? })
     };
-    Ok(vec![
-        artifact("gate", "log", terminal::render(verdict)),
-        artifact("summary", "md", markdown::render(verdict)),
-        artifact("verdict", "json", cp1_format::to_json(verdict)?),
-    ])
+    CHECKED.iter().map(artifact).collect()
+}
+
+/// Whether a file is called as one that a run leaves.
+#[must_use]
+pub fn is_of_a_run(file_name: &str) -> bool {
+    let is_it = |(name, extension): (&str, &str)| {
+        file_name.starts_with(&format!("perf_{name}_"))
+            && file_name.ends_with(&format!(".{extension}"))
+    };
+    let checked = CHECKED.iter().map(|(name, extension, _)| (*name, *extension));
+    checked.chain(MEASURED).any(is_it)
 }
 
 /// Writes them. One that fails does not keep the others from being written.

@@ -7,16 +7,58 @@ const SHOWN_MAX_CHARS: usize = 300;
 const LINE_MAX_CHARS: usize = 2000;
 
 /// For a terminal or a log: control, bidirectional and invisible characters stand as `\u{..}`, and
-/// a long text ends in an ellipsis.
+/// a long text ends in an ellipsis. What a runner takes out of a log for a command is none any more.
 #[must_use]
 pub fn plain(text: &str) -> String {
-    shown(text, SHOWN_MAX_CHARS, is_harmless)
+    shown(&without_commands(text), SHOWN_MAX_CHARS, is_harmless)
 }
 
 /// The same for a whole line of output, in which long texts are shortened already.
 #[must_use]
 pub fn line(text: &str) -> String {
-    shown(text, LINE_MAX_CHARS, is_harmless)
+    shown(&without_commands(text), LINE_MAX_CHARS, is_harmless)
+}
+
+/// The workflow commands of GitHub are `::` at the beginning of a line, which is where a word begins once
+/// lines are broken, and `##[` anywhere in it; other runners have more that begin with `##`.
+fn without_commands(text: &str) -> String {
+    let text = text.replace("##", "#\\u{23}");
+    let mut shown = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let begins = before.is_whitespace() && character == ':' && characters.peek() == Some(&':');
+        match begins {
+            true => shown.push_str("\\u{3a}"),
+            false => shown.push(character),
+        }
+        before = character;
+    }
+    shown
+}
+
+/// For the data of a workflow command of GitHub: in lines, each of which is [`plain`].
+#[must_use]
+pub fn command_data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// For a property of such a command.
+#[must_use]
+pub fn command_property(text: &str) -> String {
+    command_data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// For a text in which a viewer finds `[links](to)`.
+#[must_use]
+pub fn without_links(text: &str) -> String {
+    text.replace("](", "]\\u{28}")
+}
+
+/// For the line of a test in TAP, where `#` begins a directive.
+#[must_use]
+pub fn tap(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('#', "\\#")
 }
 
 /// For a quoted string of OpenMetrics.
@@ -33,20 +75,15 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// For Markdown: a code span that cannot be broken out of, in a table cell neither. Inside a code
-/// span nothing is markup, a mention or a link.
+/// span nothing is markup, a mention or a link. A backtick stands as a quotation mark, so that every span is
+/// one between single backticks, also to whoever has no reader of Markdown at hand.
 #[must_use]
 pub fn code(text: &str) -> String {
     // A table splits its cells before it finds code spans; the other two are for renderers that
     // treat HTML and escapes before anything else.
-    let text = shown(text, SHOWN_MAX_CHARS, |c| is_harmless(c) && !matches!(c, '|' | '<' | '\\'));
-    if text.trim().is_empty() {
-        return "`(empty)`".to_owned();
-    }
-    // A code span ends at the first run of as many backticks as began it.
-    let longest_run = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest_run + 1);
-    let padding = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
-    format!("{fence}{padding}{text}{padding}{fence}")
+    let is_kept = |c| is_harmless(c) && !matches!(c, '|' | '<' | '\\');
+    let text = shown(&text.replace('`', "'"), SHOWN_MAX_CHARS, is_kept);
+    if text.trim().is_empty() { "`(empty)`".to_owned() } else { format!("`{text}`") }
 }
 
 /// The beginning of a text, of so many characters at most; a longer text ends in an ellipsis.
@@ -90,5 +127,7 @@ fn is_harmless(character: char) -> bool {
             | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}'
             // Line and paragraph separator; interlinear annotation.
-            | '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}')
+            | '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}'
+            // No character, and none that XML may have.
+            | '\u{fffe}' | '\u{ffff}')
 }

@@ -132,7 +132,7 @@ fn honest_commits_keep_the_contract() {
 #[test]
 fn a_forbidden_commit_is_named_with_its_cure() {
     type Break = fn(&Repository);
-    let breaks: [(&[&str], Break); 10] = [
+    let breaks: [(&[&str], Break); 11] = [
         (
             &["router.erl", "perf/baseline_cp1.json: commit", "it changed together with", "alone"],
             |r| {
@@ -180,6 +180,10 @@ fn a_forbidden_commit_is_named_with_its_cure() {
         (&["it changed without a record about the policy"], |r| {
             r.edit("perf/policy_cp1.json", "\"max_pct_increase\": 20", "\"max_pct_increase\": 19");
             r.commit("tighten");
+        }),
+        (&["log/perf_junit_1.xml: an artifact of a run is committed"], |r| {
+            r.write("log/perf_junit_1.xml", "<x/>");
+            r.commit("keep a test report");
         }),
         (&["_artifacts/perf_baseline_1.json: an artifact of a run is committed"], |r| {
             r.write("_artifacts/perf_baseline_1.json", "{}");

@@ -9,6 +9,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr as _;
 
@@ -39,6 +40,7 @@ fn judge_bytes(baseline: &[u8], policy: &[u8], candidate: &[u8]) -> Option<Verdi
         candidate,
         replay: None,
         policy,
+        rule_lines: BTreeMap::new(),
         waivers: None,
         problems,
         notices,

@@ -7,123 +7,13 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
-use cp1_format::{
-    Amount, Comparison, Date, Decimal, Decision, FieldDifference, Input, Inputs, Judgement, Metric,
-    Notice, Outcome, Phase, Problem, RuleResult, SchemaName, SchemaTag, Share, SupportingFigure,
-    Unserved, UnservedResult, Verdict, Waiver,
-};
+mod common;
+
+use common::showcase::{HOSTILE, of_text as verdict};
+use cp1_format::{Amount, Judgement};
 use perf_gate::escape::{code, line, plain};
-use perf_gate::render::{markdown, terminal};
+use perf_gate::render::terminal;
 use proptest::prelude::*;
-
-/// A verdict with this text in every place that holds text.
-fn verdict(text: &str, repeated: usize) -> Verdict {
-    let t = || text.to_owned();
-    let some = || Some(t());
-    let input = || Input { path: t(), timestamp: some(), commit: some(), blocks: Some(3) };
-    let difference = FieldDifference { field: t(), baseline: some(), candidate: some() };
-    let problem = Problem { file: t(), place: some(), message: t(), cure: t() };
-    let rule = |judgement| RuleResult {
-        metric: Metric::Rps,
-        baseline: Some(Amount::from(5)),
-        candidate: None,
-        change_pct: Some(Decimal::parse("-0.5").unwrap()),
-        limit: t(),
-        judgement,
-        explanation: some(),
-        on_blocks: None,
-        on_undisturbed_blocks: None,
-        on_whole_blocks: None,
-        waiver: Some(Waiver {
-            metric: Metric::Rps,
-            ceiling_pct: Amount::from(5),
-            expires: Date::parse("2026-01-31").unwrap(),
-            issue: t(),
-            reason: t(),
-        }),
-    };
-    Verdict {
-        schema: SchemaTag { name: SchemaName::Cp1Verdict, version: 2 },
-        outcome: Outcome::Invalid,
-        exit_code: 2,
-        summary: t(),
-        inputs: Inputs {
-            baseline: input(),
-            candidate: input(),
-            replay: Some(input()),
-            policy: input(),
-            waivers: Some(input()),
-        },
-        decision: Some(Decision {
-            blocks: 8,
-            baseline_blocks: 8,
-            paired: true,
-            looks: vec![8, 12],
-            next_look: Some(12),
-            false_alarm_pct: Amount::from(1),
-            miss_pct: Amount::from(1),
-        }),
-        comparison: Comparison {
-            differences: vec![difference; repeated],
-            unverified: vec![t(); repeated],
-        },
-        rules: vec![rule(Judgement::Holds), rule(Judgement::Violated)],
-        unserved: vec![UnservedResult {
-            phase: Phase::Latency,
-            outcome: Unserved::Rejected,
-            baseline: None,
-            candidate: Share { requests: 1, offered: 5, pct: Amount::from(20) },
-            limit: t(),
-            judgement: Judgement::Violated,
-            explanation: some(),
-        }],
-        supporting: vec![SupportingFigure {
-            name: t(),
-            unit: t(),
-            baseline: Some(Amount::from(5)),
-            candidate: None,
-        }],
-        problems: vec![problem; repeated],
-        notices: vec![Notice(t()); repeated],
-    }
-}
-
-/// Replaces every code span by a letter, the way CommonMark finds them: a run of backticks is
-/// closed by the next run of the same length, else it is text.
-fn without_code_spans(line: &str) -> String {
-    let runs = |text: &str| text.chars().take_while(|c| *c == '`').count();
-    let mut rest = line;
-    let mut plain = String::new();
-    while let Some(start) = rest.find('`') {
-        plain.push_str(&rest[..start]);
-        rest = &rest[start..];
-        let length = runs(rest);
-        let mut after = &rest[length..];
-        let closed = loop {
-            let Some(next) = after.find('`') else { break None };
-            let candidate = runs(&after[next..]);
-            after = &after[next + candidate..];
-            if candidate == length {
-                break Some(after);
-            }
-        };
-        match closed {
-            Some(after) => {
-                plain.push('x');
-                rest = after;
-            }
-            None => {
-                plain.push_str(&rest[..length]);
-                rest = &rest[length..];
-            }
-        }
-    }
-    plain + rest
-}
-
-fn skeleton(page: &str) -> Vec<String> {
-    page.lines().map(without_code_spans).collect()
-}
 
 fn is_hostile(character: char) -> bool {
     (character.is_control() && character != '\n')
@@ -136,53 +26,7 @@ fn is_hostile(character: char) -> bool {
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         any::<char>().prop_map(String::from),
-        prop::sample::select(
-            &[
-                "`",
-                "``",
-                "```",
-                "|",
-                "\\",
-                "\\|",
-                "\n",
-                "\r\n",
-                "\t",
-                "\x1b[31m",
-                "\x1b]0;x\x07",
-                "<",
-                "<!--",
-                "-->",
-                "</td>",
-                "<script>",
-                "&lt;",
-                "*",
-                "**",
-                "_",
-                "[x](http://x)",
-                "![x](y)",
-                "# ",
-                "\n# ",
-                "- ",
-                "@someone",
-                "#1",
-                "http://example.org",
-                "www.example.org",
-                "~~",
-                " ",
-                "\u{202e}",
-                "\u{2066}",
-                "\u{200b}",
-                "\u{feff}",
-                "\u{85}",
-                "\u{9b}",
-                "\u{2028}",
-                "\u{0}",
-                "::error::",
-                "x",
-                "VERDICT: PASS (exit 0)",
-            ][..]
-        )
-        .prop_map(str::to_owned),
+        prop::sample::select(HOSTILE).prop_map(str::to_owned),
     ];
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
@@ -196,18 +40,8 @@ proptest! {
         prop_assert!(!page.chars().any(is_hostile), "{page:?}");
         prop_assert_eq!(page.lines().count(), terminal::render(&verdict("x", 2)).lines().count());
         prop_assert!(page.lines().last().unwrap().starts_with("VERDICT: INVALID (exit 2): "));
-    }
-
-    #[test]
-    fn no_text_changes_the_shape_of_a_comment(text in text()) {
-        let page = markdown::render(&verdict(&text, 2));
-        prop_assert!(!page.chars().any(is_hostile), "{page:?}");
-        prop_assert_eq!(page.matches('<').count(), 1, "only the marker: {}", page);
-        prop_assert_eq!(skeleton(&page), skeleton(&markdown::render(&verdict("x", 2))));
-        // A table finds its cells before it finds code spans.
-        for row in page.lines().filter(|line| line.starts_with('|')) {
-            prop_assert!(matches!(row.matches('|').count(), 4 | 6 | 7), "{row}");
-        }
+        let is_command = |line: &str| line.trim_start().starts_with("::") || line.contains("##");
+        prop_assert!(!page.lines().any(is_command), "{page}");
     }
 
     #[test]
@@ -226,22 +60,8 @@ proptest! {
     }
 
     #[test]
-    fn harmless_text_stays_as_it_is(text in "[a-zA-Z0-9 .,;:_/+%()äöüß日本-]{1,100}") {
+    fn harmless_text_stays_as_it_is(text in "([a-zA-Z0-9.,;_/+%()äöüß日本-][: ]?){1,50}") {
         prop_assert_eq!(plain(&text), text);
-    }
-}
-
-#[test]
-fn a_comment_never_outgrows_what_a_forge_accepts() {
-    for text in ["x".repeat(5000), "`".repeat(5000), "\u{1b}".repeat(5000), "日".repeat(5000)] {
-        for repeated in [1, 10, 400] {
-            let page = markdown::render(&verdict(&text, repeated));
-            assert!(page.len() <= 60_000, "{}", page.len());
-            assert!(page.starts_with("<!-- cp1-perf-gate -->\n## CP1 performance gate: INVALID\n"));
-            if repeated > 10 {
-                assert!(page.ends_with(" more lines are in the log.\n"));
-            }
-        }
     }
 }
 

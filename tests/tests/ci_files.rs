@@ -53,6 +53,9 @@ fn what_measures_is_alone_on_a_dedicated_host_and_leaves_its_artifacts() {
     assert_eq!(gitlab[".cp1"]["artifacts"]["when"], "always");
     assert_eq!(gitlab[".cp1"]["artifacts"]["paths"], json!(["_artifacts/"]));
     assert_eq!(gitlab[".cp1_measures"]["tags"], json!(["cp1-perf"]));
+    let reports = json!({"junit": "_artifacts/perf_junit_*.xml",
+        "codequality": "_artifacts/perf_codequality_*.json", "metrics": "_artifacts/perf_metrics_*.txt"});
+    assert_eq!(gitlab[".cp1_measures"]["artifacts"], json!({"reports": reports}));
     assert_eq!(gitlab[".cp1_measures"]["resource_group"], "cp1_perf_host");
     let github = file(GITHUB);
     for (job, is_blocking) in [("cp1_smoke", false), ("cp1_gate", true)] {
@@ -95,6 +98,7 @@ const STUB: &str = r#"#!/usr/bin/env bash
 echo "$(basename "$0") $* project=${CP1_PROJECT:-} mode=${PERF_MODE:-} trusted=${PERF_TRUSTED_REF:-}" >>"$STUB_LOG"
 mkdir -p _artifacts
 echo "summary" >_artifacts/perf_summary_1.md
+echo "::error title=x::y" >_artifacts/perf_annotations_1.txt
 exit "${STUB_CODE:-0}"
 "#;
 
@@ -276,7 +280,7 @@ fn verification_is_the_gates_own() {
 }
 
 #[test]
-fn the_summary_of_a_github_job_is_shown_also_when_it_failed() {
+fn summary_and_annotations_of_a_github_job_are_shown_also_when_it_failed() {
     let clone = Clone::new();
     for name in ["cp1_smoke", "cp1_gate"] {
         let github = &file(GITHUB)["jobs"][name];
@@ -292,5 +296,6 @@ fn the_summary_of_a_github_job_is_shown_also_when_it_failed() {
         let (output, _) = clone.run(&shown, &[]);
         assert!(output.status.success(), "{output:?}");
         assert_eq!(std::fs::read_to_string(clone.path("summary")).unwrap(), "summary\n");
+        assert_eq!(output.stdout, b"::error title=x::y\n", "a command is what a step prints");
     }
 }

@@ -80,7 +80,7 @@ pub use policy::{
 };
 pub use quota::CpuQuota;
 pub use read::{
-    Document, Place, ReadError, Segment, Violation, parse, read_bytes, read_file, text,
+    Document, Place, ReadError, Segment, Violation, line_of, parse, read_bytes, read_file, text,
 };
 pub use record::{Change, Digest, Record, RecordKind};
 pub use report::{

@@ -434,12 +434,21 @@ impl<'de> Visitor<'de> for KeyVisitor {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
+
     fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
         Ok(Key(Cow::Borrowed(key)))
     }
+
     fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
         Ok(Key(Cow::Owned(key.to_owned())))
     }
+}
+
+/// The line, from 1 on, on which a value begins in a document that was read before; that of the innermost
+/// part that exists.
+#[must_use]
+pub fn line_of(bytes: &[u8], path: &[Segment]) -> u64 {
+    std::str::from_utf8(bytes).map_or(1, |text| locate(text, path).line as u64)
 }
 
 /// The place of a path in a text that was read before; of the innermost part that exists.

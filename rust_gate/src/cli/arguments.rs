@@ -379,7 +379,8 @@ pub struct Check {
     /// Judge once, after few blocks, with the error rates that the policy states for that
     #[arg(long)]
     pub smoke: bool,
-    /// Write perf_gate_*.log, perf_summary_*.md and perf_verdict_*.json into this directory
+    /// Write perf_gate_*.log, perf_summary_*.md, perf_verdict_*.json, and the same as JUnit, SARIF, annotations,
+    /// code quality, metrics and TAP into this directory
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,
     /// Names the artifacts; without it the candidate's timestamp does

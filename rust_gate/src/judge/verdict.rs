@@ -30,7 +30,8 @@ const TEXT_MAX_CHARS: usize = 1000;
 /// Judges what was read.
 #[must_use]
 pub fn decide(inputs: &Inputs) -> Verdict {
-    let Inputs { baseline, candidate, replay, policy, waivers, problems, notices } = inputs;
+    let Inputs { baseline, candidate, replay, policy, waivers, problems, notices, rule_lines: _ } =
+        inputs;
     let judged = cp1_format::Inputs {
         baseline: input(baseline),
         candidate: input(candidate),

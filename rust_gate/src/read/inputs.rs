@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cp1_format::{
-    Document, Notice, Policy, Problem, ReadError, Report, Timestamp, Waivers, read_file, read_head,
+    Document, Metric, Notice, Policy, Problem, ReadError, Report, Timestamp, Waivers, line_of,
+    read_file, read_head,
 };
 
 use crate::read::paths;
@@ -24,6 +25,8 @@ pub struct Inputs {
     pub replay: Option<Source<Report>>,
     /// The policy.
     pub policy: Source<Policy>,
+    /// The line of the policy on which each rule begins.
+    pub rule_lines: BTreeMap<Metric, u64>,
     /// Exceptions from it; `None` where there is no such file.
     pub waivers: Option<Source<Waivers>>,
     /// Why a document is missing; empty where all are there.
@@ -73,7 +76,10 @@ pub fn read(files: &Files<'_>) -> Inputs {
             problem.cure = "measure sessions and freeze them: perf-gate freeze".into();
         }
     }
-    let mut policy: Source<Policy> = read_one(policy, trusted_ref, &mut problems);
+    let (mut policy, bytes) = read_with_bytes::<Policy>(policy, trusted_ref, &mut problems);
+    let rules = policy.document.iter().flat_map(|policy| policy.rules.keys().copied());
+    let line = |metric: Metric| line_of(&bytes, &["rules".into(), metric.name().into()]);
+    let rule_lines = rules.map(|metric| (metric, line(metric))).collect();
     if smoke {
         policy.document = policy.document.map(Policy::for_smoke);
     }
@@ -93,7 +99,16 @@ pub fn read(files: &Files<'_>) -> Inputs {
         });
     }
     let candidate = newest(candidates, matches, &mut problems, &mut notices);
-    Inputs { baseline: baseline_source, candidate, replay, policy, waivers, problems, notices }
+    Inputs {
+        baseline: baseline_source,
+        candidate,
+        replay,
+        policy,
+        rule_lines,
+        waivers,
+        problems,
+        notices,
+    }
 }
 
 fn read_one<T: Document>(
@@ -101,12 +116,20 @@ fn read_one<T: Document>(
     trusted_ref: Option<Trusted<'_>>,
     problems: &mut Vec<Problem>,
 ) -> Source<T> {
+    read_with_bytes(path, trusted_ref, problems).0
+}
+
+fn read_with_bytes<T: Document>(
+    path: &Path,
+    trusted_ref: Option<Trusted<'_>>,
+    problems: &mut Vec<Problem>,
+) -> (Source<T>, Vec<u8>) {
     let name = trusted::shown(path, trusted_ref);
-    let document = match trusted::read(path, trusted_ref) {
-        Ok(document) => Some(document),
+    let (document, bytes) = match trusted::read_with_bytes(path, trusted_ref) {
+        Ok((document, bytes)) => (Some(document), bytes),
         Err(TrustedError::Read(error)) => {
             problems.push(refusal(&name, &error));
-            None
+            (None, Vec::new())
         }
         Err(TrustedError::Git(error)) => {
             problems.push(Problem {
@@ -116,10 +139,10 @@ fn read_one<T: Document>(
                 cure: "name a revision of this repository by its full name, such as refs/remotes/origin/main"
                     .into(),
             });
-            None
+            (None, Vec::new())
         }
     };
-    Source { path: shown(&name), document }
+    (Source { path: shown(&name), document }, bytes)
 }
 
 pub(crate) fn refusal(path: &Path, error: &ReadError) -> Problem {

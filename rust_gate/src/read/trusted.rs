@@ -33,8 +33,22 @@ pub enum TrustedError {
 /// # Errors
 /// [`TrustedError`]; a revision that does not have the file is one.
 pub fn read<T: Document>(path: &Path, trusted: Option<Trusted<'_>>) -> Result<T, TrustedError> {
-    let Some(trusted) = trusted else { return Ok(standard_input::file(path)?) };
-    Ok(parse(&shown(path, Some(trusted)), &bytes(path, trusted)?)?)
+    Ok(read_with_bytes(path, trusted)?.0)
+}
+
+/// The same, and the bytes that say it.
+///
+/// # Errors
+/// [`TrustedError`].
+pub fn read_with_bytes<T: Document>(
+    path: &Path,
+    trusted: Option<Trusted<'_>>,
+) -> Result<(T, Vec<u8>), TrustedError> {
+    let (name, bytes) = match trusted {
+        None => standard_input::bytes(T::KIND, T::MAX_BYTES, path)?,
+        Some(at) => (shown(path, Some(at)), bytes(path, at)?),
+    };
+    Ok((parse(&name, &bytes)?, bytes))
 }
 
 /// Whether the file is there at all. Where that cannot be found out, reading it says why.

@@ -3,22 +3,31 @@
 
 #![deny(clippy::disallowed_methods)]
 
-use cp1_format::{Report, Verdict};
+use std::collections::BTreeMap;
+
+use cp1_format::{Metric, Report, Verdict};
 
 use crate::read::inputs::Inputs;
 
+pub mod annotations;
 pub mod answers;
+pub mod cases;
 pub mod chart;
+pub mod code_quality;
 pub mod difference;
 pub mod figures;
+pub mod junit;
 pub mod markdown;
+pub mod metrics;
+pub mod sarif;
 pub mod so_far;
+pub mod tap;
 pub mod terminal;
 pub mod trend_html;
 pub mod trend_terminal;
 pub mod wrap;
 
-/// What is shown: a verdict, and the reports that it judged, as far as they could be read.
+/// What is shown: a verdict, and the files that it was made of, as far as they could be read.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'a> {
     /// The answer and its reasons.
@@ -29,6 +38,8 @@ pub struct Shown<'a> {
     pub replay: Option<&'a Report>,
     /// The report under judgement.
     pub candidate: Option<&'a Report>,
+    /// The line of the policy on which each rule begins.
+    pub rule_lines: Option<&'a BTreeMap<Metric, u64>>,
 }
 
 impl<'a> Shown<'a> {
@@ -40,6 +51,13 @@ impl<'a> Shown<'a> {
             baseline: inputs.baseline.document.as_ref(),
             replay: inputs.replay.as_ref().and_then(|replay| replay.document.as_ref()),
             candidate: inputs.candidate.document.as_ref(),
+            rule_lines: Some(&inputs.rule_lines),
         }
+    }
+
+    /// A verdict without them.
+    #[must_use]
+    pub fn alone(verdict: &'a Verdict) -> Self {
+        Self { verdict, baseline: None, replay: None, candidate: None, rule_lines: None }
     }
 }

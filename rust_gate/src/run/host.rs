@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cp1_format::{Described, Event, FrozenBuild, Load, Plan, Refused, Report, Request, Timestamp};
 
+use crate::artifacts;
 use crate::cli::settings::{Output, Settings};
 use crate::cli::sources::CommandLine;
 use crate::contract::owned;
@@ -19,9 +20,6 @@ use crate::run::measure::{Ended, Next, measure};
 use crate::run::progress::tell;
 use crate::run::{RunError, child, host_lock};
 
-/// Where artifacts go, from the project on.
-const ARTIFACTS: &str = "_artifacts";
-
 /// How long the bench may take to say where it is.
 const DESCRIBE: Duration = Duration::from_secs(60);
 
@@ -34,7 +32,7 @@ pub(super) struct Host<'a> {
 
 impl Host<'_> {
     pub(super) fn artifacts(&self, output: &Output) -> PathBuf {
-        let default = || self.settings.project.join(ARTIFACTS);
+        let default = || self.settings.project.join(artifacts::DIRECTORY);
         output.artifacts.clone().unwrap_or_else(default)
     }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod repository;
+pub(crate) mod showcase;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! No reader panics, hangs or takes memory without bound, whatever a file says; what a document's reader
 //! accepts, its writer writes and it reads again as the same.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -295,8 +296,16 @@ fn judged(bytes: &[u8]) -> Option<Verdict> {
     let policy = Source { path: "p".to_owned(), document: Some(policy) };
     let (problems, notices) = (Vec::new(), Vec::new());
     let (baseline, candidate) = (source(), source());
-    let inputs =
-        Inputs { baseline, candidate, replay: None, policy, waivers: None, problems, notices };
+    let inputs = Inputs {
+        baseline,
+        candidate,
+        replay: None,
+        policy,
+        rule_lines: BTreeMap::new(),
+        waivers: None,
+        problems,
+        notices,
+    };
     Some(decide(&inputs))
 }
 

@@ -1,5 +1,6 @@
 //! No PASS for a report whose figures or accounting were made worse, or are not measured.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,12 +8,14 @@ use cp1_format::{
     Document, Outcome as Verdict, Policy, ReadError, Report, Verdict as Answer, parse, to_json,
 };
 use fastrand::Rng;
+use perf_gate::artifacts::{self, Artifact, Stamp};
 use perf_gate::judge::verdict::decide;
 use perf_gate::read::inputs::{Inputs, Source};
-use perf_gate::render;
+use perf_gate::render::Shown;
 use serde_json::{Value, json};
 
 use crate::campaign::{self, Outcome, Target, Trial};
+use crate::common::showcase::looks_green;
 use crate::common::{full_of, minimal, pair, policy};
 use crate::worse::Side;
 use crate::{damage, worse};
@@ -149,21 +152,38 @@ fn gate(trial: &Trial) -> Result<Option<Verdict>, String> {
     };
     let Ok(replay) = document::<Report>(trial, "replay.json").transpose() else { return Ok(None) };
     let (problems, notices) = (Vec::new(), Vec::new());
-    let verdict =
-        decide(&Inputs { baseline, candidate, replay, policy, waivers: None, problems, notices });
+    let rule_lines = BTreeMap::new();
+    let verdict = decide(&Inputs {
+        baseline,
+        candidate,
+        replay,
+        policy,
+        rule_lines,
+        waivers: None,
+        problems,
+        notices,
+    });
     shown(&verdict)?;
     Ok(Some(verdict.outcome))
 }
 
-/// What a verdict becomes says nothing to a terminal, and is read again as what it was.
+/// What a verdict becomes says nothing to a terminal, looks green where it is PASS alone, and is read again as
+/// what it was.
 fn shown(verdict: &Answer) -> Result<(), String> {
-    let json = to_json(verdict).map_err(|error| error.to_string())?;
-    for text in [render::terminal::render(verdict), render::markdown::render(verdict), json.clone()]
-    {
-        if let Some(found) = text.chars().find(|found| found.is_control() && *found != '\n') {
-            return Err(format!("{found:?} reaches the reader"));
+    let shown = Shown::alone(verdict);
+    let files =
+        artifacts::of(&shown, &Stamp::new(None, None)).map_err(|error| error.to_string())?;
+    for Artifact { name, content } in &files {
+        if let Some(found) = content.chars().find(|found| found.is_control() && *found != '\n') {
+            return Err(format!("{found:?} reaches the reader of {name}"));
         }
     }
+    for (format, is_green) in looks_green(&shown) {
+        if is_green != (verdict.outcome == Verdict::Pass) {
+            return Err(format!("{:?} looks otherwise in {format}", verdict.outcome));
+        }
+    }
+    let json = to_json(verdict).map_err(|error| error.to_string())?;
     let again: Answer = parse(Path::new("verdict.json"), json.as_bytes())
         .map_err(|error| format!("a verdict cannot be read again: {error}"))?;
     if again == *verdict { Ok(()) } else { Err("a verdict is read again as another".to_owned()) }

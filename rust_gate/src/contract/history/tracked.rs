@@ -3,6 +3,7 @@
 use cp1_format::Problem;
 
 use super::states::History;
+use crate::artifacts;
 use crate::contract::{ContractError, owned, problem};
 
 impl History {
@@ -12,13 +13,8 @@ impl History {
         let listed = self.git.output(&options)?;
         let paths = String::from_utf8_lossy(&listed).into_owned();
         let is_artifact = |path: &&str| {
-            let name = path.rsplit('/').next().unwrap_or_default();
-            let made =
-                ["perf_baseline_", "perf_replay_", "perf_verdict_", "perf_gate_", "perf_summary_"];
-            let ends = [".json", ".log", ".md"];
-            path.split('/').any(|part| part == "_artifacts")
-                || (made.iter().any(|prefix| name.starts_with(prefix))
-                    && ends.iter().any(|suffix| name.ends_with(suffix)))
+            path.split('/').any(|part| part == artifacts::DIRECTORY)
+                || artifacts::is_of_a_run(path.rsplit('/').next().unwrap_or_default())
         };
         let cure = "remove it: git rm --cached; link to where continuous integration keeps it";
         let artifact = |path: &str| problem(path, "an artifact of a run is committed", cure);
