@@ -1,40 +1,66 @@
-//! The verdict for a merge request: one comment, found again by its first line.
+//! The verdict for a merge request and for the summary of a job: one comment, found again by its first line.
+//!
+//! What a reviewer needs stands first: the outcome, what happened, what to do, and the table. Whatever
+//! explains it is folded. GitHub and GitLab render Markdown inside of `<details>` alike where a blank line
+//! follows the tags, as CommonMark's HTML blocks end there.
 
-use cp1_format::{Input, Verdict};
+use cp1_format::{Input, Judgement, UnservedResult, Verdict};
 
 use crate::escape::code;
-use crate::render::figures;
+use crate::render::{cases, figures};
 
 /// First line: by it CI finds the comment that it updates in place.
 pub const MARKER: &str = "<!-- cp1-perf-gate -->";
 
-/// Longest page in bytes, and so in characters; GitHub refuses comments over 65 536.
+/// Longest page in bytes, and so in characters: GitHub refuses comments over 65,536 characters and job
+/// summaries over 1 MiB, GitLab notes over 1,000,000 characters.
 const PAGE_MAX_BYTES: usize = 60_000;
 
-/// Room that is kept for saying that something was left out.
-const REMARK_BYTES: usize = 200;
+/// Room that is kept for closing what is open, and for saying that something was left out.
+const END_BYTES: usize = 200;
+
+/// Most problems that are shown unfolded.
+const PROBLEMS_SHOWN: usize = 5;
 
 /// Renders the verdict. What does not fit is left out line by line, and the last line says so.
 #[must_use]
 pub fn render(verdict: &Verdict) -> String {
     let mut page = Page { text: format!("{MARKER}\n"), left_out: 0 };
-    page.line(&format!("## CP1 performance gate: {}", verdict.outcome.word()));
-    page.line("");
-    page.line(&format!("{} (exit {})", code(&verdict.summary), verdict.exit_code));
-    rules(&mut page, verdict);
-    explanations(&mut page, verdict);
-    unserved(&mut page, verdict);
-    supporting(&mut page, verdict);
-    for line in figures::decision(verdict) {
-        page.line("");
-        page.line(&line);
+    page.unit(&[&format!("## CP1 performance gate: {}", verdict.outcome.word()), ""]);
+    page.unit(&[&format!("{} (exit {})", code(&verdict.summary), verdict.exit_code), ""]);
+    page.unit(&[&format!("What to do: {}.", code(cases::to_do(verdict.outcome)))]);
+    page.lines(&rules(verdict));
+    // Of what blocks and of what is waived the reason is not folded.
+    let (held, others): (Vec<_>, Vec<_>) =
+        verdict.rules.iter().partition(|rule| rule.judgement == Judgement::Holds);
+    let reasons = |rules: &[&cp1_format::RuleResult]| -> Vec<String> {
+        let reason = |rule: &&cp1_format::RuleResult| {
+            let explanation = rule.explanation.as_ref()?;
+            Some(format!("- {}: {}", code(rule.metric.name()), code(explanation)))
+        };
+        rules.iter().filter_map(reason).collect()
+    };
+    page.lines(&reasons(&others));
+    let (problems, further_problems) = problems(verdict);
+    page.section("Problems", &problems);
+    page.fold("Further problems", &further_problems);
+    page.section("Conditions that differ", &differences(verdict));
+    let is_held = verdict.unserved.iter().all(|result| result.judgement == Judgement::Holds);
+    match is_held {
+        true => page.fold(UNSERVED, &unserved(&verdict.unserved)),
+        false => page.section(UNSERVED, &unserved(&verdict.unserved)),
     }
-    differences(&mut page, verdict);
-    problems(&mut page, verdict);
-    notices(&mut page, verdict);
-    inputs(&mut page, verdict);
+    page.fold("Why rules hold", &reasons(&held));
+    page.fold("Figures beside them", &supporting(verdict));
+    page.fold("How it was judged", &listed(figures::decision(verdict)));
+    page.fold("Conditions that neither report states", &unverified(verdict));
+    page.fold("Notices", &notices(verdict));
+    page.fold("Judged files", &inputs(verdict));
     page.finish()
 }
+
+/// Heading of [`unserved`].
+const UNSERVED: &str = "Requests that were not served";
 
 struct Page {
     text: String,
@@ -42,149 +68,138 @@ struct Page {
 }
 
 impl Page {
-    /// A line is there whole or not at all, so that a code span is never cut open.
-    fn line(&mut self, line: &str) {
-        if self.left_out == 0 && self.text.len() + line.len() < PAGE_MAX_BYTES - REMARK_BYTES {
-            self.text.push_str(line);
-            self.text.push('\n');
+    /// Lines that are there whole or not at all, so that neither a code span nor the head of a table is ever
+    /// cut open. Whether they are.
+    fn unit(&mut self, lines: &[&str]) -> bool {
+        let length: usize = lines.iter().map(|line| line.len() + 1).sum();
+        let fits = self.left_out == 0 && self.text.len() + length <= PAGE_MAX_BYTES - END_BYTES;
+        if fits {
+            lines.iter().for_each(|line| self.push(line));
         } else {
-            self.left_out += 1;
+            self.left_out += lines.iter().filter(|line| !line.is_empty()).count();
+        }
+        fits
+    }
+
+    fn push(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// A block of its own: a table, whose head is two lines, or a list.
+    fn lines(&mut self, lines: &[String]) {
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        let head = if lines.first().is_some_and(|line| line.starts_with('|')) { 2 } else { 1 };
+        let (head, rest) = lines.split_at(head.min(lines.len()));
+        if !head.is_empty() {
+            self.unit(&[&[""], head].concat());
+        }
+        for line in rest {
+            self.unit(&[line]);
         }
     }
 
-    fn heading(&mut self, heading: &str) {
-        self.line("");
-        self.line(&format!("### {heading}"));
-        self.line("");
+    fn section(&mut self, heading: &str, lines: &[String]) {
+        if !lines.is_empty() {
+            self.unit(&["", &format!("### {heading}")]);
+            self.lines(lines);
+        }
     }
 
-    fn table(&mut self, headings: &[&str], rows: &[Vec<String>]) {
-        self.line(&format!("| {} |", headings.join(" | ")));
-        self.line(&format!("|{}", " --- |".repeat(headings.len())));
-        for row in rows {
-            self.line(&format!("| {} |", row.join(" | ")));
+    fn fold(&mut self, summary: &str, lines: &[String]) {
+        if lines.is_empty() {
+            return;
+        }
+        let is_open = self.unit(&["", &format!("<details><summary>{summary}</summary>")]);
+        self.lines(lines);
+        if is_open {
+            self.push("");
+            self.push("</details>");
         }
     }
 
     fn finish(mut self) -> String {
         if self.left_out > 0 {
-            let remark = format!("\n{} more lines are in the log.\n", self.left_out);
-            self.text.push_str(&remark);
+            self.push(&format!("\n{} more lines are in the log.", self.left_out));
         }
         self.text
     }
 }
 
-fn rules(page: &mut Page, verdict: &Verdict) {
-    if verdict.rules.is_empty() {
-        return;
+fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Vec<String> {
+    let rows: Vec<_> = rows.into_iter().map(|row| format!("| {} |", row.join(" | "))).collect();
+    if rows.is_empty() {
+        return rows;
     }
-    page.line("");
-    let rows: Vec<_> = verdict
-        .rules
-        .iter()
-        .map(|rule| figures::row(rule).map(|cell| code(&cell)).to_vec())
-        .collect();
-    page.table(&figures::HEADINGS, &rows);
+    let head =
+        [format!("| {} |", headings.join(" | ")), format!("|{}", " --- |".repeat(headings.len()))];
+    head.into_iter().chain(rows).collect()
 }
 
-fn explanations(page: &mut Page, verdict: &Verdict) {
-    let explained: Vec<_> = verdict
-        .rules
-        .iter()
-        .filter_map(|rule| Some((rule.metric, rule.explanation.as_ref()?)))
-        .collect();
-    if !explained.is_empty() {
-        page.line("");
-    }
-    for (metric, explanation) in explained {
-        page.line(&format!("- {}: {}", code(metric.name()), code(explanation)));
-    }
+fn rules(verdict: &Verdict) -> Vec<String> {
+    let row = |rule| figures::row(rule).map(|cell| code(&cell)).to_vec();
+    table(&figures::HEADINGS, verdict.rules.iter().map(row))
 }
 
-fn unserved(page: &mut Page, verdict: &Verdict) {
-    if verdict.unserved.is_empty() {
-        return;
-    }
-    page.line("");
-    page.line(figures::UNSERVED);
-    page.line("");
+/// A table, and below it the reasons where there are any.
+fn unserved(results: &[UnservedResult]) -> Vec<String> {
     let row = |result| figures::unserved(result).map(|cell| code(&cell)).to_vec();
-    let rows: Vec<_> = verdict.unserved.iter().map(row).collect();
-    page.table(&figures::UNSERVED_HEADINGS, &rows);
-    let reasons: Vec<_> = figures::unserved_explanations(verdict).collect();
+    let mut lines = table(&figures::UNSERVED_HEADINGS, results.iter().map(row));
+    let reason = |result: &UnservedResult| {
+        let name = format!("{}, {}", result.outcome.name(), result.phase.name());
+        Some(format!("- {}: {}", code(&name), code(result.explanation.as_deref()?)))
+    };
+    let reasons: Vec<_> = results.iter().filter_map(reason).collect();
     if !reasons.is_empty() {
-        page.line("");
+        lines.push(String::new());
+        lines.extend(reasons);
     }
-    for (name, reason) in reasons {
-        page.line(&format!("- {}: {}", code(&name), code(reason)));
-    }
+    lines
 }
 
-fn supporting(page: &mut Page, verdict: &Verdict) {
-    if verdict.supporting.is_empty() {
-        return;
-    }
-    page.line("");
-    page.line(figures::SUPPORTING);
-    page.line("");
+fn supporting(verdict: &Verdict) -> Vec<String> {
     let row = |figure| figures::supporting(figure).map(|cell| code(&cell)).to_vec();
-    let rows: Vec<_> = verdict.supporting.iter().map(row).collect();
-    page.table(&figures::SUPPORTING_HEADINGS, &rows);
+    table(&figures::SUPPORTING_HEADINGS, verdict.supporting.iter().map(row))
 }
 
-fn differences(page: &mut Page, verdict: &Verdict) {
-    let comparison = &verdict.comparison;
-    if !comparison.differences.is_empty() {
-        page.heading("Conditions that differ");
-        let side = |value: &Option<String>| match value {
-            Some(value) => code(value),
-            None => "absent".to_owned(),
-        };
-        let rows: Vec<_> = comparison
-            .differences
-            .iter()
-            .map(|d| vec![code(&d.field), side(&d.baseline), side(&d.candidate)])
-            .collect();
-        page.table(&["field", "baseline", "candidate"], &rows);
-    }
-    if !comparison.unverified.is_empty() {
-        page.heading("Conditions that neither report states");
-        for field in &comparison.unverified {
-            page.line(&format!("- {}", code(field)));
-        }
-    }
+fn listed(lines: Vec<String>) -> Vec<String> {
+    lines.iter().map(|line| format!("- {line}")).collect()
 }
 
-fn problems(page: &mut Page, verdict: &Verdict) {
-    if verdict.problems.is_empty() {
-        return;
-    }
-    page.heading("Problems");
-    for problem in &verdict.problems {
+fn differences(verdict: &Verdict) -> Vec<String> {
+    let side = |value: &Option<String>| value.as_deref().map_or("absent".to_owned(), code);
+    let row = |difference: &cp1_format::FieldDifference| {
+        vec![code(&difference.field), side(&difference.baseline), side(&difference.candidate)]
+    };
+    table(&["field", "baseline", "candidate"], verdict.comparison.differences.iter().map(row))
+}
+
+fn unverified(verdict: &Verdict) -> Vec<String> {
+    verdict.comparison.unverified.iter().map(|field| format!("- {}", code(field))).collect()
+}
+
+/// Those that are shown, and the rest.
+fn problems(verdict: &Verdict) -> (Vec<String>, Vec<String>) {
+    let line = |problem: &cp1_format::Problem| {
         let place = problem.place.as_ref().map(|place| format!(" at {}", code(place)));
-        page.line(&format!(
+        format!(
             "- {}{}: {}; cure: {}",
             code(&problem.file),
             place.unwrap_or_default(),
             code(&problem.message),
             code(&problem.cure)
-        ));
-    }
+        )
+    };
+    let mut shown: Vec<_> = verdict.problems.iter().map(line).collect();
+    let rest = shown.split_off(PROBLEMS_SHOWN.min(shown.len()));
+    (shown, rest)
 }
 
-fn notices(page: &mut Page, verdict: &Verdict) {
-    if verdict.notices.is_empty() {
-        return;
-    }
-    page.heading("Notices");
-    for notice in &verdict.notices {
-        page.line(&format!("- {}", code(&notice.0)));
-    }
+fn notices(verdict: &Verdict) -> Vec<String> {
+    verdict.notices.iter().map(|notice| format!("- {}", code(&notice.0))).collect()
 }
 
-fn inputs(page: &mut Page, verdict: &Verdict) {
-    page.heading("Judged files");
+fn inputs(verdict: &Verdict) -> Vec<String> {
     let row = |name: &str, input: &Input| {
         let optional = |text: Option<String>| text.map_or_else(|| "-".to_owned(), |t| code(&t));
         vec![
@@ -200,5 +215,5 @@ fn inputs(page: &mut Page, verdict: &Verdict) {
     rows.extend(inputs.replay.iter().map(|replay| row("replay", replay)));
     rows.extend([row("candidate", &inputs.candidate), row("policy", &inputs.policy)]);
     rows.extend(inputs.waivers.iter().map(|waivers| row("waivers", waivers)));
-    page.table(&["", "path", "commit", "measured", "blocks"], &rows);
+    table(&["", "path", "commit", "measured", "blocks"], rows)
 }
