@@ -5,7 +5,8 @@
 # 143 interrupted.
 # Settings: CP1_PROJECT is another work tree that is measured, by the tool of this one.
 # Writes: target/, _build/; in $ARTIFACTS_DIR perf_baseline_*.json (the report) and the verdict, as
-# perf_gate_*.log, perf_summary_*.md, perf_verdict_*.json and in formats of continuous integration.
+# perf_gate_*.log, perf_report_*.html, perf_summary_*.md, perf_verdict_*.json and in formats of
+# continuous integration.
 set -euo pipefail
 
 # shellcheck source=scripts/common.sh

@@ -68,7 +68,7 @@ command -v rebar3 >/dev/null || want rebar3
 command -v cc >/dev/null || { want gcc; want libc6-dev; }
 command -v git >/dev/null || want git
 if $with_tests; then
-  for tool in shellcheck zsh fish mandoc; do
+  for tool in shellcheck chromium zsh fish mandoc; do
     command -v "$tool" >/dev/null || want "$tool"
   done
   python3 -c 'import ensurepip' 2>/dev/null || want python3-venv

@@ -7,7 +7,7 @@ use cp1_format::{Report, WriteError, write_atomically};
 
 use crate::cli::arguments::Label;
 use crate::render::{
-    Shown, annotations, code_quality, junit, markdown, metrics, sarif, tap, terminal,
+    Shown, annotations, code_quality, html, junit, markdown, metrics, sarif, tap, terminal,
 };
 
 /// Where they go, from the project on.
@@ -48,10 +48,11 @@ pub struct Artifact {
 type Render = fn(&Shown<'_>) -> Result<String, WriteError>;
 
 /// Every artifact of a check: `perf_NAME_*.EXTENSION`.
-const CHECKED: [(&str, &str, Render); 9] = [
+const CHECKED: [(&str, &str, Render); 10] = [
     ("gate", "log", |shown| Ok(terminal::render(shown.verdict))),
     ("summary", "md", |shown| Ok(markdown::render(shown.verdict))),
     ("verdict", "json", |shown| cp1_format::to_json(shown.verdict)),
+    ("report", "html", |shown| Ok(html::render(shown))),
     ("junit", "xml", junit::render),
     ("sarif", "sarif", sarif::render),
     ("annotations", "txt", |shown| Ok(annotations::render(shown))),

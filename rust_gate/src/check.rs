@@ -7,6 +7,7 @@ use cp1_format::{Verdict, WriteError};
 use crate::artifacts::{self, Artifact, Stamp};
 use crate::cli::arguments::{Check, Label};
 use crate::judge::verdict;
+use crate::read::commits;
 use crate::read::inputs::{self, Files, Inputs};
 use crate::read::trusted::Trusted;
 use crate::render::{Shown, terminal};
@@ -18,7 +19,7 @@ pub struct Checked {
     pub verdict: Verdict,
     /// The verdict for the terminal.
     pub text: String,
-    /// The files that show it.
+    /// The files that show it; none where none are asked for.
     pub artifacts: Vec<Artifact>,
 }
 
@@ -39,16 +40,29 @@ pub fn check(arguments: &Check) -> Result<Checked, WriteError> {
         replay: arguments.replay.as_deref(),
         smoke: arguments.smoke,
     });
-    judge(&inputs, arguments.label.as_ref())
+    let project = arguments.artifacts.is_some().then_some(Path::new("."));
+    judge(&inputs, arguments.label.as_ref(), project)
 }
 
-/// Judges what was read, and shows it.
+/// Judges what was read, and shows it; in files too where there is a project, whose repository is asked
+/// which commits lie between baseline and candidate.
 ///
 /// # Errors
 /// [`WriteError::Encode`] where the verdict has no JSON form.
-pub fn judge(inputs: &Inputs, label: Option<&Label>) -> Result<Checked, WriteError> {
-    let stamp = Stamp::new(label, inputs.candidate.document.as_ref());
+pub fn judge(
+    inputs: &Inputs,
+    label: Option<&Label>,
+    project: Option<&Path>,
+) -> Result<Checked, WriteError> {
     let verdict = verdict::decide(inputs);
-    let artifacts = artifacts::of(&Shown::new(&verdict, inputs), &stamp)?;
+    let shown = Shown::new(&verdict, inputs);
+    let artifacts = match project {
+        Some(project) => {
+            let between = commits::between(project, shown.baseline, shown.candidate);
+            let stamp = Stamp::new(label, shown.candidate);
+            artifacts::of(&Shown { commits: Some(&between), ..shown }, &stamp)?
+        }
+        None => Vec::new(),
+    };
     Ok(Checked { text: terminal::render(&verdict), artifacts, verdict })
 }

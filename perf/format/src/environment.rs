@@ -109,6 +109,24 @@ pub enum EnvironmentField {
 }
 
 impl EnvironmentField {
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 14] = [
+        Self::OtpRelease,
+        Self::ErtsVersion,
+        Self::ErtsFlavor,
+        Self::VmFlags,
+        Self::SchedulersOnline,
+        Self::CpuCount,
+        Self::CpuModel,
+        Self::CpuQuota,
+        Self::MemoryTotalMb,
+        Self::KernelMajorMinor,
+        Self::ClockSource,
+        Self::NifVersion,
+        Self::RouterBenchVersion,
+        Self::RustProfile,
+    ];
+
     /// What must be equal for a direct comparison where the policy does not say.
     pub const DEFAULT_REQUIRED: [Self; 8] = [
         Self::OtpRelease,

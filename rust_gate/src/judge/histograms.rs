@@ -22,7 +22,7 @@ use crate::judge::contradictions::Contradictions;
 const ONE_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Largest sum of them in one report.
-const ALL_MAX_BYTES: u64 = 64 * 1024 * 1024;
+pub(crate) const ALL_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Decodes every histogram and compares it with the block that it belongs to.
 pub(crate) fn check(
@@ -59,7 +59,7 @@ pub(crate) fn check(
 #[must_use]
 pub(crate) fn decode_all(encoded: &[EncodedHistogram]) -> Option<Vec<Histogram<u64>>> {
     let mut left_bytes = ALL_MAX_BYTES;
-    encoded.iter().map(|one| decode(&one.data, &mut left_bytes).ok()).collect()
+    encoded.iter().map(|one| decode(one, &mut left_bytes).ok()).collect()
 }
 
 fn figures(block: &Block, phase: Phase, quantity: Quantity) -> Option<&Percentiles> {
@@ -77,10 +77,7 @@ fn compare(
     figures: &Percentiles,
     left_bytes: &mut u64,
 ) -> Result<(), String> {
-    if encoded.unit != "ns" || encoded.encoding != HISTOGRAM_ENCODING {
-        return Err(format!("the unit must be ns and the encoding {HISTOGRAM_ENCODING}"));
-    }
-    let histogram = decode(&encoded.data, left_bytes)?;
+    let histogram = decode(encoded, left_bytes)?;
     // The decoder's sum stops at the largest u64; below it no sum on the way overflowed.
     if histogram.len() != figures.count || histogram.len() == u64::MAX {
         return Err(format!("{} samples, but the block says {}", histogram.len(), figures.count));
@@ -98,16 +95,23 @@ fn compare(
     Ok(())
 }
 
-/// Decodes HdrHistogram's compressed V2 format in base64.
+/// Decodes HdrHistogram's compressed V2 format in base64, and takes what it needs from the bytes that are
+/// left, which are [`ALL_MAX_BYTES`] for a report.
 ///
 /// Source of the layout: HdrHistogram, `AbstractHistogram.encodeIntoCompressedByteBuffer` and
 /// `encodeIntoByteBuffer`.
-fn decode(data: &str, left_bytes: &mut u64) -> Result<Histogram<u64>, String> {
+pub(crate) fn decode(
+    encoded: &EncodedHistogram,
+    left_bytes: &mut u64,
+) -> Result<Histogram<u64>, String> {
     const COMPRESSED_COOKIE: u32 = 0x1c84_9314;
     const HEADER_BYTES: usize = 40;
     let damaged = || "the histogram is damaged".to_owned();
 
-    let compressed = STANDARD.decode(data).map_err(|_| "this is not base64".to_owned())?;
+    if encoded.unit != "ns" || encoded.encoding != HISTOGRAM_ENCODING {
+        return Err(format!("the unit must be ns and the encoding {HISTOGRAM_ENCODING}"));
+    }
+    let compressed = STANDARD.decode(&encoded.data).map_err(|_| "this is not base64".to_owned())?;
     let (cookie, rest) = be_u32(&compressed).ok_or_else(damaged)?;
     let (length, rest) = be_u32(rest).ok_or_else(damaged)?;
     if cookie != COMPRESSED_COOKIE || rest.len() != length as usize {

@@ -1,5 +1,6 @@
 //! From paths and revisions to documents; nothing is judged here.
 
+pub mod commits;
 pub mod git;
 pub mod inputs;
 pub(crate) mod paths;

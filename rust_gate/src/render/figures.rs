@@ -112,7 +112,7 @@ fn readable(figure: &Amount) -> String {
 }
 
 /// A number with a comma after its millions, its thousands, and so on.
-fn grouped(number: &str) -> String {
+pub(super) fn grouped(number: &str) -> String {
     let whole = number.split_once('.').map_or(number, |(whole, _)| whole);
     let mut text = String::with_capacity(number.len() + whole.len() / 3);
     for (index, character) in number.chars().enumerate() {

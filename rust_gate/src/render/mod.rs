@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use cp1_format::{Metric, Report, Verdict};
+use cp1_format::{Metric, Policy, Report, Verdict};
 
+use crate::read::commits::Between;
 use crate::read::inputs::Inputs;
 
 pub mod annotations;
@@ -16,6 +17,7 @@ pub mod chart;
 pub mod code_quality;
 pub mod difference;
 pub mod figures;
+pub mod html;
 pub mod junit;
 pub mod markdown;
 pub mod metrics;
@@ -40,6 +42,10 @@ pub struct Shown<'a> {
     pub candidate: Option<&'a Report>,
     /// The line of the policy on which each rule begins.
     pub rule_lines: Option<&'a BTreeMap<Metric, u64>>,
+    /// What judged them.
+    pub policy: Option<&'a Policy>,
+    /// The commits between baseline and candidate; `None` where git was not asked.
+    pub commits: Option<&'a Between>,
 }
 
 impl<'a> Shown<'a> {
@@ -52,12 +58,22 @@ impl<'a> Shown<'a> {
             replay: inputs.replay.as_ref().and_then(|replay| replay.document.as_ref()),
             candidate: inputs.candidate.document.as_ref(),
             rule_lines: Some(&inputs.rule_lines),
+            policy: inputs.policy.document.as_ref(),
+            commits: None,
         }
     }
 
     /// A verdict without them.
     #[must_use]
     pub fn alone(verdict: &'a Verdict) -> Self {
-        Self { verdict, baseline: None, replay: None, candidate: None, rule_lines: None }
+        Self {
+            verdict,
+            baseline: None,
+            replay: None,
+            candidate: None,
+            rule_lines: None,
+            policy: None,
+            commits: None,
+        }
     }
 }

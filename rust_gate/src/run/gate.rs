@@ -120,11 +120,12 @@ pub(super) fn gate(
     if arguments.candidate.is_none() && of_contract.into_iter().any(|path| is_meant(path)) {
         return Err(RunError::StandardInput);
     }
+    let project = Some(host.settings.project.as_path());
     if arguments.candidate.is_none() {
         // A contract that cannot be read makes whatever is measured worthless.
         let contract = files.read(&[]);
         if !contract.problems.is_empty() {
-            let checked = judge(&contract, label.as_ref())?;
+            let checked = judge(&contract, label.as_ref(), project)?;
             return Ok(Outcome { checked, artifacts, ended: None });
         }
         // A new name: what an earlier run left can never be judged as this run's.
@@ -132,10 +133,14 @@ pub(super) fn gate(
         let replay = absolute(&artifacts.join(format!("perf_replay_{stamp}.json")))?;
         is_writable(&artifacts)?;
         let ended = measured(&host, contract, &mut files, &replay)?;
-        let checked = judge(&files.read_all(), label.as_ref())?;
+        let checked = judge(&files.read_all(), label.as_ref(), project)?;
         return Ok(Outcome { checked, artifacts, ended: Some(ended) });
     }
-    Ok(Outcome { checked: judge(&files.read_all(), label.as_ref())?, artifacts, ended: None })
+    Ok(Outcome {
+        checked: judge(&files.read_all(), label.as_ref(), project)?,
+        artifacts,
+        ended: None,
+    })
 }
 
 fn measured(

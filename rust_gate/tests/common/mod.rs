@@ -116,6 +116,59 @@ pub(crate) fn late_by(report: &mut Value, share_pct: impl Fn(usize) -> u64) {
     }
 }
 
+/// Gives each block what the sampler and the machine's evidence say, as the bench writes it; every seventh
+/// block of the candidate is disturbed.
+pub(crate) fn sample(report: &mut Value, is_disturbed: bool) {
+    const NAMES: [(&str, &str, u64); 22] = [
+        ("memory_total", "byte", 20_149_200),
+        ("memory_processes_used", "byte", 4_412_288),
+        ("memory_binary", "byte", 138_240),
+        ("memory_ets", "byte", 6_476_752),
+        ("memory_atom_used", "byte", 257_339),
+        ("memory_code", "byte", 4_861_246),
+        ("memory_system", "byte", 15_736_912),
+        ("errors_total", "count", 0),
+        ("backpressure_active_total", "count", 0),
+        ("backpressure_active", "flag", 0),
+        ("run_queue", "count", 1),
+        ("reductions", "count", 147_784_801),
+        ("process_count", "count", 50),
+        ("port_count", "count", 3),
+        ("ets_count", "count", 25),
+        ("atom_count", "count", 9_335),
+        ("longest_mailbox", "message", 2),
+        ("garbage_collections", "count", 209_933),
+        ("garbage_collected", "word", 270_761_905),
+        ("rss", "byte", 44_961_792),
+        ("scheduler_utilization_normal", "per_mille", 975),
+        ("scheduler_utilization_dirty", "per_mille", 1),
+    ];
+    let mut series = Vec::new();
+    for block in report["blocks"].as_array_mut().unwrap() {
+        let number = block["block"].as_u64().unwrap();
+        for (name, unit, begin) in NAMES {
+            let times: Vec<u64> = (0..15).map(|index| index * 390 + number % 7).collect();
+            let values: Vec<u64> =
+                (0..15).map(|index| begin + index * (begin / 97) + number % 5).collect();
+            series.push(json!({"block": number, "name": name, "unit": unit, "time_ms": times,
+                "values": values}));
+        }
+        let late = json!({"count": 5930, "clamped": 0, "time_went_backwards": 0,
+            "p999_ns": 1_496_063 + number, "max_ns": 4_238_654});
+        block["evidence"] = json!({
+            "hiccups": {"native": late, "beam": late},
+            "machine": {"steal_pct": 0.08, "other_cpu_pct": 0.1, "throttled_us": 0,
+                "cpu_pressure_some_us": 69_400, "involuntary_context_switches": 1551}
+        });
+        let reasons: &[&str] = match is_disturbed && number.is_multiple_of(7) {
+            true => &["cpu_stolen", "memory_speed_changed"],
+            false => &[],
+        };
+        block["disturbed"] = json!(reasons);
+    }
+    report["series"] = json!(series);
+}
+
 fn outcomes(ok: u64) -> Value {
     json!({"offered": ok, "ok": ok, "error": 0, "timeout": 0, "rejected": 0, "skipped": 0})
 }
