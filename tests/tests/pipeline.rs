@@ -158,7 +158,7 @@ fn each_planted_fault_turns_exactly_the_metric_it_hits_red() {
     }
     assert_eq!(report.run.ct_exit_code, Some(0));
     assert_eq!(report.run.planted_fault, None);
-    for artifact in ["perf_gate_", "perf_summary_", "perf_verdict_"] {
+    for artifact in ["perf_gate_", "perf_report_", "perf_summary_", "perf_verdict_"] {
         workplace.only(artifact).unwrap();
     }
 

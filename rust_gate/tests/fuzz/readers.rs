@@ -23,13 +23,14 @@ use perf_gate::convert::export::export;
 use perf_gate::convert::import::import;
 use perf_gate::judge::verdict::decide;
 use perf_gate::read::inputs::{Inputs, Source};
+use perf_gate::render::Shown;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::campaign::{self, Outcome, Target, Trial};
-use crate::common::{full_of, minimal, pair, policy};
-use crate::damage;
+use crate::common::{full_of, minimal, pair, policy, sample};
+use crate::{damage, verdicts};
 
 /// Reads a file and says whether it was accepted.
 type Read = fn(&Readers, &[u8]) -> Result<bool, String>;
@@ -106,6 +107,8 @@ impl Readers {
             json!({"examined": [{"verdict": "wrong", "text": "no such module"}]}),
             json!({"refused": {"option": "blocks", "problem": "too few"}}),
         ];
+        let mut sampled = full_of(2, 200);
+        sample(&mut sampled, true);
         let pages: Vec<_> = ["0004", "0009"].map(record).into();
         let heads = pages.iter().filter_map(|text| page::head(str::from_utf8(text).ok()?));
         let verdict = to_json(&judged(&minimal().to_string().into_bytes()).unwrap()).unwrap();
@@ -131,6 +134,7 @@ impl Readers {
             ),
             of("loosened.json", changed_policy, json(&policies)),
             of("judged.json", |_, bytes| Ok(judged(bytes).is_some()), json(&reports)),
+            of("shown.json", shown, json(&[sampled])),
             of("distribution.txt", distribution_text, vec![distribution.as_str().unwrap().into()]),
             of("0009-2026-11-25-a-record.md", chain, pages),
             of(
@@ -165,40 +169,40 @@ impl Readers {
             of(
                 "k6.json",
                 |it, bytes| imported(it, ImportFormat::K6, &[("k6.json", bytes)]),
-                ["k6_summary_export.json", "k6_handle_summary.json"].map(sample).into(),
+                ["k6_summary_export.json", "k6_handle_summary.json"].map(file_of).into(),
             ),
             of(
                 "wrk2.txt",
                 |it, bytes| imported(it, ImportFormat::Wrk2, &[("wrk2.txt", bytes)]),
-                vec![sample("wrk2.txt")],
+                vec![file_of("wrk2.txt")],
             ),
             of(
                 "latency.hgrm",
                 |it, bytes| imported(it, ImportFormat::Hgrm, &[("latency.hgrm", bytes)]),
-                vec![sample("latency.hgrm")],
+                vec![file_of("latency.hgrm")],
             ),
             of(
                 "summary.csv",
                 |it, bytes| {
-                    let latencies = sample("basho_bench_get_latencies.csv");
+                    let latencies = file_of("basho_bench_get_latencies.csv");
                     let files = [("summary.csv", bytes), ("latencies.csv", &latencies)];
                     imported(it, ImportFormat::BashoBench, &files)
                 },
-                vec![sample("basho_bench_summary.csv")],
+                vec![file_of("basho_bench_summary.csv")],
             ),
             of(
                 "latencies.csv",
                 |it, bytes| {
-                    let summary = sample("basho_bench_summary.csv");
+                    let summary = file_of("basho_bench_summary.csv");
                     let files = [("latencies.csv", bytes), ("summary.csv", &summary)];
                     imported(it, ImportFormat::BashoBench, &files)
                 },
-                vec![sample("basho_bench_get_latencies.csv")],
+                vec![file_of("basho_bench_get_latencies.csv")],
             ),
             of(
                 "erlperf.txt",
                 |it, bytes| imported(it, ImportFormat::Erlperf, &[("erlperf.txt", bytes)]),
-                ["erlperf_basic.txt", "erlperf_full.txt"].map(sample).into(),
+                ["erlperf_basic.txt", "erlperf_full.txt"].map(file_of).into(),
             ),
             of("exported.json", exported, json(&reports)),
         ];
@@ -290,13 +294,24 @@ fn changed_policy(_: &Readers, bytes: &[u8]) -> Result<bool, String> {
 
 /// Judged by itself.
 fn judged(bytes: &[u8]) -> Option<Verdict> {
+    Some(decide(&against_itself(bytes)?))
+}
+
+/// Drawn beside itself.
+fn shown(_: &Readers, bytes: &[u8]) -> Result<bool, String> {
+    let Some(inputs) = against_itself(bytes) else { return Ok(false) };
+    verdicts::page(&Shown::new(&decide(&inputs), &inputs))?;
+    Ok(true)
+}
+
+fn against_itself(bytes: &[u8]) -> Option<Inputs> {
     let report: Report = parse(Path::new("r"), bytes).ok()?;
     let policy: Policy = parse(Path::new("p"), policy().to_string().as_bytes()).unwrap();
     let source = || Source { path: "r".to_owned(), document: Some(report.clone()) };
     let policy = Source { path: "p".to_owned(), document: Some(policy) };
     let (problems, notices) = (Vec::new(), Vec::new());
     let (baseline, candidate) = (source(), source());
-    let inputs = Inputs {
+    Some(Inputs {
         baseline,
         candidate,
         replay: None,
@@ -305,8 +320,7 @@ fn judged(bytes: &[u8]) -> Option<Verdict> {
         waivers: None,
         problems,
         notices,
-    };
-    Some(decide(&inputs))
+    })
 }
 
 fn distribution_text(_: &Readers, bytes: &[u8]) -> Result<bool, String> {
@@ -351,7 +365,7 @@ fn ci(readers: &Readers, file: &str, bytes: &[u8]) -> Result<bool, String> {
 }
 
 /// A file of another tool, as `import` reads it in tests.
-fn sample(name: &str) -> Vec<u8> {
+fn file_of(name: &str) -> Vec<u8> {
     project(&format!("rust_gate/tests/samples/{name}"))
 }
 

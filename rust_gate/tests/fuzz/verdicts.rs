@@ -11,7 +11,7 @@ use fastrand::Rng;
 use perf_gate::artifacts::{self, Artifact, Stamp};
 use perf_gate::judge::verdict::decide;
 use perf_gate::read::inputs::{Inputs, Source};
-use perf_gate::render::Shown;
+use perf_gate::render::{self, Shown};
 use serde_json::{Value, json};
 
 use crate::campaign::{self, Outcome, Target, Trial};
@@ -152,18 +152,19 @@ fn gate(trial: &Trial) -> Result<Option<Verdict>, String> {
     };
     let Ok(replay) = document::<Report>(trial, "replay.json").transpose() else { return Ok(None) };
     let (problems, notices) = (Vec::new(), Vec::new());
-    let rule_lines = BTreeMap::new();
-    let verdict = decide(&Inputs {
+    let inputs = Inputs {
         baseline,
         candidate,
         replay,
         policy,
-        rule_lines,
+        rule_lines: BTreeMap::new(),
         waivers: None,
         problems,
         notices,
-    });
+    };
+    let verdict = decide(&inputs);
     shown(&verdict)?;
+    page(&Shown::new(&verdict, &inputs))?;
     Ok(Some(verdict.outcome))
 }
 
@@ -187,6 +188,20 @@ fn shown(verdict: &Answer) -> Result<(), String> {
     let again: Answer = parse(Path::new("verdict.json"), json.as_bytes())
         .map_err(|error| format!("a verdict cannot be read again: {error}"))?;
     if again == *verdict { Ok(()) } else { Err("a verdict is read again as another".to_owned()) }
+}
+
+/// A page says nothing that steers a browser, has only figures that are some, and is small.
+pub(crate) fn page(shown: &Shown<'_>) -> Result<(), String> {
+    let page = render::html::render(shown);
+    if let Some(found) = page.chars().find(|found| found.is_control() && *found != '\n') {
+        return Err(format!("{found:?} reaches the browser"));
+    }
+    // As a text of a file may be called so, only where a place is drawn: quotes in texts are escaped.
+    let drawn = ["=\"NaN", "=\"MNaN", "=\"inf", "=\"-inf", "=\"Minf"];
+    if let Some(found) = drawn.into_iter().find(|found| page.contains(found)) {
+        return Err(format!("{found} is no place"));
+    }
+    if page.len() < 1024 * 1024 { Ok(()) } else { Err(format!("a page of {} bytes", page.len())) }
 }
 
 #[test]
