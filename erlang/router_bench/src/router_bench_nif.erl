@@ -3,7 +3,11 @@
 %% Wrong terms raise `badarg'. Times are integers in nanoseconds of one monotonic clock, read inside
 %% the library; they compare with each other only, not with `erlang:monotonic_time/0'.
 %%
-%% This module holds nothing but the stubs, so that it never needs to be loaded twice.
+%% This module holds nothing but the stubs, so that it never needs to be loaded twice. Where it is
+%% all the same (deleted, purged, loaded), what was made before is refused with `badarg', threads of before
+%% end with their owners, and a few hundred bytes stay behind each time. Beside an instance that is not
+%% purged it is not loaded.
+%% @private
 -module(router_bench_nif).
 
 -export([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4]).
@@ -24,7 +28,7 @@
        hiccup_start/1, hiccup_stop/1, kernels/0, machine/0, resident_bytes/0,
        counters_new/0, counters_resume/1, counters_pause/1, counters_figures/1,
        report_summary/1, report_encode/1, report_write/2,
-       request_decode/1, event_encode/1, os_now/0, info/0]).
+       request_decode/1, event_encode/1, os_now/0, info/0, keep_types/0]).
 
 %% Dialyzer knows that `nif_error' stands for any value; behind a function it would not.
 -define(NOT_LOADED, erlang:nif_error({not_loaded, [{module, ?MODULE}]})).
@@ -210,4 +214,19 @@ load() ->
                Dir ->
                    Dir
            end,
-    erlang:load_nif(filename:join(Priv, "librouter_bench_nif"), 0).
+    case erlang:load_nif(filename:join(Priv, "librouter_bench_nif"), 0) of
+        ok -> types_kept();
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% The emulator puts the library's functions in the place of the stubs a moment after it has said `ok'.
+types_kept() ->
+    try keep_types()
+    catch error:{not_loaded, _} ->
+            erlang:yield(),
+            types_kept()
+    end.
+
+%% Whoever is killed in a dirty call may still make a value when this module is gone: its type must not be.
+-spec keep_types() -> ok.
+keep_types() -> ?NOT_LOADED.

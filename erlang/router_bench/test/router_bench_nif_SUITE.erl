@@ -13,10 +13,15 @@
          a_sleeping_dispatcher_is_woken_and_its_thread_ends_with_it/1,
          a_waker_that_is_stopped_ends_however_close_its_arrivals_are/1,
          a_vm_that_halts_while_threads_run_ends_in_order/1,
+         a_dirty_call_that_outlives_its_purged_module_writes_to_nothing_that_is_freed/1,
+         a_library_that_is_refused_beside_another_leaves_that_as_it_is/1,
+         values_and_threads_of_a_purged_module_are_refused_and_end/1,
          a_report_that_the_gate_would_refuse_is_not_written/1,
          a_summary_says_what_follows_from_blocks_and_believes_none_of_their_figures/1,
          what_is_no_request_is_refused_and_makes_no_atom/1,
          a_term_that_is_no_json_is_badarg_however_deep/1]).
+%% In a VM of their own.
+-export([purged_in_dirty_calls/0, refused_beside_another/0, purged_beside_threads/0]).
 
 suite() ->
     [{timetrap, {minutes, 3}}].
@@ -325,6 +330,115 @@ a_vm_that_halts_while_threads_run_ends_in_order(_Config) ->
                            stderr_to_stdout, binary]),
          {7, <<>>} = output(Port, <<>>)
      end || _ <- lists:seq(1, 5)].
+
+%% A value of a freed type damages the emulator's allocator: the VM takes it for one of the new type,
+%% crashes, or stands still.
+a_dirty_call_that_outlives_its_purged_module_writes_to_nothing_that_is_freed(_Config) ->
+    in_a_vm(purged_in_dirty_calls).
+
+purged_in_dirty_calls() ->
+    Purges = [fun code:soft_purge/1, fun code:purge/1],
+    [purged_in_dirty_calls(Purge, in_a_dirty_call()) || _ <- lists:seq(1, 40), Purge <- Purges],
+    purged_in_dirty_calls(fun code:purge/1, in_dirty_calls()).
+
+%% Whether a caller is killed is decided by when the emulator looks at it; one that is not has a value then.
+purged_in_dirty_calls(Purge, Monitors) ->
+    true = code:delete(router_bench_nif),
+    _ = Purge(router_bench_nif),
+    % Whatever is made now takes the place of what was freed.
+    Taken = [ets:new(taken, []) || _ <- lists:seq(1, 50)],
+    Ended = ends(Monitors),
+    [true = ets:delete(Table) || Table <- Taken],
+    _ = code:purge(router_bench_nif),
+    {module, router_bench_nif} = code:ensure_loaded(router_bench_nif),
+    [badarg = try router_bench_nif:record(Recorder, 7) catch error:Reason -> Reason end
+     || {made, Recorder} <- Ended, is_reference(Recorder)],
+    7 = router_bench_nif:record(router_bench_nif:recorder_new(1), 7),
+    ok.
+
+in_a_dirty_call() ->
+    in_dirty_calls([{recorder_new, [1024]}]).
+
+%% There is one scheduler for such: the second waits until the first, which takes 0.1 s, is done.
+in_dirty_calls() ->
+    in_dirty_calls([{kernels, []}, {recorder_new, [1]}]).
+
+in_dirty_calls(Calls) ->
+    [begin
+         {Caller, Monitor} = spawn_monitor(fun() -> exit({made, apply(router_bench_nif, Name, Arguments)}) end),
+         ok = is_inside(Caller, {router_bench_nif, Name, length(Arguments)}),
+         Monitor
+     end || {Name, Arguments} <- Calls].
+
+is_inside(Caller, Function) ->
+    case process_info(Caller, current_function) of
+        {current_function, Function} -> ok;
+        undefined -> ok;
+        {current_function, _} ->
+            erlang:yield(),
+            is_inside(Caller, Function)
+    end.
+
+ends(Monitors) ->
+    [receive {'DOWN', Monitor, process, _, Reason} -> Reason end || Monitor <- Monitors].
+
+a_library_that_is_refused_beside_another_leaves_that_as_it_is(_Config) ->
+    in_a_vm(refused_beside_another).
+
+refused_beside_another() ->
+    Monitors = in_dirty_calls(),
+    true = code:delete(router_bench_nif),
+    {error, on_load_failure} = code:ensure_loaded(router_bench_nif),
+    [_, {made, Recorder}] = ends(Monitors),
+    true = is_reference(Recorder),
+    _ = code:purge(router_bench_nif),
+    {module, router_bench_nif} = code:ensure_loaded(router_bench_nif),
+    7 = router_bench_nif:record(router_bench_nif:recorder_new(1), 7),
+    ok.
+
+values_and_threads_of_a_purged_module_are_refused_and_end(_Config) ->
+    in_a_vm(purged_beside_threads).
+
+purged_beside_threads() ->
+    Made = self(),
+    {Owner, Monitor} =
+        spawn_monitor(fun() ->
+            Recorder = router_bench_nif:recorder_new(1),
+            Dispatch = router_bench_nif:dispatch_new(1, Recorder, Recorder, Recorder),
+            Schedule = {constant, 0, router_bench_nif:now(), 1000},
+            Threads = [router_bench_nif:dispatch_begin(Dispatch, Schedule, 100000000),
+                       router_bench_nif:hiccup_start(Recorder)],
+            Made ! {self(), Recorder, Threads},
+            receive stop -> exit({threads, Threads}) end
+        end),
+    Recorder = receive {Owner, Of, _Threads} -> Of end,
+    ok = threads_are(2),
+    true = code:delete(router_bench_nif),
+    _ = code:purge(router_bench_nif),
+    {module, router_bench_nif} = code:ensure_loaded(router_bench_nif),
+    badarg = try router_bench_nif:record(Recorder, 7) catch error:Reason -> Reason end,
+    ok = threads_are(2),
+    Owner ! stop,
+    receive {'DOWN', Monitor, process, Owner, {threads, _}} -> ok end,
+    threads_are(0).
+
+%% A thread has its name, and ends, in its own time.
+threads_are(Count) ->
+    case length(threads()) of
+        Count -> ok;
+        _ ->
+            erlang:yield(),
+            threads_are(Count)
+    end.
+
+threads() ->
+    [Name || File <- filelib:wildcard("/proc/self/task/*/comm"),
+             {ok, <<"router_", _/binary>> = Name} <- [file:read_file(File)]].
+
+in_a_vm(Function) ->
+    Plan = #{erl_args => ["+S", "2", "+SDcpu", "1"]},
+    DeadlineMs = erlang:monotonic_time(millisecond) + 120000,
+    ok = router_bench_peer:evaluate(Plan, own, {?MODULE, Function, []}, DeadlineMs).
 
 output(Port, Text) ->
     receive

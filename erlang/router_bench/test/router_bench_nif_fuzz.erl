@@ -5,9 +5,10 @@
 -module(router_bench_nif_fuzz).
 
 -export([run/1]).
+%% As an error handler.
+-export([undefined_function/3, undefined_lambda/3]).
 
--type options() :: #{seed := integer(), duration_ms := pos_integer(), directory := binary(),
-                     reload => boolean()}.
+-type options() :: #{seed := integer(), duration_ms := pos_integer(), directory := binary()}.
 -type outcome() :: #{executions := non_neg_integer(), faults := [term()],
                      atom() => non_neg_integer()}.
 
@@ -19,7 +20,6 @@
 -define(KILL_AFTER_MAX_US, 4000).
 %% Kills between two times at which the module is taken away.
 -define(KILLS_TO_RELOAD, 50).
--define(LOAD_TRIES, 100).
 %% A thread of the library ends within its longest sleep, some 20 ms; a busy machine takes longer.
 -define(THREADS_END_TRIES, 1000).
 -define(THREADS_END_MS, 10).
@@ -32,7 +32,7 @@
 -define(COUNTERS, 5).
 
 -spec run(options()) -> outcome().
-run(#{seed := Seed, duration_ms := DurationMs, directory := Directory} = Options) ->
+run(#{seed := Seed, duration_ms := DurationMs, directory := Directory}) ->
     _ = rand:seed(exsss, Seed),
     % What refuses to be loaded a second time says so, as it should.
     ok = logger:set_primary_config(level, critical),
@@ -40,7 +40,7 @@ run(#{seed := Seed, duration_ms := DurationMs, directory := Directory} = Options
     Inside = atomics:new(?CALLERS, []),
     Shared = ets:new(shared, [public]),
     State = #{counts => Counts, inside => Inside, shared => Shared, directory => Directory,
-              reload => maps:get(reload, Options, false), conductor => self()},
+              conductor => self()},
     ok = every_function_is_called(),
     EndMs = erlang:monotonic_time(millisecond) + DurationMs,
     Callers = maps:from_list([{Slot, start(Slot, State)} || Slot <- lists:seq(1, ?CALLERS)]),
@@ -118,7 +118,7 @@ wait_until(UntilUs) ->
     end.
 
 %% What was made before is of no use after, and must be refused: half of the times all of it goes.
-reloaded(#{kills := Kills, reloads := Reloads} = Told, #{shared := Shared, reload := true})
+reloaded(#{kills := Kills, reloads := Reloads} = Told, #{shared := Shared})
   when Kills rem ?KILLS_TO_RELOAD =:= 0 ->
     case rand:uniform(3) of
         1 ->
@@ -133,25 +133,28 @@ reloaded(#{kills := Kills, reloads := Reloads} = Told, #{shared := Shared, reloa
             _ = code:delete(router_bench_nif),
             _ = code:soft_purge(router_bench_nif)
     end,
-    ok = loaded(?LOAD_TRIES),
+    _ = code:purge(router_bench_nif),
+    {module, router_bench_nif} = code:ensure_loaded(router_bench_nif),
     true = rand:uniform(2) =:= 1 orelse ets:delete_all_objects(Shared),
     Told#{reloads := Reloads + 1};
 reloaded(Told, _) ->
     Told.
 
-%% A caller may load it beside what is not purged yet, which is refused to it and to who joins in.
-loaded(Tries) ->
-    _ = code:purge(router_bench_nif),
-    case code:ensure_loaded(router_bench_nif) of
-        {module, router_bench_nif} -> ok;
-        {error, on_load_failure} when Tries > 0 -> loaded(Tries - 1);
-        {error, Reason} -> {error, Reason}
-    end.
+%% Callers of a module that is away do not load it: an emulator of OTP 25 whose module is loaded by several at
+%% once, while it is purged, may keep the types of one that it has dropped, and refuses all that come after.
+undefined_function(router_bench_nif, Name, Arguments) ->
+    erlang:raise(error, undef, [{router_bench_nif, Name, Arguments, []}]);
+undefined_function(Module, Name, Arguments) ->
+    error_handler:undefined_function(Module, Name, Arguments).
+
+undefined_lambda(Module, Fun, Arguments) ->
+    error_handler:undefined_lambda(Module, Fun, Arguments).
 
 start(Slot, #{inside := Inside} = State) ->
     ok = atomics:put(Inside, Slot, 0),
     Seed = rand:uniform(1 bsl 50),
     spawn(fun() ->
+                  _ = process_flag(error_handler, ?MODULE),
                   _ = rand:seed(exsss, Seed),
                   call(State#{slot => Slot, functions => weighted(functions(), 0)})
           end).
@@ -304,11 +307,11 @@ term(Depth, #{shared := Shared} = State) ->
 pick(Choices) ->
     lists:nth(rand:uniform(length(Choices)), Choices).
 
-%% Wakers and meters end with their owners and their last references.
+%% Wakers and meters end with their owners and their last references. A name is cut after 15 characters.
 no_thread_is_left(Tries) ->
     true = erlang:garbage_collect(),
     Names = [Name || File <- filelib:wildcard("/proc/self/task/*/comm"),
-                     {ok, <<"router_bench", _/binary>> = Name} <- [file:read_file(File)]],
+                     {ok, <<"router_", _/binary>> = Name} <- [file:read_file(File)]],
     case Names of
         [] -> ok;
         _ when Tries > 0 ->

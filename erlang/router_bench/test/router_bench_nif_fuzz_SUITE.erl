@@ -1,5 +1,5 @@
 %% Random calls of the native library, in a VM of its own. `NIF_FUZZ_SECONDS' says for how long,
-%% `NIF_FUZZ_RELOAD=1' whether the module is reloaded too, `NIF_FUZZ_SEED' with which terms; what happens when is the schedulers' choice.
+%% `NIF_FUZZ_SEED' with which terms; what happens when is the schedulers' choice.
 -module(router_bench_nif_fuzz_SUITE).
 
 -export([all/0, suite/0]).
@@ -20,17 +20,16 @@ no_call_of_any_process_ends_the_vm(Config) ->
     Seed = seed(),
     % Past the test runner, which shows what is logged of failures only.
     ok = io:format(user, "NIF_FUZZ_SEED=~b for ~b s: ", [Seed, seconds()]),
-    Options = #{seed => Seed, duration_ms => DurationMs, directory => Directory,
-                reload => os:getenv("NIF_FUZZ_RELOAD") =:= "1"},
+    Options = #{seed => Seed, duration_ms => DurationMs, directory => Directory},
     DeadlineMs = erlang:monotonic_time(millisecond) + DurationMs + ?PATIENCE_MS,
     % More dirty schedulers than processors, so that calls meet in the library.
     Plan = #{erl_args => ["+S", "4", "+SDcpu", "4", "+SDio", "4"]},
     Told = router_bench_peer:evaluate(Plan, own, {router_bench_nif_fuzz, run, [Options]}, DeadlineMs),
     ok = io:format(user, "~0p~n", [Told]),
     #{faults := [], executions := Executions, values := Values, badarg := Badarg,
-      kills_inside := Kills} = Told,
+      kills_inside := Kills, reloads := Reloads} = Told,
     [] = [Zero || {Zero, 0} <- [{executions, Executions}, {values, Values}, {badarg, Badarg},
-                                {kills_inside, Kills}]].
+                                {kills_inside, Kills}, {reloads, Reloads}]].
 
 seconds() ->
     list_to_integer(os:getenv("NIF_FUZZ_SECONDS", "5")).

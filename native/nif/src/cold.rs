@@ -8,11 +8,9 @@ use latency_recorder::{
     Arrivals, ClockInfo, Dispatch, HiccupHandle, KernelTimes, Recorder, Recorders, Schedule,
     Snapshot, WakerHandle, os_now_ns,
 };
-use rustler::{
-    Atom, Encoder, Env, Error, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc, Term,
-};
+use rustler::{Atom, Encoder, Env, Error, NifResult, OwnedEnv, Term};
 
-use crate::handle::Handle;
+use crate::handle::{self, Handle};
 use crate::json::{Keys, term_of, value_of};
 
 mod atoms {
@@ -23,6 +21,14 @@ mod atoms {
         offered, skipped, in_flight, version, profile, source, resolution_ns, read_cost_ns,
         cpu_ns, memory_ns,
     }
+}
+
+/// `keep_types() -> ok`, once, when the module has loaded the library. Normal scheduler: an allocation for
+/// each type.
+#[rustler::nif]
+fn keep_types() -> Atom {
+    handle::keep_types();
+    atoms::ok()
 }
 
 /// `recorder_new(Threads) -> Recorder`. Dirty because it touches 216 KiB for each thread.
@@ -92,17 +98,6 @@ fn dispatch_new<'a>(
     }
 }
 
-/// The waker of a run as Erlang holds it; ends when its owner or its last term goes.
-pub(crate) struct Waker(WakerHandle);
-
-impl Resource for Waker {
-    const IMPLEMENTS_DOWN: bool = true;
-
-    fn down<'a>(&'a self, _: Env<'a>, _: LocalPid, _: Monitor) {
-        self.0.stop();
-    }
-}
-
 /// `dispatch_begin(Dispatch, {Kind, Seed, StartNs, Rate}, Arrivals) -> Waker`: sends `wake` to the
 /// caller. Dirty because it starts a thread.
 #[rustler::nif(schedule = "DirtyIo")]
@@ -111,7 +106,7 @@ fn dispatch_begin<'a>(
     dispatch: Handle<'a, Dispatch>,
     (kind, seed, start_ns, rate_per_second): (Atom, u64, u64, u64),
     arrivals: u32,
-) -> NifResult<ResourceArc<Waker>> {
+) -> NifResult<Term<'a>> {
     let spacing = match kind {
         kind if kind == atoms::constant() => Arrivals::Constant,
         kind if kind == atoms::poisson() => Arrivals::poisson(seed),
@@ -124,17 +119,14 @@ fn dispatch_begin<'a>(
     let wake = move || message.send_and_clear(&dispatcher, |_| atoms::wake()).is_ok();
     let handle = WakerHandle::start(schedule, arrivals.into(), sleeper, wake)
         .map_err(|error| Error::RaiseTerm(Box::new(error.to_string())))?;
-    let waker = ResourceArc::new(Waker(handle));
-    if waker.monitor(Some(env), &dispatcher).is_none() {
-        return Err(Error::BadArg);
-    }
-    Ok(waker)
+    // The thread ends with its owner, or with its last term.
+    Handle::new(handle).owned(env)
 }
 
 /// `dispatch_end(Waker) -> ok`. Normal scheduler: one store; the thread ends within some 20 ms.
 #[rustler::nif]
-fn dispatch_end(waker: ResourceArc<Waker>) -> Atom {
-    waker.0.stop();
+fn dispatch_end(waker: Handle<'_, WakerHandle>) -> Atom {
+    waker.stop();
     atoms::ok()
 }
 
@@ -153,36 +145,19 @@ fn dispatch_counts<'a>(env: Env<'a>, dispatch: Handle<'a, Dispatch>) -> NifResul
     Term::map_from_pairs(env, &pairs)
 }
 
-/// A hiccup meter as Erlang holds it; ends when its owner or its last term goes.
-pub(crate) struct Hiccup(HiccupHandle);
-
-impl Resource for Hiccup {
-    const IMPLEMENTS_DOWN: bool = true;
-
-    fn down<'a>(&'a self, _: Env<'a>, _: LocalPid, _: Monitor) {
-        self.0.stop();
-    }
-}
-
 /// `hiccup_start(Recorder) -> Hiccup`. Dirty because it starts a thread.
 #[rustler::nif(schedule = "DirtyIo")]
-fn hiccup_start<'a>(
-    env: Env<'a>,
-    recorder: Handle<'a, Recorder>,
-) -> NifResult<ResourceArc<Hiccup>> {
+fn hiccup_start<'a>(env: Env<'a>, recorder: Handle<'a, Recorder>) -> NifResult<Term<'a>> {
     let handle = HiccupHandle::start(recorder.share())
         .map_err(|error| Error::RaiseTerm(Box::new(error.to_string())))?;
-    let hiccup = ResourceArc::new(Hiccup(handle));
-    if hiccup.monitor(Some(env), &env.pid()).is_none() {
-        return Err(Error::BadArg);
-    }
-    Ok(hiccup)
+    // The thread ends with its owner, or with its last term.
+    Handle::new(handle).owned(env)
 }
 
 /// `hiccup_stop(Hiccup) -> ok`. Dirty because it waits for the thread's end, some 1 ms.
 #[rustler::nif(schedule = "DirtyIo")]
-fn hiccup_stop(hiccup: ResourceArc<Hiccup>) -> Atom {
-    hiccup.0.finish();
+fn hiccup_stop(hiccup: Handle<'_, HiccupHandle>) -> Atom {
+    hiccup.finish();
     atoms::ok()
 }
 

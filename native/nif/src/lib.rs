@@ -23,9 +23,6 @@ fn load(env: Env<'_>, _info: Term<'_>) -> bool {
     latency_recorder::select_clock();
     latency_recorder::end_threads_at_exit();
     handle::register(env)
-        && env.register::<cold::Waker>().is_ok()
-        && env.register::<cold::Hiccup>().is_ok()
-        && env.register::<machine::MachineCounters>().is_ok()
 }
 
 rustler::init!("router_bench_nif", load = load);

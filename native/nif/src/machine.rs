@@ -5,7 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use machine_evidence::control_group::{memory_limit_bytes, processor_quota};
 use machine_evidence::fingerprint::resident_bytes as resident;
 use machine_evidence::{Counters, Fingerprint, Limit, Quota, Reading, Tree};
-use rustler::{Atom, Encoder, Env, NifResult, Resource, ResourceArc, Term};
+use rustler::{Atom, Encoder, Env, NifResult, Term};
+
+use crate::handle::Handle;
 
 mod atoms {
     rustler::atoms! {
@@ -71,8 +73,6 @@ fn resident_bytes(env: Env<'_>) -> Term<'_> {
 /// The machine's counters as Erlang holds them.
 pub(crate) struct MachineCounters(Mutex<Counters>);
 
-impl Resource for MachineCounters {}
-
 impl MachineCounters {
     fn lock(&self) -> MutexGuard<'_, Counters> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -81,13 +81,13 @@ impl MachineCounters {
 
 /// `counters_new() -> Counters`.
 #[rustler::nif]
-fn counters_new() -> ResourceArc<MachineCounters> {
-    ResourceArc::new(MachineCounters(Mutex::new(Counters::default())))
+fn counters_new() -> Handle<'static, MachineCounters> {
+    Handle::new(MachineCounters(Mutex::new(Counters::default())))
 }
 
 /// `counters_resume(Counters) -> ok`.
 #[rustler::nif(schedule = "DirtyIo")]
-fn counters_resume(counters: ResourceArc<MachineCounters>) -> Atom {
+fn counters_resume(counters: Handle<'_, MachineCounters>) -> Atom {
     let reading = Reading::of(&Tree::here());
     counters.lock().resume(reading);
     atoms::ok()
@@ -95,7 +95,7 @@ fn counters_resume(counters: ResourceArc<MachineCounters>) -> Atom {
 
 /// `counters_pause(Counters) -> ok`.
 #[rustler::nif(schedule = "DirtyIo")]
-fn counters_pause(counters: ResourceArc<MachineCounters>) -> Atom {
+fn counters_pause(counters: Handle<'_, MachineCounters>) -> Atom {
     let reading = Reading::of(&Tree::here());
     counters.lock().pause(&reading);
     atoms::ok()
@@ -103,7 +103,10 @@ fn counters_pause(counters: ResourceArc<MachineCounters>) -> Atom {
 
 /// `counters_figures(Counters) -> map()`. Dirty because another call may hold the lock.
 #[rustler::nif(schedule = "DirtyIo")]
-fn counters_figures(env: Env<'_>, counters: ResourceArc<MachineCounters>) -> NifResult<Term<'_>> {
+fn counters_figures<'a>(
+    env: Env<'a>,
+    counters: Handle<'a, MachineCounters>,
+) -> NifResult<Term<'a>> {
     let figures = counters.lock().figures();
     let pairs = [
         (atoms::steal_pct(), term(env, figures.steal_pct)),
