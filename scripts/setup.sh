@@ -29,7 +29,7 @@ evaluate() { # expression
 missing_erlang() {
   local wanted='[{common_test, "common_test"}]'
   if $with_tests; then
-    wanted='[{common_test, "common_test"}, {dialyzer, "dialyzer"}, {tools, "tools"}]'
+    wanted='[{common_test, "common_test"}, {dialyzer, "dialyzer"}, {edoc, "edoc"}, {tools, "tools"}]'
   fi
   evaluate "
     Old = [\"otp25\" || list_to_integer(erlang:system_info(otp_release)) < 25],
@@ -53,7 +53,7 @@ if command -v erl >/dev/null; then
           "$(evaluate 'io:put_chars(erlang:system_info(otp_release)), halt().')" >&2
         exit 2 ;;
       erl_nif.h) want erlang-dev ;;
-      common_test | dialyzer | tools) want "erlang-${part/_/-}" ;;
+      common_test | dialyzer | edoc | tools) want "erlang-${part/_/-}" ;;
       *)
         echo "setup.sh: erl does not say what it has, but: $answer" >&2
         echo "  Look why with: erl -boot no_dot_erlang -noshell -eval 'halt().'" >&2
@@ -62,7 +62,7 @@ if command -v erl >/dev/null; then
   done
 else
   want erlang-base; want erlang-common-test; want erlang-dev
-  if $with_tests; then want erlang-dialyzer; want erlang-tools; fi
+  if $with_tests; then want erlang-dialyzer; want erlang-edoc; want erlang-tools; fi
 fi
 command -v rebar3 >/dev/null || want rebar3
 command -v cc >/dev/null || { want gcc; want libc6-dev; }

@@ -43,6 +43,7 @@ step "every interleaving of the shards" env RUSTFLAGS="--cfg loom" \
   cargo test --locked --release --package latency_recorder --test loom
 step "Erlang cross references" rebar3 xref
 step "Erlang types" rebar3 dialyzer
+step "Erlang documentation" ./scripts/docs.escript
 step "Erlang tests" rebar3 ct \
   --dir erlang/ref_router/test,erlang/ref_router_adapter/test,erlang/router_bench/test
 step "the contract of this project" contract

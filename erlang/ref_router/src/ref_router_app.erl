@@ -1,5 +1,6 @@
 %% @doc Application callback. What outlives a crash of any process, the counters, is made here;
 %% what the application put into `persistent_term' is erased here when its last process is gone.
+%% @private
 -module(ref_router_app).
 -behaviour(application).
 

@@ -10,6 +10,7 @@
 %% killed never reports: after another `open_ms' in half-open all probes are given anew.
 %%
 %% Whoever passes holds a permit; a result under a permit of an earlier state is ignored.
+%% @private
 -module(ref_router_breaker).
 
 -export([new/2, allow/2, report/4, release/2, state/1]).

@@ -7,6 +7,7 @@
 %%
 %% Limit: the interval is a whole number of nanoseconds, rounded up; a rate of r per second is
 %% therefore met to within a relative error of r / 10^9, never exceeded.
+%% @private
 -module(ref_router_bucket).
 
 -export([new/3, take/2]).

@@ -3,6 +3,7 @@
 %% A configuration may be partial. `tenants', `policies' and `providers' each replace the default
 %% as a whole; within a policy, a provider, `intake' and `sessions' what is left out has a default.
 %% An error says where: a path of keys from the top.
+%% @private
 -module(ref_router_config).
 
 -export([defaults/0, validate/1]).

@@ -2,6 +2,7 @@
 %%
 %% Totals only grow, from application start to stop, whatever process restarts in between. They are
 %% written from many processes and read seldom: hence `write_concurrency'.
+%% @private
 -module(ref_router_counters).
 
 -export([create/0, erase/0, add/1, table/0, read/0]).

@@ -5,6 +5,7 @@
 %% once. A policy without fallbacks therefore fails for as long as the provider chosen is open.
 %%
 %% The clock is an argument, so that a test is its own master of time.
+%% @private
 -module(ref_router_decision).
 
 -export([run/3]).

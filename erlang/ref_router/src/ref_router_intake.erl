@@ -17,6 +17,7 @@
 %% caller in flight for longer than a lease may lose its slot to another, so concurrency may
 %% exceed the limit by the number of such callers. (A caller killed in the few nanoseconds between
 %% taking its slot and taking its lease is not covered.)
+%% @private
 -module(ref_router_intake).
 
 -export([enter/0, leave/1, hold/1, release/1, in_flight/0, queued/0, is_backpressure_active/0]).

@@ -1,4 +1,5 @@
 %% @doc Janitor: deletes expired sessions and takes slots back from callers that never left.
+%% @private
 -module(ref_router_janitor).
 -behaviour(gen_server).
 

@@ -2,6 +2,7 @@
 %%
 %% The configuration comes from the environment of the application, key `config', and a new one is
 %% written back there: an owner that is restarted goes on with what was last in force.
+%% @private
 -module(ref_router_owner).
 -behaviour(gen_server).
 

@@ -1,4 +1,5 @@
 %% @doc A policy, compiled for use on the hot path: weights as cumulative integers in a tuple.
+%% @private
 -module(ref_router_policy).
 
 -export([compile/2, id/1, fallbacks/1, sticky_ttl_ms/1, total_weight/1, pick/2]).

@@ -6,6 +6,7 @@
 %% waited in the old one gets `{error, unavailable}'.
 %%
 %% Invariant: waiters here = callers queued in the intake + slots on their way here.
+%% @private
 -module(ref_router_queue).
 -behaviour(gen_server).
 

@@ -4,6 +4,7 @@
 %% sessions. It is published before the tables of the one before are deleted; a caller caught in
 %% between finds its table gone and starts over with the new one. So no caller ever sees parts of
 %% two configurations.
+%% @private
 -module(ref_router_runtime).
 
 -export([new/2, publish/1, retire/1, erase/0, get/0, policy/1, policy/2, bucket/2, provider/2,

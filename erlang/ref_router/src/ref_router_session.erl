@@ -9,6 +9,7 @@
 %% what has expired; what has expired is never used, swept or not.
 %%
 %% The table of a replaced configuration is deleted under its callers: they then know no session.
+%% @private
 -module(ref_router_session).
 
 -export([new/0, find/3, bind/5, sweep/2, size/1]).

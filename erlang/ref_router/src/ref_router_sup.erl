@@ -2,6 +2,7 @@
 %%
 %% `rest_for_one': the queue takes its limits from what the owner published, and the janitor works
 %% on what both hold, so whoever comes later starts again with whoever came before.
+%% @private
 -module(ref_router_sup).
 -behaviour(supervisor).
 

@@ -5,6 +5,7 @@
 %% headers, an empty line, the payload in Erlang's external term format, a zero byte. The checksum
 %% is a CRC-32 of the body and not a digest: `erlang:md5/1' takes five time slices for any input,
 %% which would be most of what a caller waits for.
+%% @private
 -module(ref_router_transport_frame).
 -behaviour(ref_router_transport).
 

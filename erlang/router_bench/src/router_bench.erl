@@ -7,7 +7,7 @@
 %% '''
 -module(router_bench).
 
--export([run/1, find_rate/1, write_report/2]).
+-export([run/1, find_rate/1, top/0, write_report/2]).
 
 %% @doc Runs the plan of some options, or the default plan of an adapter. Prints progress and a
 %% table.
@@ -28,7 +28,7 @@ run(Adapter) when is_atom(Adapter) ->
 run(Options) when is_map(Options) ->
     case router_bench_plan:new(Options) of
         {ok, Plan} ->
-            router_bench_run:run(Plan);
+            router_bench_glance:during(Plan, fun() -> router_bench_run:run(Plan) end);
         {error, Reason} ->
             io:format("~ts~n", [router_bench_plan:message(Reason)]),
             {error, Reason}
@@ -45,11 +45,21 @@ find_rate(Options) when is_map(Options) ->
     case router_bench_plan:new(Options) of
         {ok, #{timeout_ms := TimeoutMs} = Plan} ->
             DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
-            router_bench_peer:run(router_bench_rate, Plan, DeadlineMs);
+            router_bench_glance:during(Plan, fun() ->
+                router_bench_peer:run(router_bench_rate, Plan, DeadlineMs)
+            end);
         {error, Reason} ->
             io:format("~ts~n", [router_bench_plan:message(Reason)]),
             {error, Reason}
     end.
+
+%% @doc Shows what runs in this VM, refreshed in place every second: where it is, what the router is
+%% offered and serves, latency so far, run queue, memory, mailboxes, time left. From another job of the
+%% shell than that of {@link run/1} (Ctrl-G, `s', `c'). `q' and Enter ends it, and not the run, as does
+%% the end of its job; nothing stays behind. The measured BEAM is asked once a second, and answers with
+%% what it has counted anyway.
+-spec top() -> ok.
+top() -> router_bench_top:run().
 
 %% @doc Writes a report as JSON, after the checks that the gate makes when it reads one.
 -spec write_report(router_bench_report:report(), file:filename_all()) ->

@@ -1,6 +1,7 @@
 %% @doc Which blocks count as disturbed, and why. Pure, and the only place that knows the limits.
 %%
 %% What was not seen is no reason: a block is never called disturbed for want of evidence.
+%% @private
 -module(router_bench_disturbed).
 
 -export([reasons/1, rules/0]).

@@ -1,6 +1,7 @@
 %% @doc What was measured, where, and with what: the fingerprint of a report.
 %%
 %% What cannot be read is left out, never guessed.
+%% @private
 -module(router_bench_env).
 
 -export([vm/0, clock/0, git/1]).

@@ -3,6 +3,7 @@
 %%
 %% Two hiccup meters and the kernel's counters, slice by slice; fixed work timed before the first and
 %% after the last, and two clocks compared. Nothing of it corrects a figure.
+%% @private
 -module(router_bench_evidence).
 
 -export([open/0, resume/1, pause/1, close/1]).

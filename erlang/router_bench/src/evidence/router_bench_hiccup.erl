@@ -6,6 +6,7 @@
 %% milliseconds, so lateness counts from the millisecond that was asked for. Every millisecond has
 %% its own place on one fixed grid: a stall is charged to every wake-up that should have happened
 %% meanwhile.
+%% @private
 -module(router_bench_hiccup).
 
 -export([start_link/1, stop/1]).

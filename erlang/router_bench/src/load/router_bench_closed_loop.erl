@@ -1,8 +1,9 @@
 %% @doc The closed loop: each worker sends its next request when the last is answered. Gives the
 %% sustained throughput, slice by slice.
+%% @private
 -module(router_bench_closed_loop).
 
--export([open/1, slice/2, close/1, run/2]).
+-export([open/1, slice/2, close/1, run/2, seen/1]).
 
 -export_type([loop/0, slice/0, result/0]).
 
@@ -124,3 +125,13 @@ run(Context, DurationMs) ->
         {ok, _Slice, Loop} -> close(Loop);
         {error, Reason} -> {error, Reason}
     end.
+
+%% @doc What somebody who looks on sees of the slices that have ended; nothing before the first.
+-spec seen(loop()) -> [router_bench_side:seen()].
+seen(#{slices := []}) ->
+    [];
+seen(#{tally := Tally, slices := [#{ok := Ok, duration_ns := DurationNs} | _] = Slices}) ->
+    Counts = router_bench_outcome:counts(Tally),
+    [(maps:with([error, timeout, rejected], Counts))#{
+       slices => length(Slices), served => lists:sum([Served || #{ok := Served} <- Slices]),
+       served_per_second => Ok * 1.0e9 / DurationNs}].

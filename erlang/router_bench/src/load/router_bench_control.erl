@@ -3,6 +3,7 @@
 %% "0 errors" means something only if an error would have been counted. Before the measured blocks,
 %% in a BEAM of its own, the adapter makes the router meet one error and activate backpressure once;
 %% both must show in `counters/1', the same way as in a measured block.
+%% @private
 -module(router_bench_control).
 
 -export([run/1, moves/3]).

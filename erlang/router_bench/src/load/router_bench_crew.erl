@@ -2,6 +2,7 @@
 %%
 %% The owner traps exits and watches the router's processes with monitors by name; whoever dies
 %% first ends the phase.
+%% @private
 -module(router_bench_crew).
 
 -export([start/2, tell/2, gather/3]).

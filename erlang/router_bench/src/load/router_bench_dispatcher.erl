@@ -8,6 +8,7 @@
 %%
 %% An arrival is one atom in a worker's mailbox. Anything else there is a stray, left by the router or
 %% its adapter: it is counted and thrown away.
+%% @private
 -module(router_bench_dispatcher).
 
 -export([start_link/4, run/5, stop/1]).

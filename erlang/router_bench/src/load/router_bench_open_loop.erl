@@ -5,9 +5,10 @@
 %% A dispatcher ({@link router_bench_dispatcher}) hands each arrival to an idle worker. Only when as
 %% many requests are in flight as may be is an arrival skipped, and counted. Dispatcher and workers
 %% stay from slice to slice, and sleep in between.
+%% @private
 -module(router_bench_open_loop).
 
--export([open/1, slice/2, close/1, run/2]).
+-export([open/1, slice/2, close/1, run/2, seen/1]).
 
 -export_type([loop/0, slice/0, result/0]).
 
@@ -141,3 +142,18 @@ run(Context, DurationMs) ->
         {ok, _Slice, Loop} -> close(Loop);
         {error, Reason} -> {error, Reason}
     end.
+
+%% @doc What somebody who looks on sees of the slices that have ended; nothing before the first.
+-spec seen(loop()) -> [router_bench_side:seen()].
+seen(#{slices := []}) ->
+    [];
+seen(#{slices := [#{ok := Ok, duration_ns := LatestNs} | _] = Slices, counts := Counts}) ->
+    Sum = fun(Key) -> lists:sum([maps:get(Key, Slice) || Slice <- Slices]) end,
+    Percentiles = [{Key, lists:nth((length(Figures) + 1) div 2, Figures)}
+                   || Key <- [p50_ns, p95_ns, p99_ns],
+                      [_ | _] = Figures <- [lists:sort([Ns || #{Key := Ns} <- Slices])]],
+    [maps:merge(maps:from_list(Percentiles),
+                (maps:with([error, timeout, rejected, skipped], Counts))#{
+                  slices => length(Slices), served => Sum(ok),
+                  served_per_second => Ok * 1.0e9 / LatestNs,
+                  offered_per_second => maps:get(offered, Counts) * 1.0e9 / Sum(duration_ns)})].

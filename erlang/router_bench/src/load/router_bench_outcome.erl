@@ -5,6 +5,7 @@
 %%
 %% Reasons are kept by kind, with the first of each as a sample: the atom that a reason is or begins
 %% with, or the class and kind of an exception. Kinds and samples are bounded in number and length.
+%% @private
 -module(router_bench_outcome).
 
 -export([new/0, sent/1, route/3, code/1, count/2, note/2, stray/1, counts/1, reasons/1,

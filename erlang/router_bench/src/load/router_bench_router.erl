@@ -2,6 +2,7 @@
 %%
 %% A callback that does not return is named, with the limit that it exceeded. What it was doing cannot
 %% be undone, so its process is killed, and with it what is linked to it.
+%% @private
 -module(router_bench_router).
 
 -export([with/2, counters/2, control/3]).

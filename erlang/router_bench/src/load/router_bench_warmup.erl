@@ -3,6 +3,7 @@
 %% Steady means that the last four slices lie within 5 % of their mean. The plan's
 %% `warmup_ms' is the least time; five times that is the cap. Then the open loop runs for half of
 %% `warmup_ms', so that its code is loaded too. Nothing of all that is measured.
+%% @private
 -module(router_bench_warmup).
 
 -export([run/1, is_steady/1]).

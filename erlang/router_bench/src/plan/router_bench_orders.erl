@@ -4,6 +4,7 @@
 %% first and turns the order of all slices with it. So whatever favours the one that boots first, or
 %% the one whose slice comes first, favours either side alike, and without a change the sign of a
 %% block's difference is a coin too.
+%% @private
 -module(router_bench_orders).
 
 -export([frozen_boots_first/2, frozen_goes_first/4]).

@@ -10,6 +10,7 @@
 %%
 %% An event is counted and dropped. There cannot be many: each stands for at least the threshold of
 %% a scheduler's time, so that N schedulers, with the dirty ones, cause at most 50 N a second.
+%% @private
 -module(router_bench_monitor).
 
 -export([start_link/0, watch_collections/1, stop/1]).

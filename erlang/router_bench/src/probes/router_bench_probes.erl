@@ -6,6 +6,7 @@
 %%
 %% A source is opened, read and closed by one process: the scheduler wall time flag of the VM lives
 %% as long as the process that has set it.
+%% @private
 -module(router_bench_probes).
 
 -export([table/0, interval_ms/2, open/2, read/2, close/1]).

@@ -7,6 +7,7 @@
 %%
 %% There is one tick, the plan's: on each, the gated probes are read, and after them those of other
 %% classes whose time has come. What each reading cost and how late each tick came is recorded too.
+%% @private
 -module(router_bench_sampler).
 
 -export([start_link/3, resume/1, pause/1, watch_collections/1, stop/1]).

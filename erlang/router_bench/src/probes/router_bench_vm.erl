@@ -1,6 +1,7 @@
 %% @doc Figures of a block's VM, out of what the sampler saw. Pure.
 %%
 %% A figure whose probe could not be read is left out.
+%% @private
 -module(router_bench_vm).
 
 -export([figures/2, series/1, points_max/0, points/2]).

@@ -2,6 +2,7 @@
 %%
 %% Each loop is timed several times in turn with the others, on one scheduler and on all of them; a
 %% figure is the median, in nanoseconds for each pass of the loop.
+%% @private
 -module(router_bench_cost).
 
 -export([main/0, measure/0, probe_effect/1]).

@@ -1,5 +1,6 @@
 %% @doc Tries an adapter: each callback once, ten requests, each control, and says in words what is
 %% wrong with it. Nothing is measured.
+%% @private
 -module(router_bench_doctor).
 
 -export([run/1]).

@@ -1,6 +1,7 @@
 %% @doc Routers whose latency is known by construction, to read them back: `router => spin | sleep |
 %% one_in_50_slow | one_process | spawn' in the adapter's options. `own => recorder()' records how long
 %% each request took by the router's own clock: with whatever the machine took away while it was served.
+%% @private
 -module(router_bench_known_adapter).
 -behaviour(router_bench_adapter).
 
@@ -15,16 +16,19 @@
 -define(SLOW_MS, 20).
 -define(SLOW_ONE_IN, 50).
 
+%% @private
 -spec init(router_bench_adapter:options()) -> {ok, state()}.
 init(#{router := one_process, own := Own}) ->
     {ok, {one_process, spawn_link(fun serve/0), Own}};
 init(#{router := Router, own := Own}) ->
     {ok, {Router, atomics:new(1, []), Own}}.
 
+%% @private
 -spec request(non_neg_integer(), state()) -> non_neg_integer().
 request(N, _State) ->
     N.
 
+%% @private
 -spec route(non_neg_integer(), state()) -> ok.
 route(_N, {Router, With, Own}) ->
     StartNs = router_bench_nif:start(),
@@ -49,10 +53,12 @@ answer(spawn, _) ->
     {Pid, Monitor} = spawn_monitor(fun() -> spin(?SHORT_SPIN_NS) end),
     receive {'DOWN', Monitor, process, Pid, normal} -> ok end.
 
+%% @private
 -spec counters(state()) -> router_bench_adapter:counters().
 counters(_State) ->
     #{errors_total => 0, backpressure_active_total => 0}.
 
+%% @private
 -spec terminate(state()) -> ok.
 terminate({one_process, Server, _Own}) ->
     unlink(Server),

@@ -4,6 +4,7 @@
 %% take. What was planted is what it takes on a machine that nothing interrupts; what it took is what
 %% its own clock says. The response time's percentiles should be those that it took, to 10 % or 3 us,
 %% and its median the planted one: a router that does not do what was planted proves nothing.
+%% @private
 -module(router_bench_truth).
 
 -export([main/0, is_read/2]).

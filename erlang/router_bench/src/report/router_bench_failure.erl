@@ -1,4 +1,5 @@
 %% @doc Why a run failed, as a sentence. Pure.
+%% @private
 -module(router_bench_failure).
 
 -export([sentence/1]).

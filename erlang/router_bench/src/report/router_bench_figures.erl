@@ -1,4 +1,5 @@
 %% @doc Figures as a person reads them. Pure.
+%% @private
 -module(router_bench_figures).
 
 -export([text/2, thousands/1]).

@@ -1,4 +1,5 @@
 %% @doc A report for people at a console. Pure.
+%% @private
 -module(router_bench_table).
 
 -export([format/1]).

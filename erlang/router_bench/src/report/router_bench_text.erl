@@ -1,4 +1,5 @@
 %% @doc Text of others for one line: bounded, and without control characters. Pure.
+%% @private
 -module(router_bench_text).
 
 -export([line/2]).

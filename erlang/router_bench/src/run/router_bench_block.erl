@@ -7,6 +7,7 @@
 %%
 %% A router that cannot live twice on one machine has an adapter that says so (`lives_twice/0'): its
 %% sides are booted, measured and stopped one after the other.
+%% @private
 -module(router_bench_block).
 
 -export([run/3, alive_together/1]).
@@ -32,10 +33,12 @@ alive_together(Adapter) ->
           {ok, results()} | {error, role(), Reason :: term()}.
 run([#{plan := #{adapter := Adapter, seed := Seed}} | _] = Sides, N, DeadlineMs) ->
     Ordered = in_order(router_bench_orders:frozen_boots_first(Seed, N), Sides),
+    ok = router_bench_glance:block(N),
     Measured = case alive_together(Adapter) of
                    true -> together(Ordered, N, DeadlineMs);
                    false -> apart(Ordered, N, DeadlineMs)
                end,
+    ok = router_bench_glance:tell(#{phase => between_blocks, peer => none}),
     case Measured of
         {ok, Results} -> {ok, maps:from_list([with_orders(Role, Result, Ordered, N)
                                               || {Role, Result} <- Results])};
@@ -71,6 +74,7 @@ together([], N, DeadlineMs, Booted) ->
            | [fun() -> in_turn(Loop, Sides, N, DeadlineMs) end || Loop <- [closed, open]]],
           fun() -> each(fun(Side) -> call(Side, finish, [], DeadlineMs) end, Sides) end);
 together([#{role := Role, plan := Plan, code := Code} = Side | Rest], N, DeadlineMs, Booted) ->
+    ok = router_bench_glance:tell(#{phase => boot, role => Role, peer => none}),
     case router_bench_peer:start(Plan, Code, DeadlineMs) of
         {ok, Peer} ->
             try
@@ -95,11 +99,13 @@ steps([Step | Rest], Last) ->
 
 in_turn(Loop, [#{plan := #{seed := Seed} = Plan} | _] = Sides, N, DeadlineMs) ->
     Durations = slices(Loop, Plan),
-    Order = router_bench_orders:frozen_goes_first(Seed, N, Loop, length(Durations)),
+    Count = length(Durations),
+    Order = router_bench_orders:frozen_goes_first(Seed, N, Loop, Count),
     steps([fun() ->
+                   ok = router_bench_glance:tell(#{slice => {Slice, Count}}),
                    each(fun(Side) -> call(Side, slice, [Loop, DurationMs], DeadlineMs) end,
                         in_order(FrozenFirst, Sides))
-           end || {DurationMs, FrozenFirst} <- lists:zip(Durations, Order)],
+           end || {Slice, DurationMs, FrozenFirst} <- lists:zip3(lists:seq(1, Count), Durations, Order)],
           fun() -> {ok, []} end).
 
 %% The lengths of a loop's slices: equal but for a millisecond, and together as long as the plan says.
@@ -124,5 +130,9 @@ each(Do, [#{role := Role} = Side | Rest], Answers) ->
         {error, Reason} -> {error, Role, Reason}
     end.
 
-call(#{peer := Peer}, Function, Arguments, DeadlineMs) ->
+call(#{role := Role, peer := Peer}, Function, Arguments, DeadlineMs) ->
+    ok = router_bench_glance:tell(#{role => Role, peer => Peer, phase => phase(Function, Arguments)}),
     router_bench_peer:call(Peer, router_bench_side, Function, Arguments, DeadlineMs).
+
+phase(slice, [Loop, _DurationMs]) -> Loop;
+phase(Function, _Arguments) -> Function.

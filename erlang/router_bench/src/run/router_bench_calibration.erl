@@ -6,6 +6,7 @@
 %% twice as slow is not yet saturated, and at most 20,000 a second. Both are chosen once, for the
 %% baseline; whatever is compared with it is measured under its load. The open loop lasts long enough
 %% for the samples that a p99 takes.
+%% @private
 -module(router_bench_calibration).
 
 -export([run/1, rate/1, workers/1, latency_ms/1, settled/1]).

@@ -3,6 +3,7 @@
 %%
 %% While a run goes on it is told after each block to go on or to stop. Where the gate goes, this VM
 %% goes, and the measured ones with it; what the report says then is that the run was unfinished.
+%% @private
 -module(router_bench_conductor).
 
 -export([start/1]).

@@ -7,6 +7,7 @@
 %% else on the frozen side comes from the frozen build, and nothing of the candidate's that could stand in
 %% for it is even in reach. An adapter that lives in
 %% the router's own application comes with the router.
+%% @private
 -module(router_bench_frozen).
 
 -export([load/2, code_path/1, check/1, bench_applications/0]).

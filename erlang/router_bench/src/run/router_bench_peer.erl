@@ -3,6 +3,7 @@
 %% The peer talks over its standard input and output: it has no node name, so it opens no port on
 %% the network and needs no epmd. It halts when its input closes, so it does not outlive this VM
 %% either.
+%% @private
 -module(router_bench_peer).
 
 -export([run/3, run/4, evaluate/4, start/3, call/5, stop/1]).
@@ -37,6 +38,7 @@ run(Module, Plan, DeadlineMs) ->
           DeadlineMs :: integer()) ->
           {ok, term()} | {error, Reason :: term()}.
 run(Module, Plan, Code, DeadlineMs) ->
+    ok = router_bench_glance:tell(#{phase => Module}),
     evaluate(Plan, Code, {Module, run, [Plan]}, DeadlineMs).
 
 %% @doc Starts a peer as a plan says, calls a function in it, and sees it go.

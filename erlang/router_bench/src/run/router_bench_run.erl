@@ -9,6 +9,7 @@
 %% killed run for a whole one. After each block but the last, a plan's `after_block' is asked, outside of
 %% any measurement, and while it is the reports on disk have all blocks so far; on `stop' the run ends,
 %% complete with these.
+%% @private
 -module(router_bench_run).
 
 -export([run/1]).

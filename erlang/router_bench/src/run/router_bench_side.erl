@@ -4,11 +4,12 @@
 %% What is called here is called by {@link router_bench_block} from outside. Between two calls
 %% nothing of the bench runs in this BEAM: its processes wait for messages, and no timer of theirs
 %% is set.
+%% @private
 -module(router_bench_side).
 
--export([start/1, warm_up/0, slice/2, finish/0]).
+-export([start/1, warm_up/0, slice/2, finish/0, glance/0]).
 
--export_type([context/0, result/0]).
+-export_type([context/0, result/0, glance/0, seen/0]).
 
 -type context() :: #{plan := router_bench_plan:plan(), adapter := module(),
                      state := router_bench_adapter:state()}.
@@ -24,10 +25,22 @@
                     clock := router_bench_env:clock()}.
 %% Between this side's slices: how long, and the processor time that this BEAM used meanwhile.
 -type idle() :: #{cpu_ms := non_neg_integer(), wall_ms := non_neg_integer()}.
+%% What somebody who looks on sees: of the loop what its slices so far say, of the VM this moment.
+-type glance() :: #{loop => seen(), run_queue := non_neg_integer(),
+                    memory := [{Class :: atom(), Bytes :: non_neg_integer()}],
+                    mailboxes := [{Name :: atom(), Messages :: non_neg_integer()}]}.
+%% `served_per_second' is that of the latest slice; percentiles are medians over slices, as in a report.
+-type seen() :: #{slices := pos_integer(), served := non_neg_integer(),
+                  served_per_second := float(), offered_per_second => float(),
+                  error := non_neg_integer(), timeout := non_neg_integer(),
+                  rejected := non_neg_integer(), skipped => non_neg_integer(),
+                  p50_ns => router_bench_nif:ns(), p95_ns => router_bench_nif:ns(),
+                  p99_ns => router_bench_nif:ns()}.
 -type answer() :: ok | {ok, result()} | {error, Reason :: term()}.
 
 -define(SIDE, router_bench_side).
 -define(OWNER, router_bench_side_owner).
+-define(MAILBOXES_MAX, 16).
 
 %% @doc Starts the router; it lives until {@link finish/0}, or until something fails.
 -spec start(router_bench_plan:plan()) -> answer().
@@ -63,6 +76,29 @@ slice(Loop, DurationMs) -> ask({Loop, DurationMs}).
 %% @doc Stops the router and gives what was measured.
 -spec finish() -> answer().
 finish() -> ask(finish).
+
+%% @doc Looks on, from any process. The side answers one signal, and each of the router's processes that
+%% are watched by name another; nothing native is called and nothing is reset.
+-spec glance() -> glance().
+glance() ->
+    {Loop, Names} = case whereis(?SIDE) of
+                        undefined -> {#{}, []};
+                        Side -> seen(process_info(Side, [dictionary, monitors]))
+                    end,
+    Lengths = [{Name, Length} || Name <- Names, Pid <- [whereis(Name)], is_pid(Pid),
+                                 {message_queue_len, Length}
+                                     <- [process_info(Pid, message_queue_len)]],
+    Loop#{run_queue => erlang:statistics(total_run_queue_lengths_all), memory => erlang:memory(),
+          mailboxes => Lengths}.
+
+seen(undefined) ->
+    {#{}, []};
+seen([{dictionary, Dictionary}, {monitors, Monitors}]) ->
+    Names = lists:sublist([Name || {process, {Name, _Node}} <- Monitors], ?MAILBOXES_MAX),
+    case lists:keyfind(?MODULE, 1, Dictionary) of
+        {_, {Kind, Loop}} -> {maps:from_list([{loop, Seen} || Seen <- (module(Kind)):seen(Loop)]), Names};
+        false -> {#{}, Names}
+    end.
 
 %% Both are asked: the owner does not hear it before the side has ended.
 ask(What) ->
@@ -154,6 +190,8 @@ module(open) -> router_bench_open_loop.
 
 measured(Kind, DurationMs, #{loop := {Kind, Loop}, watch := Watch, sampler := Sampler} = Before) ->
     Kept = idle_until_now(Before),
+    % For who looks on.
+    _ = put(?MODULE, {Kind, Loop}),
     Watching = router_bench_evidence:resume(Watch),
     ok = router_bench_sampler:resume(Sampler),
     Result = (module(Kind)):slice(Loop, DurationMs),
