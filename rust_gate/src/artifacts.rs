@@ -7,7 +7,8 @@ use cp1_format::{Report, WriteError, write_atomically};
 
 use crate::cli::arguments::Label;
 use crate::render::{
-    Shown, annotations, code_quality, html, junit, markdown, metrics, sarif, tap, terminal,
+    Shown, annotations, code_quality, erlang_terms, html, junit, markdown, metrics, sarif, tap,
+    terminal,
 };
 
 /// Where they go, from the project on.
@@ -48,7 +49,7 @@ pub struct Artifact {
 type Render = fn(&Shown<'_>) -> Result<String, WriteError>;
 
 /// Every artifact of a check: `perf_NAME_*.EXTENSION`.
-const CHECKED: [(&str, &str, Render); 10] = [
+const CHECKED: [(&str, &str, Render); 11] = [
     ("gate", "log", |shown| Ok(terminal::render(shown.verdict))),
     ("summary", "md", |shown| Ok(markdown::render(shown.verdict))),
     ("verdict", "json", |shown| cp1_format::to_json(shown.verdict)),
@@ -58,6 +59,7 @@ const CHECKED: [(&str, &str, Render); 10] = [
     ("annotations", "txt", |shown| Ok(annotations::render(shown))),
     ("codequality", "json", code_quality::render),
     ("metrics", "txt", |shown| Ok(metrics::render(shown))),
+    ("cases", "terms", |shown| Ok(erlang_terms::render(shown))),
     ("tap", "tap", |shown| Ok(tap::render(shown))),
 ];
 

@@ -86,6 +86,22 @@ pub fn code(text: &str) -> String {
     if text.trim().is_empty() { "`(empty)`".to_owned() } else { format!("`{text}`") }
 }
 
+/// For Erlang: a string in quotes, in ASCII, whatever the text is.
+#[must_use]
+pub fn erlang(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            ' '..='~' => quoted.push(character),
+            _ => quoted.push_str(&format!("\\x{{{:X}}}", u32::from(character))),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 /// The beginning of a text, of so many characters at most; a longer text ends in an ellipsis.
 #[must_use]
 pub fn clip(text: &str, max_chars: usize) -> String {

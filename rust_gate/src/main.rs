@@ -225,6 +225,12 @@ fn run_gate(arguments: &settings::Run, line: &CommandLine) -> Ending {
         Err(error) => return failed(&error),
     };
     let ending = shown(&outcome.checked, Some(&outcome.artifacts), arguments.print);
+    if let Some(directory) = &arguments.common_test
+        && let Err(errors) = artifacts::write(directory, &outcome.checked.artifacts)
+    {
+        // The suite fails where there is nothing.
+        errors.iter().for_each(|error| complain(&error.to_string()));
+    }
     match (outcome.ended, ending) {
         (Some(Ended::Interrupted(code)), _) => Ending::Interrupted(code),
         (Some(Ended::Failed(why) | Ended::OutOfTime(why)), ending) => {

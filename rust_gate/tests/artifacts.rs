@@ -36,6 +36,7 @@ fn the_candidates_own_time_names_the_artifacts() {
         [
             "perf_annotations_20260131T130000Z.txt",
             "perf_codequality_20260131T130000Z.json",
+            "perf_cases_20260131T130000Z.terms",
             "perf_gate_20260131T130000Z.log",
             "perf_junit_20260131T130000Z.xml",
             "perf_metrics_20260131T130000Z.txt",
@@ -57,7 +58,7 @@ fn artifacts_are_written_without_a_readable_candidate_too() {
     let room = Room::new();
     room.bytes("candidate.json", "");
     artifacts(&room, &[]).is(2, &[]);
-    assert_eq!(names(&room).len(), 10);
+    assert_eq!(names(&room).len(), 11);
     assert!(room.text("out/deep/perf_summary_no-candidate.md").contains("INVALID"));
 }
 
@@ -71,7 +72,7 @@ fn a_label_is_part_of_a_name_and_never_a_path() {
         assert_eq!(answer.code, 2, "{label}");
         assert!(answer.stdout.is_empty(), "{label}");
     }
-    assert_eq!(names(&room).len(), 10);
+    assert_eq!(names(&room).len(), 11);
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn one_artifact_that_cannot_be_written_does_not_keep_the_others_away() {
     std::fs::create_dir_all(room.path("out/deep/perf_gate_x.log/in_the_way")).unwrap();
     let answer = artifacts(&room, &["--label", "x"]);
     assert_eq!(answer.code, 2);
-    assert_eq!(names(&room).len(), 10);
+    assert_eq!(names(&room).len(), 11);
     assert!(names(&room).contains(&"perf_verdict_x.json".to_owned()));
 }
 
@@ -106,7 +107,7 @@ fn the_same_files_give_the_same_bytes() {
     let second = artifacts(&room, &["--label", "2"]);
     assert_eq!(first.stdout, second.stdout);
     let files = names(&room);
-    assert_eq!(files.len(), 20);
+    assert_eq!(files.len(), 22);
     for one in files.iter().filter(|name| name.contains("_1.")) {
         let other = one.replace("_1.", "_2.");
         assert_eq!(room.text(&format!("out/deep/{one}")), room.text(&format!("out/deep/{other}")));

@@ -69,6 +69,8 @@ fn nothing_that_is_there_is_written_over() {
     assert!(owners.starts_with("* @us\n/perf/ @us\nrebar.config @who-answers-for"), "{owners}");
     assert!(owners.contains("\n/_checkouts/ @who-answers-for-operations\n"), "{owners}");
     assert!(project.text("rebar.config").starts_with("{erl_opts, []}.\n"));
+    let suite = project.text("perf/suite/router_perf_SUITE.erl");
+    assert!(suite.contains("\n-module(router_perf_SUITE).\n"), "{suite}");
     assert!(project.text("perf/perf_gate.toml").contains("adapter = \"router_perf_adapter\""));
     assert!(project.path(".github/workflows/perf.yml").is_file(), "the platform that it uses");
     assert!(!project.path(".gitlab-ci.perf.yml").exists());
@@ -85,6 +87,7 @@ fn a_project_without_rebar3_is_told_what_to_name() {
     let said = project.init(None, Some(Platform::None)).unwrap();
     assert!(said.contains("name its build and code_path in perf/perf_gate.toml"), "{said}");
     assert!(!project.path("rebar.config").exists());
+    assert!(!project.path("perf/suite").exists());
 }
 
 #[test]

@@ -12,8 +12,29 @@ mod common;
 use common::showcase::{HOSTILE, of_text as verdict};
 use cp1_format::{Amount, Judgement};
 use perf_gate::escape::{code, line, plain};
-use perf_gate::render::terminal;
+use perf_gate::render::{Shown, erlang_terms, terminal};
 use proptest::prelude::*;
+
+/// Replaces every string by a letter, the way Erlang finds them.
+fn without_strings(terms: &str) -> String {
+    let mut plain = String::new();
+    let mut characters = terms.chars();
+    while let Some(character) = characters.next() {
+        plain.push(character);
+        if character != '"' {
+            continue;
+        }
+        loop {
+            match characters.next() {
+                Some('\\') => drop(characters.next()),
+                Some('"') => break,
+                Some(_) => {}
+                None => return "a string that does not end".to_owned(),
+            }
+        }
+    }
+    plain
+}
 
 fn is_hostile(character: char) -> bool {
     (character.is_control() && character != '\n')
@@ -42,6 +63,17 @@ proptest! {
         prop_assert!(page.lines().last().unwrap().starts_with("VERDICT: INVALID (exit 2): "));
         let is_command = |line: &str| line.trim_start().starts_with("::") || line.contains("##");
         prop_assert!(!page.lines().any(is_command), "{page}");
+    }
+
+    #[test]
+    fn no_text_changes_the_shape_of_a_term(text in text()) {
+        let terms = |text: &str| {
+            let verdict = verdict(text, 2);
+            erlang_terms::render(&Shown::alone(&verdict))
+        };
+        let page = terms(&text);
+        prop_assert!(page.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)), "{page}");
+        prop_assert_eq!(without_strings(&page), without_strings(&terms("x")));
     }
 
     #[test]

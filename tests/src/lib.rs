@@ -262,6 +262,30 @@ pub fn violated(verdict: &Verdict) -> Vec<Metric> {
     rules.map(|rule| rule.metric).collect()
 }
 
+/// The cases of a suite in the report of `cth_surefire`, in their order: of each that failed why.
+///
+/// # Errors
+/// None, or no XML.
+pub fn surefire(path: &Path) -> std::io::Result<Vec<(String, Option<String>)>> {
+    let text = std::fs::read_to_string(path)?;
+    let document = roxmltree::Document::parse(&text).map_err(Error::other)?;
+    let cases = document.descendants().filter(|node| node.has_tag_name("testcase"));
+    let named = cases.map(|case| {
+        let failure = case
+            .children()
+            .find(|node| node.has_tag_name("failure") || node.has_tag_name("skipped"));
+        // A reason is an Erlang term, whose long strings are broken over lines.
+        let lines =
+            |text: &str| text.lines().map(str::trim).collect::<String>().replace("\"\"", "");
+        let why = failure.map(|failure| lines(failure.text().unwrap_or_default()));
+        (case.attribute("name").unwrap_or_default().to_owned(), why)
+    });
+    // What is around the cases is a case to Common Test.
+    Ok(named
+        .filter(|(name, _)| !["init_per_suite", "end_per_suite"].contains(&name.as_str()))
+        .collect())
+}
+
 /// Sends a signal to a process.
 ///
 /// # Errors

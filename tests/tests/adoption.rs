@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cp1_format::{Amount, Metric, Outcome, Report, Timestamp, Verdict, read_file, to_json};
-use cp1_pipeline_tests::{Ended, TWO_BLOCKS, left_alone, root};
+use cp1_pipeline_tests::{Ended, TWO_BLOCKS, left_alone, root, surefire};
 
 /// The router of a stranger: a table of its own, in a process of its own.
 const ROUTER: &str = r#"-module(tiny).
@@ -30,6 +30,15 @@ route(Key) -> _ = ets:lookup(tiny, Key), ok.
 const ROUTER_APP: &str = r#"{application, tiny, [{description, "routes"}, {vsn, "1"}, {modules, []},
   {registered, [tiny]}, {mod, {tiny, []}}, {applications, [kernel, stdlib]}]}.
 "#;
+
+/// Settings of a measurement of some seconds.
+const SHORT: [&str; 5] = [
+    "--warmup-ms=100",
+    "--throughput-ms=300",
+    "--latency-ms=2100",
+    "--rate=10000",
+    "--concurrency=4",
+];
 
 /// A project in a directory with a space, a comma and an umlaut in its name, and the installed
 /// tool beside it.
@@ -85,14 +94,27 @@ impl Stranger {
 
     /// A command that measures for some seconds.
     fn measure(&self, command: &str, further: &[&str]) -> Ended {
-        let short = [
-            "--warmup-ms=100",
-            "--throughput-ms=300",
-            "--latency-ms=2100",
-            "--rate=10000",
-            "--concurrency=4",
-        ];
-        self.gate(&[&[command], &short[..], further].concat())
+        self.gate(&[&[command], &SHORT[..], further].concat())
+    }
+
+    /// `rebar3 as perf ct` with the installed tool, measuring the frozen commit too.
+    fn test_suite(&self) -> Ended {
+        let mut rebar3 = Command::new("rebar3");
+        for (name, _) in std::env::vars() {
+            if ["PERF_", "CI_", "GITHUB_"].iter().any(|prefix| name.starts_with(prefix)) {
+                rebar3.env_remove(name);
+            }
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let with_tool = [self.path("prefix/bin")].into_iter().chain(std::env::split_paths(&path));
+        rebar3.env("PATH", std::env::join_paths(with_tool).unwrap());
+        rebar3.env("ERL_LIBS", self.path("prefix/lib")).env("PERF_COMPARE", "replay");
+        for setting in SHORT {
+            let (flag, value) = setting.trim_start_matches("--").split_once('=').unwrap();
+            rebar3.env(format!("PERF_{}", flag.replace('-', "_").to_uppercase()), value);
+        }
+        rebar3.current_dir(self.project()).env("PWD", self.project()).args(["as", "perf", "ct"]);
+        Ended::from(rebar3.stdin(Stdio::null()).output().unwrap())
     }
 
     fn git(&self, arguments: &[&str]) -> String {
@@ -383,6 +405,19 @@ fn a_strangers_router_is_adopted_frozen_and_guarded() {
     let ended = stranger.measure("run", &replay);
     assert!(matches!(ended.code, Some(0 | 1 | 3)), "{}", ended.printed);
     assert!(ended.printed.contains("judged on 2 blocks"), "{}", ended.printed);
+    stranger.forget_artifacts();
+
+    // The same as a test suite.
+    let ended = stranger.test_suite();
+    let [path] = stranger.artifacts("perf_verdict_").try_into().expect(&ended.printed);
+    let verdict: Verdict = read_file(&path).unwrap();
+    let cases =
+        surefire(&stranger.project().join("_build/perf+test/logs/last/junit_report.xml")).unwrap();
+    let names: Vec<_> = cases.iter().map(|(name, _)| name.as_str()).collect();
+    let rules = ["rps", "mem_mb_total_erlang", "errors_total", "backpressure_active_total"];
+    assert_eq!(names, [&["verdict"], &rules[..]].concat(), "{}", ended.printed);
+    assert_eq!(cases[0].1.is_none(), verdict.outcome == Outcome::Pass, "{cases:?}");
+    assert_eq!(ended.code == Some(0), verdict.outcome == Outcome::Pass, "{}", ended.printed);
     stranger.forget_artifacts();
 
     // A change that makes each request far slower is stopped.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cp1_format::{Block, Metric, Outcome, Report, RunStatus, Session, read_file, to_json};
 use cp1_pipeline_tests::{
     BENCH, Ended, MINIMAL, PEER, TWO_BLOCKS, Workplace, gate_binary, kill_beam, left_running, root,
-    signal, violated,
+    signal, surefire, violated,
 };
 
 #[test]
@@ -336,23 +336,133 @@ fn what_a_home_a_locale_or_a_variable_says_changes_nothing() {
 }
 
 #[test]
-fn the_test_suite_measures_and_leaves_a_sealed_report() {
-    let workplace = Workplace::new().unwrap();
-    let artifacts = workplace.path("artifacts");
+fn the_test_suite_has_a_case_for_each_rule_and_pages_whose_links_lead_somewhere() {
+    let workplace = Workplace::with_baseline().unwrap();
     let mut suite = Command::new("rebar3");
-    suite.current_dir(root()).args(["as", "perf", "ct"]).stdin(Stdio::null());
+    suite.current_dir(root()).env("PWD", root()).args(["as", "perf", "ct"]).stdin(Stdio::null());
     suite.envs(workplace.perf_gate().get_envs().filter_map(|(name, value)| Some((name, value?))));
+    for (name, file) in [
+        ("ARTIFACTS_DIR", "artifacts"),
+        ("BASELINE_FILE", "baseline.json"),
+        ("POLICY_FILE", "policy.json"),
+    ] {
+        suite.env(name, workplace.path(file));
+    }
     // What a shell says to every BEAM is nothing that the measured one hears.
-    suite.env("ARTIFACTS_DIR", &artifacts).env("ERL_FLAGS", "+S 13:13");
+    quick(&mut suite).env("PERF_FAULT", "error_ratio=0.05").env("ERL_FLAGS", "+S 13:13");
     let ended = workplace.run(&mut suite).unwrap();
-    assert_eq!(ended.code, Some(0), "{}", ended.printed);
-    assert!(ended.printed.contains("report: "), "{}", ended.printed);
+    assert_ne!(ended.code, Some(0), "{}", ended.printed);
+    assert!(ended.printed.contains("VERDICT: REGRESSION"), "the table: {}", ended.printed);
     let report = workplace.report().unwrap();
     assert_eq!(report.run.ct_exit_code, Some(0));
     assert_ne!(report.env.schedulers_online, Some(13));
-    // What the settings ask for that cannot be had fails the suite.
+
+    // A case for each rule, red as the verdict has it.
+    let logs = root().join("_build/perf+test/logs/last");
+    let verdict = workplace.verdict().unwrap();
+    assert_eq!((violated(&verdict), verdict.rules.len()), (vec![Metric::ErrorsTotal], 6));
+    let cases = surefire(&logs.join("junit_report.xml")).unwrap();
+    let names: Vec<_> = verdict.rules.iter().map(|rule| rule.metric.name()).collect();
+    let expected: Vec<_> = ["verdict"].into_iter().chain(names).collect();
+    assert_eq!(cases.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected);
+    for (name, failure) in &cases {
+        match name.as_str() {
+            "verdict" => {
+                assert!(failure.as_ref().unwrap().contains("1 of 6 rules violated"), "{failure:?}")
+            }
+            "errors_total" => {
+                assert!(failure.as_ref().unwrap().contains("VIOLATED"), "{failure:?}")
+            }
+            _ => assert_eq!(failure.is_none(), verdict.problems.is_empty(), "{name}: {failure:?}"),
+        }
+    }
+
+    // The pages, opened as files.
+    let page = only_page(&logs, "router_perf_suite.verdict.html");
+    let text = std::fs::read_to_string(&page).unwrap();
+    let links = links(&text, "log_private/");
+    for kind in ["perf_gate_", "perf_summary_", "perf_verdict_"] {
+        assert!(links.iter().any(|link| link.contains(kind)), "{kind}: {links:?}");
+    }
+    for link in &links {
+        assert!(page.with_file_name("").join(link).is_file(), "{link}");
+    }
+    assert_eq!(text.matches("<svg ").count(), 6, "the blocks of each metric");
+    let page = only_page(&logs, "router_perf_suite.errors_total.html");
+    assert_eq!(std::fs::read_to_string(page).unwrap().matches("<svg ").count(), 1);
+    let overview = std::fs::read_to_string(only_page(&logs, "suite.log.html")).unwrap();
+    assert!(overview.contains("REGRESSION: 1 of 6 rules violated: errors_total"), "{overview}");
+
+    // What the settings ask for that cannot be had fails every case.
     let ended = workplace.run(suite.env("PERF_BLOCKS", "ten")).unwrap();
     assert_ne!(ended.code, Some(0), "{}", ended.printed);
+    let cases = surefire(&logs.join("junit_report.xml")).unwrap();
+    assert_eq!(cases.len(), 7);
+    for (name, failure) in cases {
+        assert!(failure.as_ref().unwrap().contains("PERF_BLOCKS is"), "{name}: {failure:?}");
+    }
+}
+
+/// The only page of this name in the folder of a run's logs.
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+fn only_page(logs: &Path, name: &str) -> PathBuf {
+    let mut places = vec![logs.canonicalize().unwrap()];
+    let mut found = Vec::new();
+    while let Some(place) = places.pop() {
+        for entry in std::fs::read_dir(place).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                places.push(path);
+            } else if path.file_name().is_some_and(|file| file == name) {
+                found.push(path);
+            }
+        }
+    }
+    let [page] = found.try_into().unwrap();
+    page
+}
+
+/// Where a page links to, of what begins so.
+fn links<'a>(page: &'a str, beginning: &str) -> Vec<&'a str> {
+    let all = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    all.filter(|link| link.starts_with(beginning)).collect()
+}
+
+#[test]
+fn documentation_that_lacks_something_is_no_documentation() {
+    let directory = tempfile::tempdir().unwrap();
+    let docs = |name: &str, text: &str| {
+        let file = directory.path().join(format!("{name}.erl"));
+        std::fs::write(&file, text).unwrap();
+        let mut script = Command::new(root().join("scripts/docs.escript"));
+        script.arg(directory.path().join("pages")).arg(&file).stdin(Stdio::null());
+        Ended::from(script.output().unwrap())
+    };
+    let sound = "%% @doc A module.\n-module(sound).\n-export([one/1]).\n\
+                 %% @doc One.\n-spec one(term()) -> 1.\none(_) -> 1.\n";
+    let ended = docs("sound", sound);
+    assert_eq!(ended.code, Some(0), "{}", ended.printed);
+    assert!(directory.path().join("pages/sound.html").is_file());
+    for (part, instead, said) in [
+        ("%% @doc A module.\n", "", "the module has no @doc"),
+        ("%% @doc One.\n", "", "one/1 has no @doc"),
+        ("-spec one(term()) -> 1.\n", "", "one/1 has no -spec"),
+        ("One.", "One {@link two/2}.", "links #two-2, which is nowhere"),
+        ("One.", "One {@link gone:two/2}.", "links gone.html#two-2, which is nowhere"),
+        ("One.", "One `quoted.", "sound.erl"),
+        ("%% @doc One.", "%% @dock One.", "tag @dock not recognized"),
+        ("one(_) -> 1.", "one(_) -> .", "sound.erl"),
+    ] {
+        assert!(sound.contains(part), "{part}");
+        let ended = docs("sound", &sound.replace(part, instead));
+        assert_eq!(ended.code, Some(1), "{instead}: {}", ended.printed);
+        assert!(ended.printed.contains(said), "{instead}: {}", ended.printed);
+    }
+    // What is of the inside needs its words, and has no page.
+    let inside = sound.replace("-module", "%% @private\n-module");
+    assert_eq!(docs("sound", &inside).code, Some(0));
+    assert!(!directory.path().join("pages/sound.html").exists());
+    assert_eq!(docs("sound", &inside.replace("%% @doc One.\n", "")).code, Some(1));
 }
 
 #[test]

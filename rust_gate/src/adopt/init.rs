@@ -16,6 +16,7 @@ use crate::read::git::Git;
 const SETTINGS: &str = include_str!("templates/perf_gate.toml");
 const POLICY: &str = include_str!("../../../perf/policy_cp1.json");
 const ADAPTER: &str = include_str!("templates/adapter.erl");
+const SUITE: &str = include_str!("../../../erlang/router_bench/perf/router_perf_SUITE.erl");
 const ADAPTER_APP: &str = include_str!("templates/adapter.app.src");
 
 /// Lines for `.gitignore`.
@@ -84,6 +85,9 @@ pub fn init(arguments: &Init) -> Result<Initialized, InitError> {
         (format!("{adapter}.app.src"), ADAPTER_APP),
         (format!("{adapter}.erl"), ADAPTER),
     ];
+    if project.join("rebar.config").exists() {
+        files.push(("perf/suite/router_perf_SUITE.erl".to_owned(), SUITE));
+    }
     let branch = Git::at(project).default_branch().unwrap_or_else(|| "main".to_owned());
     let (gitlab, github) = (jobs::gitlab(Tool::Installed), jobs::github(Tool::Installed, &branch));
     match platform(arguments, project) {

@@ -1,8 +1,8 @@
 //! Adds the profile `perf` to a `rebar.config`, as text, so that nothing else of it changes. Pure.
 
-/// The profile: the adapter is compiled in it alone.
-const PROFILE: &str =
-    "{perf, [{project_app_dirs, [\"apps/*\", \"lib/*\", \".\", \"perf/adapter\"]}]}";
+/// The profile: the adapter is compiled in it alone, and `rebar3 as perf ct` is the gate.
+const PROFILE: &str = "{perf, [{project_app_dirs, [\"apps/*\", \"lib/*\", \".\", \"perf/adapter\"]},\n         \
+     {ct_opts, [{dir, \"perf/suite\"}, {keep_logs, 5}, {ct_hooks, [cth_surefire]}]}]}";
 
 /// What is to be done with a file.
 #[derive(Debug, PartialEq, Eq)]

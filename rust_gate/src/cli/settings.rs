@@ -30,9 +30,6 @@ pub struct Bench {
     /// Where the report goes; a report is never overwritten [default: a new one in --artifacts]
     #[arg(long, value_name = "FILE")]
     pub report_file: Option<PathBuf>,
-    /// End the run when standard input closes, as whoever started it has gone then
-    #[arg(long, hide = true)]
-    pub stop_with_stdin: bool,
     /// How the answer is printed.
     #[command(flatten)]
     pub print: Print,
@@ -128,6 +125,10 @@ pub struct Run {
     /// How the answer is printed.
     #[command(flatten)]
     pub print: Print,
+    /// For the suite router_perf_SUITE: leave the artifacts of the verdict in this directory too, and end
+    /// the run when standard input closes, as whoever started it has gone then
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub common_test: Option<PathBuf>,
 }
 
 /// Where files go.

@@ -48,9 +48,6 @@ pub fn bench(
     line: &CommandLine,
 ) -> Result<(PathBuf, Ended), RunError> {
     let interrupt = listen()?;
-    if arguments.stop_with_stdin {
-        interrupt.listen_to_stdin();
-    }
     let Extent { mode, blocks, fault } = &arguments.extent;
     let host = Host { settings: &arguments.settings, line, interrupt: &interrupt };
     let report = match &arguments.report_file {
@@ -99,7 +96,11 @@ pub fn doctor(arguments: &settings::Doctor, line: &CommandLine) -> Result<Vec<Fi
 /// # Errors
 /// [`RunError`]
 pub fn run(arguments: &settings::Run, line: &CommandLine) -> Result<Outcome, RunError> {
-    gate(arguments, line, &listen()?)
+    let interrupt = listen()?;
+    if arguments.common_test.is_some() {
+        interrupt.listen_to_stdin();
+    }
+    gate(arguments, line, &interrupt)
 }
 
 /// The same for whoever listens to signals already.

@@ -131,6 +131,7 @@ fn run_of(
         trusted_ref: None,
         skip_code: None,
         print: arguments.print,
+        common_test: None,
     })
 }
 
