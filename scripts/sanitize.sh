@@ -8,7 +8,8 @@
 # Writes: target/asan/, _build/asan/.
 #
 # The flag is an unstable one of rustc, which RUSTC_BOOTSTRAP allows on any; the runtime is that of gcc. What the
-# emulator itself does with its memory is not looked at.
+# emulator itself does with its memory is not looked at. ThreadSanitizer needs a standard library that was built
+# with it (-Zbuild-std): without one it reports the channel of the test harness. loom checks the interleavings.
 set -euo pipefail
 
 # shellcheck source=scripts/common.sh

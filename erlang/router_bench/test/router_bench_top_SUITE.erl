@@ -75,6 +75,11 @@ what_is_not_known_is_not_shown(_Config) ->
      <<"served      19,995/s   in 1 slices 1,200">>, <<"run queue   3">>,
      <<"memory MB   total 3.0  processes 1.0">>, <<"mailboxes   'long one' 12  short 1">>, <<>>, _] =
         router_bench_top:format(#{now_ms => 5000, facts => Open, glance => Glance#{loop => Seen}}),
+    Many = [{list_to_atom("router_" ++ integer_to_list(N)), N} || N <- lists:seq(1, 9)],
+    [<<"mailboxes   router_9 9  router_8 8  router_7 7  router_6 6  and 5 more">>] =
+        [Line || <<"mailboxes", _/binary>> = Line
+                     <- router_bench_top:format(#{now_ms => 5000, facts => Open,
+                                                  glance => Glance#{mailboxes := Many}})],
     More = Seen#{offered_per_second => 20000.0, timeout := 2, skipped => 1500, p50_ns => 21000,
                  p95_ns => 151000, p99_ns => 20400000},
     [_, _, _, <<>>, <<"served      19,995/s   offered 20,000/s   in 1 slices 1,200">>,

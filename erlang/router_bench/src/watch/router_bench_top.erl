@@ -21,6 +21,8 @@
 %% A BEAM under load takes its time; one that takes longer is looked at a second later.
 -define(ANSWER_MS, 500).
 -define(COLUMNS, 80).
+%% Beside the name of the line and what is said of those that are left out.
+-define(MAILBOX_COLUMNS, 56).
 
 %% @doc Shows what runs until the reader types `q', or nothing runs any more and a line is typed.
 -spec run() -> ok.
@@ -197,9 +199,18 @@ vm(#{run_queue := RunQueue, memory := Memory, mailboxes := Mailboxes}) ->
     Longest = lists:reverse(lists:keysort(2, Mailboxes)),
     [["run queue   ", router_bench_figures:thousands(RunQueue)],
      ["memory MB   ", lists:join("  ", Classes)]]
-        ++ [["mailboxes   ", lists:join("  ", [[name(Name), " ", integer_to_list(Length)]
-                                               || {Name, Length} <- Longest])]
+        ++ [["mailboxes   ", lists:join("  ", fitting([[name(Name), " ", integer_to_list(Length)]
+                                                       || {Name, Length} <- Longest], ?MAILBOX_COLUMNS))]
             || Longest =/= []].
+
+%% As many as there is room for, and how many more there are.
+fitting([], _Columns) ->
+    [];
+fitting([Cell | Cells], Columns) ->
+    case Columns - 2 - length(lists:flatten(Cell)) of
+        Left when Left >= 0 -> [Cell | fitting(Cells, Left)];
+        _ -> [["and ", integer_to_list(length(Cells) + 1), " more"]]
+    end.
 
 %% As a column wide as it is long, whatever somebody called it.
 name(Atom) ->
