@@ -113,7 +113,7 @@ test_promtool() {
     exit 2
   fi
   mkdir -p "$tools"
-  (cd "$tools" && apt-get download --quiet prometheus >/dev/null && dpkg-deb --extract prometheus_*.deb . &&
+  (cd "$tools" && apt-get download --quiet prometheus >/dev/null 2>&1 && dpkg-deb --extract prometheus_*.deb . &&
     rm prometheus_*.deb)
 }
 

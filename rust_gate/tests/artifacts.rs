@@ -35,13 +35,13 @@ fn the_candidates_own_time_names_the_artifacts() {
         names(&room),
         [
             "perf_annotations_20260131T130000Z.txt",
-            "perf_codequality_20260131T130000Z.json",
             "perf_cases_20260131T130000Z.terms",
+            "perf_codequality_20260131T130000Z.json",
             "perf_gate_20260131T130000Z.log",
             "perf_junit_20260131T130000Z.xml",
             "perf_metrics_20260131T130000Z.txt",
-            "perf_sarif_20260131T130000Z.sarif",
             "perf_report_20260131T130000Z.html",
+            "perf_sarif_20260131T130000Z.sarif",
             "perf_summary_20260131T130000Z.md",
             "perf_tap_20260131T130000Z.tap",
             "perf_verdict_20260131T130000Z.json"

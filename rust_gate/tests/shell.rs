@@ -146,6 +146,12 @@ fn each_answer_is_one_json_document_of_its_schema_and_nothing_else_is_on_stdout(
     let verdict = ask("run", run(&[&judged, &files[..], &candidate].concat()), 0);
     assert_eq!(verdict["exit_code"], 0);
 
+    let two = ["diff", "baseline.json", "candidate.json"];
+    ask("diff", run(&two), 0);
+    std::fs::create_dir_all(room.path("perf")).unwrap();
+    std::fs::copy(room.path("policy.json"), room.path("perf/policy_cp1.json")).unwrap();
+    ask("trend", run(&["trend", "candidate.json"]), 0);
+
     let simulated = ask("simulate", with_files("simulate", &["--gates", "20"]), 0);
     assert_eq!(simulated["lines"][0]["change_pct"], 0.0, "{simulated}");
     assert_eq!(simulated["false_alarms"]["of"], 20);

@@ -16,24 +16,6 @@ pub const SIMULATED_GATES: u32 = 2000;
 /// Seed of their random numbers.
 pub const SIMULATED_SEED: u64 = 1;
 
-const TREND_EXIT_CODES: &str = "\
-Exit codes:
-  0  the trend is printed
-  2  a file cannot be read; wrong usage; a failed write
-
-  perf-gate trend _artifacts
-  perf-gate trend --html=trend.html 'artifacts/*/perf_baseline_*.json'
-
-Of a folder and those in it count perf_baseline_*.json, perf_replay_*.json and perf_verdict_*.json; those of
-one run belong together by the rest of their names. Of reports only the heads are read.";
-
-const DIFF_EXIT_CODES: &str = "\
-Exit codes:
-  0  printed, whatever differs
-  2  a file cannot be read; wrong usage
-
-  perf-gate diff perf/baseline_cp1.json _artifacts/perf_baseline_20260131T120000Z-1.json";
-
 /// The command line of `perf-gate`.
 #[derive(Debug, Parser)]
 #[command(
@@ -81,10 +63,10 @@ pub enum Command {
     Check(Check),
     /// Chart each metric over many reports: how much of its limit each uses, where the baseline moved, where
     /// the metric changed
-    #[command(after_help = TREND_EXIT_CODES)]
+    #[command(after_help = help::TREND)]
     Trend(Trend),
     /// Set two reports or verdicts side by side, and judge nothing
-    #[command(after_help = DIFF_EXIT_CODES)]
+    #[command(after_help = help::DIFF)]
     Diff(Diff),
     /// Print how often gates under this policy would err, by Monte Carlo over a baseline's blocks
     #[command(after_help = help::SIMULATE)]

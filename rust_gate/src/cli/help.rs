@@ -139,6 +139,28 @@ Exit codes:
   3  INCONCLUSIVE  the blocks do not decide, too few samples, or arrivals were skipped
   4  INCOMPARABLE  the reports were measured under different conditions";
 
+pub(super) const TREND: &str = "\
+Examples:
+  perf-gate trend _artifacts
+  perf-gate trend --html trend.html 'artifacts/*/perf_baseline_*.json'
+  perf-gate trend _artifacts --format json
+
+Exit codes:
+  0  the trend is printed
+  2  a file cannot be read; wrong usage; a failed write
+
+Of a folder and those in it count perf_baseline_*.json, perf_replay_*.json and perf_verdict_*.json;
+those of one run belong together by the rest of their names. Of reports only the heads are read.";
+
+pub(super) const DIFF: &str = "\
+Examples:
+  perf-gate diff perf/baseline_cp1.json _artifacts/perf_baseline_1.json
+  perf-gate diff _artifacts/perf_verdict_1.json _artifacts/perf_verdict_2.json --format json
+
+Exit codes:
+  0  printed, whatever differs
+  2  a file cannot be read; wrong usage; a failed write";
+
 pub(super) const SIMULATE: &str = "\
 Examples:
   perf-gate simulate --baseline perf/baseline_cp1.json --policy perf/policy_cp1.json

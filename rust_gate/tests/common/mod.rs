@@ -407,8 +407,14 @@ pub(crate) fn answered(command: &str, answer: &Answer, code: i32) -> Value {
     assert!(document.is_ok(), "{command}: {document:?}: {answer:?}");
     let document = document.unwrap();
     assert!(answer.stdout.ends_with("}\n") && answer.stdout.is_ascii(), "{command}");
-    if matches!(command, "check" | "run") {
-        fits("verdict", &document);
+    let own = match command {
+        "check" | "run" => Some("verdict"),
+        "trend" => Some("trend"),
+        "diff" => Some("difference"),
+        _ => None,
+    };
+    if let Some(schema) = own {
+        fits(schema, &document);
         return document;
     }
     fits("answer", &document);
