@@ -50,7 +50,7 @@ type Render = fn(&Shown<'_>) -> Result<String, WriteError>;
 
 /// Every artifact of a check: `perf_NAME_*.EXTENSION`.
 const CHECKED: [(&str, &str, Render); 11] = [
-    ("gate", "log", |shown| Ok(terminal::render(shown.verdict))),
+    ("gate", "log", |shown| Ok(terminal::explained(shown.verdict))),
     ("summary", "md", |shown| Ok(markdown::render(shown.verdict))),
     ("verdict", "json", |shown| cp1_format::to_json(shown.verdict)),
     ("report", "html", |shown| Ok(html::render(shown))),
@@ -86,6 +86,13 @@ pub fn is_of_a_run(file_name: &str) -> bool {
     };
     let checked = CHECKED.iter().map(|(name, extension, _)| (*name, *extension));
     checked.chain(MEASURED).any(is_it)
+}
+
+/// What the names of a check's artifacts have in common.
+#[must_use]
+pub fn pattern(directory: &Path, stamp: &Stamp) -> String {
+    let directory = directory.strip_prefix(".").unwrap_or(directory);
+    directory.join(format!("perf_*_{stamp}.*")).display().to_string()
 }
 
 /// Writes them. One that fails does not keep the others from being written.

@@ -10,17 +10,17 @@ use crate::judge::verdict;
 use crate::read::commits;
 use crate::read::inputs::{self, Files, Inputs};
 use crate::read::trusted::Trusted;
-use crate::render::{Shown, terminal};
+use crate::render::Shown;
 
 /// Everything that a check answers, before a byte of it is written.
 #[derive(Debug)]
 pub struct Checked {
     /// The answer and its reasons.
     pub verdict: Verdict,
-    /// The verdict for the terminal.
-    pub text: String,
     /// The files that show it; none where none are asked for.
     pub artifacts: Vec<Artifact>,
+    /// What names them.
+    pub stamp: Stamp,
 }
 
 /// Reads the files and judges.
@@ -55,14 +55,14 @@ pub fn judge(
     project: Option<&Path>,
 ) -> Result<Checked, WriteError> {
     let verdict = verdict::decide(inputs);
+    let stamp = Stamp::new(label, inputs.candidate.document.as_ref());
     let shown = Shown::new(&verdict, inputs);
     let artifacts = match project {
         Some(project) => {
             let between = commits::between(project, shown.baseline, shown.candidate);
-            let stamp = Stamp::new(label, shown.candidate);
             artifacts::of(&Shown { commits: Some(&between), ..shown }, &stamp)?
         }
         None => Vec::new(),
     };
-    Ok(Checked { text: terminal::render(&verdict), artifacts, verdict })
+    Ok(Checked { verdict, artifacts, stamp })
 }

@@ -1,7 +1,7 @@
 //! `perf-gate`: see the library. Here stand only the streams and the exit code.
 
 use std::env;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::panic::{self, PanicHookInfo};
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,8 +29,9 @@ use perf_gate::prove::plan::plan;
 use perf_gate::prove::selftest::selftest;
 use perf_gate::prove::simulate::simulate;
 use perf_gate::render::answers;
+use perf_gate::render::terminal::{self, Detail, Paint};
 use perf_gate::run::hygiene;
-use perf_gate::run::measure::{Ended, OUT_OF_TIME};
+use perf_gate::run::measure::{Ended, Measurement, OUT_OF_TIME};
 use perf_gate::run::prove::prove;
 use perf_gate::run::sessions::{Sessions, sessions};
 use perf_gate::run::{RunError, gate, runner};
@@ -224,7 +225,8 @@ fn run_gate(arguments: &settings::Run, line: &CommandLine) -> Ending {
         Err(RunError::Interrupted(code)) => return Ending::Interrupted(code),
         Err(error) => return failed(&error),
     };
-    let ending = shown(&outcome.checked, Some(&outcome.artifacts), arguments.print);
+    let how = (arguments.print, arguments.explain.into());
+    let ending = shown(&outcome.checked, Some(&outcome.artifacts), how);
     if let Some(directory) = &arguments.common_test
         && let Err(errors) = artifacts::write(directory, &outcome.checked.artifacts)
     {
@@ -246,7 +248,11 @@ fn run_gate(arguments: &settings::Run, line: &CommandLine) -> Ending {
 
 fn run_bench(arguments: &settings::Bench, line: &CommandLine) -> Ending {
     match gate::bench(arguments, line) {
-        Ok((report, ended)) => {
+        Ok((report, Measurement { ended, table })) => {
+            if !arguments.talk.quiet {
+                let table: Vec<_> = table.lines().map(line_of).collect();
+                let _ = writeln!(io::stderr(), "{}", table.join("\n"));
+            }
             let ending = match ended {
                 Ended::Complete if report.exists() => Ending::Done,
                 Ended::Complete => {
@@ -336,15 +342,26 @@ fn failed(error: &dyn std::error::Error) -> Ending {
 
 fn check(arguments: &Check) -> Ending {
     match perf_gate::check::check(arguments) {
-        Ok(checked) => shown(&checked, arguments.artifacts.as_deref(), arguments.print),
+        Ok(checked) => {
+            let how = (arguments.print, arguments.explain.into());
+            shown(&checked, arguments.artifacts.as_deref(), how)
+        }
         Err(error) => failed(&error),
     }
 }
 
-/// Prints a verdict and writes its artifacts.
-fn shown(checked: &Checked, directory: Option<&Path>, how: Print) -> Ending {
-    let text = match how.format {
-        Format::Text => Ok(checked.text.clone()),
+/// Writes the artifacts of a verdict and prints it.
+fn shown(checked: &Checked, directory: Option<&Path>, how: (Print, Detail)) -> Ending {
+    let (print, detail) = how;
+    let written = directory.map(|directory| artifacts::write(directory, &checked.artifacts));
+    if let Some(Err(errors)) = &written {
+        errors.iter().for_each(|error| complain(&error.to_string()));
+    }
+    let place = directory
+        .filter(|_| matches!(written, Some(Ok(()))))
+        .map(|directory| artifacts::pattern(directory, &checked.stamp));
+    let text = match print.format {
+        Format::Text => Ok(terminal::render(&checked.verdict, detail, paint(), place.as_deref())),
         Format::Json => cp1_format::to_json(&checked.verdict).map_err(io::Error::other),
     };
     let mut stdout = io::stdout().lock();
@@ -355,16 +372,22 @@ fn shown(checked: &Checked, directory: Option<&Path>, how: Print) -> Ending {
     if let Err(error) = &printed {
         complain(&format!("failed to print the verdict: {error}"));
     }
-    let written = directory.map(|directory| artifacts::write(directory, &checked.artifacts));
-    if let Some(Err(errors)) = &written {
-        errors.iter().for_each(|error| complain(&error.to_string()));
-    }
     let told = match (printed, written) {
         (Ok(()), None | Some(Ok(()))) => Told::Whole,
         (Ok(()), Some(Err(_))) | (Err(_), Some(Ok(()))) => Told::InPart,
         (Err(_), None | Some(Err(_))) => Told::Not,
     };
     Ending::Judged { outcome: checked.verdict.outcome, told }
+}
+
+/// Colors are for whoever looks, and wants them: <https://no-color.org>.
+fn paint() -> Paint {
+    let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let is_unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match io::stdout().is_terminal() && !is_dumb && !is_unwanted {
+        true => Paint::Colored,
+        false => Paint::Plain,
+    }
 }
 
 /// To standard error. Where that is closed there is nobody left to tell.

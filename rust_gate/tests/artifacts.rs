@@ -47,7 +47,11 @@ fn the_candidates_own_time_names_the_artifacts() {
             "perf_verdict_20260131T130000Z.json"
         ]
     );
-    assert_eq!(room.text("out/deep/perf_gate_20260131T130000Z.log"), answer.stdout);
+    // What was printed says where they are, and else what the log says.
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let place = ["Artifacts:", "out/deep/perf_*_20260131T130000Z.*"].map(str::to_owned);
+    let log = words(&room.text("out/deep/perf_gate_20260131T130000Z.log"));
+    assert_eq!(words(&answer.stdout), [log, place.to_vec()].concat());
     let verdict: Verdict =
         read_file(&room.path("out/deep/perf_verdict_20260131T130000Z.json")).unwrap();
     assert_eq!(verdict.exit_code, 0);
@@ -83,6 +87,7 @@ fn a_pass_that_cannot_be_recorded_is_no_pass_and_a_regression_stays_one() {
     assert_eq!(answer.code, 2);
     assert!(answer.stderr.contains("failed to write out/deep/perf_gate_"), "{}", answer.stderr);
     assert!(answer.stderr.contains("check the directory"), "{}", answer.stderr);
+    assert!(!answer.stdout.contains("Artifacts:"), "there are none: {}", answer.stdout);
     room.set("candidate.json", "metrics.errors_total", json!(1));
     let answer = artifacts(&room, &[]);
     assert_eq!(answer.code, 1);
@@ -105,7 +110,7 @@ fn the_same_files_give_the_same_bytes() {
     room.set("candidate.json", "env.cpu_count", json!(8));
     let first = artifacts(&room, &["--label", "1"]);
     let second = artifacts(&room, &["--label", "2"]);
-    assert_eq!(first.stdout, second.stdout);
+    assert_eq!(first.stdout, second.stdout.replace("perf_*_2.*", "perf_*_1.*"));
     let files = names(&room);
     assert_eq!(files.len(), 22);
     for one in files.iter().filter(|name| name.contains("_1.")) {

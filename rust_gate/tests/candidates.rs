@@ -34,13 +34,13 @@ fn of_several_matches_the_newest_by_its_own_timestamp_is_judged() {
     ]);
     // Name and time of the file say something else.
     room.set("runs/z.json", "metrics.errors_total", json!(1));
-    room.check_with(&GLOB).is(0, &["candidate  runs/a.json", "3 reports match", "runs/a.json\n"]);
+    room.check_with(&GLOB).is(0, &["candidate: runs/a.json", "3 reports match", "runs/a.json\n"]);
 }
 
 #[test]
 fn of_equally_new_reports_the_greater_path_is_judged_and_the_verdict_says_so() {
     let room = room_with(&[("a.json", "2026-01-31T12:00:00Z"), ("b.json", "2026-01-31T12:00:00Z")]);
-    room.check_with(&GLOB).is(0, &["candidate  runs/b.json", "2 reports carry the newest"]);
+    room.check_with(&GLOB).is(0, &["candidate: runs/b.json", "2 reports carry the newest"]);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_match_that_cannot_be_read_might_be_the_newest() {
         "  runs/b.json, ",
         "  runs/c.json\n",
         "2 problems",
-        "candidate  runs/*.json",
+        "candidate: runs/*.json",
     ]);
 }
 
@@ -69,7 +69,7 @@ fn a_match_that_cannot_be_read_might_be_the_newest() {
 fn a_path_that_exists_is_taken_literally_although_it_looks_like_a_glob() {
     let room = room_with(&[("[ab]*.json", "2026-01-31T12:00:00Z")]);
     room.bytes("runs/a.json", "broken");
-    room.check_with(&["--candidate", "runs/[ab]*.json"]).is(0, &["candidate  runs/[ab]*.json"]);
+    room.check_with(&["--candidate", "runs/[ab]*.json"]).is(0, &["candidate: runs/[ab]*.json"]);
 }
 
 #[test]

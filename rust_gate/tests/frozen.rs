@@ -9,6 +9,7 @@ use std::process::Command;
 use perf_gate::run::RunError;
 use perf_gate::run::frozen::{Frozen, frozen_build};
 use perf_gate::run::interrupt::Interrupt;
+use perf_gate::run::progress::{Progress, Talk};
 
 /// A commit that no repository has.
 const UNKNOWN: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -81,7 +82,7 @@ fn build(
         bench_applications: &["tool".to_owned()],
         candidate_path: &[],
     };
-    frozen_build(&frozen, &Interrupt::default())
+    frozen_build(&frozen, &Interrupt::default(), &Progress::new(Talk::Quiet))
 }
 
 fn git(directory: &Path, arguments: &[&str]) -> String {
@@ -244,7 +245,7 @@ fn a_bench_that_is_a_dependency_is_neither_fetched_nor_compiled_again() {
         bench_applications: &["router_bench".to_owned()],
         candidate_path: &[directory.path().join("bench/ebin")],
     };
-    let built = frozen_build(&frozen, &Interrupt::default()).unwrap();
+    let built = frozen_build(&frozen, &Interrupt::default(), &Progress::new(Talk::Quiet)).unwrap();
     let applications = fs::read_dir(&built).unwrap().map(|entry| entry.unwrap().path());
     let compiled: Vec<_> = applications.map(|path| path.join("ebin/tiny.beam")).collect();
     assert!(compiled.iter().any(|beam| beam.is_file()), "{compiled:?}");

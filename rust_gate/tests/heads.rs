@@ -120,7 +120,7 @@ fn damage_behind_the_head_counts_only_in_the_newest() {
     let damaged = |report: &Value| written(report).replace("\"block\": 2,", "\"block\": 7,");
     room.bytes("runs/a.json", damaged(&older));
     room.bytes("runs/b.json", written(&newer));
-    room.check_with(&["--candidate", "runs/*.json"]).is(0, &["candidate  runs/b.json"]);
+    room.check_with(&["--candidate", "runs/*.json"]).is(0, &["candidate: runs/b.json"]);
     room.bytes("runs/b.json", damaged(&newer));
     let answer = room.check_with(&["--candidate", "runs/*.json"]);
     answer.is_invalid(&["runs/b.json", "blocks[1].block", "this is block 2 by its place"]);

@@ -160,7 +160,7 @@ proptest! {
         };
         let rendered = |verdict: &Verdict| {
             let json = cp1_format::to_json(verdict).unwrap();
-            (render::terminal::render(verdict), render::markdown::render(verdict), json)
+            (render::terminal::explained(verdict), render::markdown::render(verdict), json)
         };
         prop_assert_eq!(rendered(&judge()), rendered(&judge()));
     }
@@ -220,7 +220,7 @@ proptest! {
         let candidate = damaged(&whole, &change);
         let verdict = judge_bytes(&whole, policy().to_string().as_bytes(), &candidate);
         let Some(verdict) = verdict else { return Ok(()) };
-        let text = render::terminal::render(&verdict);
+        let text = render::terminal::explained(&verdict);
         prop_assert!(text.contains("VERDICT: "));
         if verdict.outcome == Outcome::Pass {
             let original = substance(&whole).unwrap();

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use perf_gate::cli::sources::{command, variable};
+use perf_gate::cli::sources::{command, is_setting, variable};
 
 const BEGIN: &str = "--test readme` -->\n";
 const END: &str = "<!-- end of settings -->";
@@ -15,11 +15,11 @@ const END: &str = "<!-- end of settings -->";
 fn table() -> String {
     let command = command();
     let mut table = "| flag | variable | meaning |\n|---|---|---|\n".to_owned();
-    let mut told = vec!["help"];
+    let mut told = Vec::new();
     // What another command has besides names it.
     let of_command = ["run", "bench", "sessions", "prove"].into_iter().flat_map(|name| {
         let command = command.find_subcommand(name).unwrap();
-        command.get_arguments().filter(|arg| !arg.is_hide_set()).map(move |arg| (name, arg))
+        command.get_arguments().filter(|arg| is_setting(arg)).map(move |arg| (name, arg))
     });
     for (name, arg) in of_command {
         let Some(flag) = arg.get_long().filter(|flag| !told.contains(flag)) else { continue };

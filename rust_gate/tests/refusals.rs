@@ -323,7 +323,11 @@ fn the_defaults_of_the_policy_are_the_strict_ones() {
 
 #[test]
 fn a_run_that_ended_early_says_why_and_is_not_a_pass() {
-    for (status, said) in [("failed", "the run failed"), ("unfinished", "before its end")] {
+    for (status, said) in [
+        ("failed", "the run failed"),
+        ("interrupted", "was stopped by whoever asked for it"),
+        ("unfinished", "before its end"),
+    ] {
         let room = Room::with(&full());
         room.set("candidate.json", "run.status", json!(status));
         room.check().is_invalid(&["run.status", said, "gives no reason"]);

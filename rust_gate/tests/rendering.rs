@@ -12,7 +12,8 @@ mod common;
 use common::showcase::{HOSTILE, of_text as verdict};
 use cp1_format::{Amount, Judgement};
 use perf_gate::escape::{code, line, plain};
-use perf_gate::render::{Shown, erlang_terms, terminal};
+use perf_gate::render::terminal::{Detail, Paint};
+use perf_gate::render::{Shown, erlang_terms, figures, terminal};
 use proptest::prelude::*;
 
 /// Replaces every string by a letter, the way Erlang finds them.
@@ -56,13 +57,41 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn no_text_steers_a_terminal_or_adds_a_line(text in text()) {
-        let page = terminal::render(&verdict(&text, 2));
-        prop_assert!(!page.chars().any(is_hostile), "{page:?}");
-        prop_assert_eq!(page.lines().count(), terminal::render(&verdict("x", 2)).lines().count());
-        prop_assert!(page.lines().last().unwrap().starts_with("VERDICT: INVALID (exit 2): "));
-        let is_command = |line: &str| line.trim_start().starts_with("::") || line.contains("##");
-        prop_assert!(!page.lines().any(is_command), "{page}");
+    fn no_text_steers_a_terminal_or_begins_a_line(text in text(), repeated in 1..6usize) {
+        let text = text.repeat(repeated);
+        for detail in [Detail::Short, Detail::Explained] {
+            let page = terminal::render(&verdict(&text, 2), detail, Paint::Plain, Some(&text));
+            prop_assert!(!page.chars().any(is_hostile), "{page:?}");
+            let is_command =
+                |line: &str| line.trim_start().starts_with("::") || line.contains("##");
+            prop_assert!(!page.lines().any(is_command), "{page}");
+            for line in page.lines() {
+                prop_assert!(figures::width(line) <= 80, "{} columns: {line:?}", figures::width(line));
+            }
+            let of_x = terminal::render(&verdict("x", 2), detail, Paint::Plain, Some("x"));
+            // What is told of the text alone: an input's name, a metric, a heading, the answer.
+            let first_words = |page: &str| {
+                let lines = page.lines().filter(|line| !line.is_empty() && !line.starts_with(' '));
+                lines.map(|line| line[..line.find(' ').unwrap_or(line.len())].to_owned()).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(first_words(&page), first_words(&of_x), "{}", page);
+            let last = page.lines().rfind(|line| !line.starts_with(' ')).unwrap();
+            prop_assert!(last.starts_with("VERDICT: INVALID (exit 2):"), "{last}");
+        }
+    }
+
+    #[test]
+    fn colors_add_nothing_but_colors(text in text()) {
+        let verdict = verdict(&text, 1);
+        let page = |paint| terminal::render(&verdict, Detail::Explained, paint, None);
+        let (plain, colored) = (page(Paint::Plain), page(Paint::Colored));
+        prop_assert!(!plain.contains('\u{1b}'), "an escape");
+        prop_assert!(colored.contains("\u{1b}[1m\u{1b}[31mINVALID\u{1b}[0m"), "{colored:?}");
+        let without = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"]
+            .iter()
+            .fold(colored, |page, escape| page.replace(escape, ""));
+        prop_assert_eq!(without, plain);
+        prop_assert_eq!(terminal::explained(&verdict), page(Paint::Plain), "the log");
     }
 
     #[test]
@@ -98,7 +127,7 @@ proptest! {
 }
 
 #[test]
-fn a_figure_is_short_unless_it_violates_its_limit() {
+fn a_figure_is_as_short_as_a_reader_takes_it_in() {
     let rendered = |figure: &str, judgement| {
         let mut verdict = verdict("x", 0);
         let amount = Amount::parse(figure).unwrap();
@@ -106,7 +135,7 @@ fn a_figure_is_short_unless_it_violates_its_limit() {
         verdict.rules[0].baseline = None;
         verdict.rules[0].candidate = Some(amount);
         verdict.rules[0].judgement = judgement;
-        terminal::render(&verdict)
+        terminal::explained(&verdict)
     };
     for (figure, short) in [
         ("55.79999999999", "55.8 /s"),
@@ -122,11 +151,9 @@ fn a_figure_is_short_unless_it_violates_its_limit() {
         ("1e3", "1,000 /s"),
         ("0.41", "0.41 /s"),
     ] {
-        let held = rendered(figure, Judgement::Holds);
-        assert!(held.contains(&format!(" {short} ")), "{held}");
+        for judgement in [Judgement::Holds, Judgement::Violated] {
+            let page = rendered(figure, judgement);
+            assert!(page.contains(&format!(" {short} ")), "{page}");
+        }
     }
-    let violated = rendered("55.79999999999", Judgement::Violated);
-    assert!(violated.contains(" 55.79999999999 /s "), "{violated}");
-    let violated = rendered("182294.3721", Judgement::Violated);
-    assert!(violated.contains(" 182,294.3721 /s "), "{violated}");
 }

@@ -9,11 +9,12 @@
 
 mod common;
 
-use common::{Answer, Room, full_of, late_by, pair, remove, set_memory};
+use common::{Answer, Room, fits_a_terminal, full_of, late_by, pair, remove, set_memory};
 use cp1_format::Verdict;
 use perf_gate::judge::verdict::decide;
 use perf_gate::read::inputs::{self, Files};
 use perf_gate::render::so_far;
+use perf_gate::render::terminal::{self, Detail, Paint};
 use serde_json::{Value, json};
 
 const USUAL: [&str; 4] = ["--candidate", "candidate.json", "--replay", "replay.json"];
@@ -110,6 +111,22 @@ fn a_change_within_the_limit_passes() {
 }
 
 #[test]
+fn a_replay_is_shown_in_short_and_with_what_it_follows_from() {
+    let room = room(12, 40.0, 3.0);
+    disturb(&room, "candidate.json", &[0]);
+    let judged = looked(&room);
+    let page =
+        |detail| terminal::render(&judged, detail, Paint::Plain, Some("_artifacts/perf_*_1.*"));
+    for (name, detail) in [("short", Detail::Short), ("explained", Detail::Explained)] {
+        // The directory of a test has another name each time.
+        let page = page(detail).replace(&room.path("").display().to_string(), "/room/");
+        fits_a_terminal(&page);
+        let without_files = page.split("\n\n").filter(|part| !part.starts_with("Judged files:"));
+        insta::assert_snapshot!(name, without_files.collect::<Vec<_>>().join("\n\n"));
+    }
+}
+
+#[test]
 fn what_does_not_decide_asks_for_more_blocks_until_the_last_look() {
     // The estimate is within the limit, but as far apart as the blocks are, twice the limit is not
     // ruled out.
@@ -176,7 +193,7 @@ fn blocks_of_which_each_was_disturbed_say_nothing_of_any_relative_rule() {
     assert!(is_open(&room), "further blocks may be better");
     // An error is one whatever the machine did.
     room.set("policy.json", "rules.errors_total.absolute.equals", json!(1));
-    check(&room).is(1, &["errors_total: 0 is not the required 1"]);
+    check(&room).is(1, &["errors: 0 is not the required 1"]);
 }
 
 /// Multiplies a column of every slice of the candidate, and the block's own figure with it.
@@ -333,7 +350,7 @@ fn a_tree_stands_for_a_commit_that_is_gone() {
 fn an_absolute_limit_needs_no_statistics() {
     let room = room(9, 0.0, 0.0);
     room.set("policy.json", "rules.errors_total.absolute.equals", json!(1));
-    check(&room).is(1, &["errors_total: 0 is not the required 1"]);
+    check(&room).is(1, &["errors: 0 is not the required 1"]);
     assert!(!is_open(&room));
 }
 

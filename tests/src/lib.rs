@@ -148,6 +148,25 @@ impl Workplace {
         command.output().map(Ended::from)
     }
 
+    /// The gate alone on a terminal, under the same load and with these arguments; what is printed comes
+    /// out of `script` (util-linux) as it went to the terminal.
+    #[must_use]
+    pub fn on_a_terminal(&self, arguments: &str) -> Command {
+        let run =
+            format!("{} run --project {} {arguments}", gate_binary().display(), root().display());
+        let as_usual = self.perf_gate();
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &run, "/dev/null"]);
+        command.current_dir(self.directory.path()).stdin(Stdio::null()).env("TERM", "xterm");
+        for (name, value) in as_usual.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+    }
+
     /// `scripts/bench_router.sh` under the same load.
     #[must_use]
     pub fn bench(&self) -> Command {
@@ -236,7 +255,8 @@ impl Workplace {
 impl From<Output> for Ended {
     fn from(output: Output) -> Self {
         let answer = String::from_utf8_lossy(&output.stdout).into_owned();
-        let printed = format!("{answer}{}", String::from_utf8_lossy(&output.stderr));
+        // What was told on the way comes before the answer.
+        let printed = format!("{}{answer}", String::from_utf8_lossy(&output.stderr));
         Self { code: output.status.code(), printed, answer }
     }
 }

@@ -205,6 +205,68 @@ fn a_killed_beam_leaves_a_report_that_is_invalid_and_is_told_as_killed() {
     }
 }
 
+/// What stands on a terminal after this was printed on it.
+fn screen(printed: &[u8]) -> vt100::Parser {
+    let mut terminal = vt100::Parser::new(500, 80, 0);
+    terminal.process(printed);
+    terminal
+}
+
+#[test]
+fn on_a_terminal_one_line_is_rewritten_and_the_verdict_alone_remains() {
+    let workplace = Workplace::with_baseline().unwrap();
+    // The scripts have built the gate that is called here without them.
+    let built = workplace.run(workplace.perf_gate().arg("--help")).unwrap();
+    assert_eq!(built.code, Some(0), "{}", built.printed);
+    let output = workplace.on_a_terminal("").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(matches!(output.status.code(), Some(0..=4)), "{text}");
+    for drawn in ["building router and bench, ", "block 1/1 boot", "block 1/1 open loop, 10 s left"]
+    {
+        assert!(text.contains(drawn), "`{drawn}` is not in:\n{text:?}");
+        let before = text.split(drawn).next().unwrap();
+        assert!(screen(before.as_bytes()).screen().contents().lines().count() <= 1, "{before:?}");
+    }
+    let terminal = screen(&output.stdout);
+    let left = terminal.screen().contents();
+    assert!(left.starts_with("CP1 performance gate\n"), "{left}");
+    assert!(left.contains("\nVERDICT: ") && !left.contains("block 1/1"), "{left}");
+    assert!(
+        !terminal.screen().hide_cursor() && terminal.screen().cursor_position().1 == 0,
+        "{text:?}"
+    );
+    let log = std::fs::read_to_string(workplace.only("perf_gate_").unwrap()).unwrap();
+    assert!(!log.contains('\u{1b}'), "{log:?}");
+
+    // Nor does anything remain of a build that fails, but what it said.
+    let failed = workplace.on_a_terminal("--build='echo so; false'").output().unwrap();
+    assert_eq!(failed.status.code(), Some(2));
+    let left = screen(&failed.stdout).screen().contents();
+    assert!(left.starts_with("so\nperf-gate: failed to build"), "{left}");
+}
+
+#[test]
+fn a_log_has_a_line_for_each_step_and_a_quiet_one_the_verdict() {
+    let workplace = Workplace::with_baseline().unwrap();
+    let told = workplace.run(&mut workplace.perf_gate()).unwrap().printed;
+    let steps = ["building router and bench: ", "trying the counters", "block 1 of 1: rps "];
+    let places: Vec<_> = steps.iter().map(|step| told.find(step)).collect();
+    assert!(places.is_sorted() && places[0].is_some(), "{places:?} of {steps:?} in:\n{told}");
+    // What rebar3 prints has its colors.
+    assert!(!told.contains('\r') && !told.contains("\u{1b}[2K"), "{told:?}");
+
+    std::fs::remove_dir_all(workplace.path("artifacts")).unwrap();
+    let mut quiet = Command::new(gate_binary());
+    quiet.args(["run", "--quiet", "--project"]).arg(root());
+    for (name, value) in workplace.perf_gate().get_envs() {
+        quiet.env(name, value.unwrap_or_default());
+    }
+    quiet.current_dir(workplace.path("")).stdin(Stdio::null());
+    let told = workplace.run(&mut quiet).unwrap().printed;
+    assert!(told.starts_with("CP1 performance gate\n"), "{told}");
+    assert!(told.contains("\nVERDICT: "), "{told}");
+}
+
 /// A gate that is measuring, for longer than any test.
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 fn in_its_first_block(workplace: &Workplace, artifacts: &Path) -> Child {

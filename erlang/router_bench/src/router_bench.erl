@@ -4,10 +4,12 @@
 %% 1> router_bench:run(ref_router_adapter).
 %% 2> {ok, Report} = router_bench:run(#{adapter => my_adapter, blocks => 3}).
 %% 3> router_bench:write_report(Report, "_artifacts/mine.json").
+%% 4> spawn(fun() -> router_bench:run(#{adapter => my_adapter, report_file => "mine.json"}) end).
+%% 5> router_bench:stop().
 %% '''
 -module(router_bench).
 
--export([run/1, find_rate/1, top/0, write_report/2]).
+-export([run/1, stop/0, find_rate/1, top/0, write_report/2]).
 
 %% @doc Runs the plan of some options, or the default plan of an adapter. Prints progress and a
 %% table.
@@ -16,23 +18,34 @@
 %% then. With option `report_file' the report is on disk from the start, marked unfinished, and is
 %% replaced after every block: whatever ends this VM, what is left says how far the run came.
 %%
+%% `{error, {interrupted, Report}}': {@link stop/0} was called; the report has the blocks until then. Where
+%% the caller ends instead (an exit, or `Ctrl-G', `k' in a shell), the same report is in `report_file'.
+%%
 %% With option `replay' a frozen build is measured in turn with the candidate; the report is the
 %% candidate's, and that of the frozen side is in its own file.
 -spec run(module() | router_bench_plan:options()) ->
           {ok, router_bench_report:report()}
         | {error, {failed, Text :: binary(), router_bench_report:report()}
+                | {interrupted, router_bench_report:report()}
                 | {not_written, Message :: binary()}
+                | already_running
                 | router_bench_plan:reason()}.
 run(Adapter) when is_atom(Adapter) ->
     run(#{adapter => Adapter});
 run(Options) when is_map(Options) ->
     case router_bench_plan:new(Options) of
         {ok, Plan} ->
-            router_bench_glance:during(Plan, fun() -> router_bench_run:run(Plan) end);
+            router_bench_run:run(Plan);
         {error, Reason} ->
             io:format("~ts~n", [router_bench_plan:message(Reason)]),
             {error, Reason}
     end.
+
+%% @doc Stops the run of this VM from another process, and waits until its report is written and its BEAMs
+%% have gone. What was measured until then is kept, in a report whose `run.status' is `interrupted'.
+-spec stop() -> ok | {error, not_running}.
+stop() ->
+    router_bench_run:stop().
 
 %% @doc Finds the highest arrival rate at which p99 of the response time stays at or under
 %% `p99_limit_us' (default 1,000) with no arrival skipped, to 5 %. Each trial runs for `latency_ms';

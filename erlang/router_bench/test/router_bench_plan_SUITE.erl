@@ -27,7 +27,7 @@ a_bad_value_is_named_with_what_was_expected(_Config) ->
      end || {Key, Value} <- [{blocks, 0}, {blocks, 1.0}, {blocks, "3"}, {blocks, 1001},
                              {warmup_ms, -1}, {rate_per_second, 0}, {rate_per_second, 1000001},
                              {concurrency, 10001}, {seed, -1}, {seed, 1 bsl 80},
-                             {timeout_ms, infinity}, {quiet, yes}, {report_file, 5},
+                             {timeout_ms, infinity}, {quiet, yes}, {report_file, 5}, {progress, 5},
                              {adapter_options, []}, {arrivals, burst}, {keys, zipf},
                              {keys, {zipf, 0}}, {key_count, 0}, {control, 1}, {fault, nonsense},
                              {erl_args, "+S 1"}, {erl_args, ["+S", 1]}, {erl_args, ["-sname", "a"]}, {fault, "delay_us=-1"},

@@ -35,7 +35,9 @@
          an_adapter_that_does_not_start_is_a_failed_run/1,
          a_callback_that_does_not_return_is_named_with_its_limit/1,
          a_run_out_of_time_is_a_failed_run/1,
-         a_run_that_is_killed_leaves_an_unfinished_report_and_no_process/1,
+         a_run_whose_caller_is_killed_keeps_its_blocks_and_leaves_no_process/1,
+         a_run_that_is_stopped_keeps_its_blocks_and_leaves_no_process/1,
+         a_console_is_told_each_step_in_a_line_that_grows/1,
          a_report_that_cannot_be_written_ends_the_run_before_it_begins/1]).
 
 suite() ->
@@ -458,19 +460,65 @@ a_run_out_of_time_is_a_failed_run(_Config) ->
     {error, {failed, Reason, #{blocks := []}}} = run(#{timeout_ms => 1000, latency_ms => 60000}),
     {match, _} = re:run(Reason, "time limit was reached").
 
-a_run_that_is_killed_leaves_an_unfinished_report_and_no_process(Config) ->
+a_run_whose_caller_is_killed_keeps_its_blocks_and_leaves_no_process(Config) ->
     File = filename:join(proplists:get_value(priv_dir, Config), "killed.json"),
-    {Runner, Monitor} = spawn_monitor(fun() ->
-        router_bench:run(options(#{report_file => File, latency_ms => 60000}))
-    end),
-    ok = wait_until(fun() -> filelib:is_file(File) andalso peers() =/= [] end, 1000),
+    Case = self(),
+    {Runner, Monitor} = spawn_monitor(fun() -> router_bench:run(told(Case, File)) end),
+    receive {measured, 1, _} -> ok end,
     exit(Runner, kill),
     receive {'DOWN', Monitor, process, Runner, killed} -> ok end,
-    % A list of children may be empty for a moment while one of them ends: two looks in a row.
-    ok = wait_until(fun() -> peers() =:= [] andalso timer:sleep(100) =:= ok andalso peers() =:= [] end,
-                    1000),
+    ok = wait_until(fun() -> whereis(router_bench_run) =:= undefined end, 3000),
+    nothing_is_left(),
+    is_interrupted(File).
+
+a_run_that_is_stopped_keeps_its_blocks_and_leaves_no_process(Config) ->
+    File = filename:join(proplists:get_value(priv_dir, Config), "stopped.json"),
+    {error, not_running} = router_bench:stop(),
+    Case = self(),
+    [begin
+         {Runner, Monitor} = spawn_monitor(fun() -> exit({ran, router_bench:run(told(Case, File))}) end),
+         receive {step, #{activity := Activity, block := Block}} when Block >= After -> ok end,
+         {error, already_running} = router_bench:run(options(#{})),
+         ok = router_bench:stop(),
+         nothing_is_left(),
+         receive
+             {'DOWN', Monitor, process, Runner, {ran, {error, {interrupted, Report}}}} ->
+                 #{blocks := Blocks, run := #{status := interrupted, reason := Reason}} = Report,
+                 true = length(Blocks) >= After - 1,
+                 Expected = iolist_to_binary(io_lib:format("after ~b of 1000 blocks", [length(Blocks)])),
+                 Reason = Expected
+         end,
+         is_interrupted(File),
+         forget_told()
+     end || {Activity, After} <- [{boot, 1}, {boot, 2}, {warm_up, 2}, {open_loop, 2}]],
+    % What is stopped is over: the next run is a whole one.
+    {ok, _} = run(#{}).
+
+%% A run that goes on until it is stopped, and tells the case what it does.
+told(Case, File) ->
+    options(#{report_file => File, blocks => 1000, progress => fun(Event) -> Case ! Event end}).
+
+forget_told() ->
+    receive _ -> forget_told() after 0 -> ok end.
+
+is_interrupted(File) ->
     {ok, Json} = file:read_file(File),
-    {match, _} = re:run(Json, "\"status\": \"unfinished\"").
+    {match, _} = re:run(Json, "\"status\": \"interrupted\"").
+
+a_console_is_told_each_step_in_a_line_that_grows(_Config) ->
+    Plan = options(#{blocks => 3}),
+    Step = fun(Activity) -> {step, #{activity => Activity, block => 2, block_ms => 9700}} end,
+    Figures = #{rps => 51200.4, latency_p95_ms => 0.1512, mem_mb_total_erlang => 25.54},
+    Text = [router_bench_progress:text(Event, Plan)
+            || Event <- [{step, #{activity => controls}}, {step, #{activity => calibration}},
+                         {calibrated, #{rps => 180000.0, concurrency => 8, rate_per_second => 18000}},
+                         Step(boot), Step(warm_up), Step(closed_loop), Step(open_loop), Step(stop),
+                         {measured, 2, #{candidate => Figures}}, {table, "\ntable\n"}]],
+    "\ntrying the router's counters\nfinding the load\n"
+    "calibration: 180,000/s with 8 workers, so 18,000 arrivals/s in the open loop\n"
+    "block 2 of 3, 20 s left: boot, warm-up, closed loop, open loop, stop\n"
+    "  51,200/s, p95 0.151 ms, p99 not measured, 25.5 MB\n"
+    "table\n" = lists:flatten(Text).
 
 wait_until(Condition, Tries) ->
     case Condition() of

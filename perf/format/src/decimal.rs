@@ -101,6 +101,16 @@ impl Decimal {
         Self(exact.with_scale_round(digits, RoundingMode::HalfUp))
     }
 
+    /// How many decimal places leave so many significant digits at least; whole digits are never left out.
+    #[must_use]
+    pub fn places(exact: &BigDecimal, significant: i64) -> i64 {
+        // Below 1 this is the number of zeros behind the point, negated.
+        let before_point = i64::try_from(exact.digits())
+            .unwrap_or(i64::MAX)
+            .saturating_sub(exact.fractional_digit_count());
+        significant.saturating_sub(before_point).max(0)
+    }
+
     /// The nearest binary fraction, for cross-checks that allow a tolerance; never for judging.
     #[must_use]
     pub fn approximate(&self) -> f64 {

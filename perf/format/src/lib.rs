@@ -71,8 +71,8 @@ pub use head::{Head, read_head};
 pub use limit::{Limit, LimitKind};
 pub use metric::{Direction, Metric};
 pub use plan::{
-    AdapterOption, Described, Event, Finding, FindingVerdict, FrozenBuild, MESSAGE_MAX_BYTES, Plan,
-    Refused, Request, is_module,
+    Activity, AdapterOption, BlockFigures, Calibrated, Described, Event, Finding, FindingVerdict,
+    FrozenBuild, MESSAGE_MAX_BYTES, Plan, Refused, Request, Step, is_module,
 };
 pub use policy::{
     Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::block::Metrics;
 use crate::decimal::Amount;
 use crate::read::{Document, Segment, Violation};
 use crate::report::{Arrivals, KeyDistribution, Report};
@@ -130,8 +131,8 @@ pub enum Request {
     Describe(Plan),
     /// Try the adapter. Answered by [`Event::Examined`].
     Examine(Plan),
-    /// Measure. Answered by [`Event::Block`] after each block, and at last by [`Event::Ended`] or
-    /// [`Event::Failed`].
+    /// Measure. Answered by [`Event::Block`] after each block but the last, and at last by
+    /// [`Event::Ended`] or [`Event::Failed`]; on the way by what the run does and finds.
     Measure(Plan),
     /// After a block: measure the next one.
     GoOn,
@@ -149,12 +150,79 @@ pub enum Event {
     Examined(Vec<Finding>),
     /// The plan cannot be run; nothing was measured.
     Refused(Refused),
+    /// What the run does from now on.
+    Step(Step),
+    /// The load that was chosen.
+    Calibrated(Calibrated),
+    /// What a block measured.
+    Measured(BlockFigures),
     /// So many blocks are measured and in the report; the run waits.
     Block(u32),
+    /// What all blocks measured, as a table for people.
+    Table(String),
     /// The run is complete.
     Ended,
     /// The run failed, and why; the report says so too.
     Failed(String),
+}
+
+/// What a run does, told as it begins and never while a slice is measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What.
+    pub activity: Activity,
+    /// In which block; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block: Option<u32>,
+    /// What a block takes by the plan, about, both sides together; absent where that is not known yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_ms: Option<u64>,
+}
+
+/// What a run does at a time, of all its sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// The adapter makes the router's counters move.
+    Controls,
+    /// The load is chosen.
+    Calibration,
+    /// The BEAMs of a block are started.
+    Boot,
+    /// Their routers are warmed up.
+    WarmUp,
+    /// Slices of the closed loop.
+    ClosedLoop,
+    /// Slices of the open loop.
+    OpenLoop,
+    /// Routers and BEAMs are stopped.
+    Stop,
+}
+
+/// A load that the bench chose.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Calibrated {
+    /// Throughput of the closed loop.
+    pub rps: Amount,
+    /// Its workers.
+    pub concurrency: u32,
+    /// Arrival rate of the open loop.
+    pub rate_per_second: u32,
+}
+
+/// The figures of a block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlockFigures {
+    /// Which block.
+    pub block: u32,
+    /// The frozen side's; absent without a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Metrics>,
+    /// The candidate's.
+    pub candidate: Metrics,
 }
 
 /// A run before it begins.

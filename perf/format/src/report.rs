@@ -222,6 +222,9 @@ pub enum RunStatus {
     GeneratorLimited,
     /// A block ended early; `reason` says why.
     Failed,
+    /// Whoever asked for the run stopped it, or has gone; the blocks that were measured until then are
+    /// here.
+    Interrupted,
     /// The run was still going on when this was written: what is read later was killed.
     Unfinished,
 }
@@ -235,6 +238,7 @@ impl RunStatus {
             Self::InsufficientSamples => "insufficient_samples",
             Self::GeneratorLimited => "generator_limited",
             Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
             Self::Unfinished => "unfinished",
         }
     }

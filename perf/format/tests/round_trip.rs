@@ -224,6 +224,7 @@ fn run() -> impl Strategy<Value = Run> {
         RunStatus::InsufficientSamples,
         RunStatus::GeneratorLimited,
         RunStatus::Failed,
+        RunStatus::Interrupted,
         RunStatus::Unfinished,
     ];
     let tools =

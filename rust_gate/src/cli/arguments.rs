@@ -371,6 +371,9 @@ pub struct Check {
     /// How the answer is printed.
     #[command(flatten)]
     pub print: Print,
+    /// Print what the verdict follows from, as in the log among the artifacts
+    #[arg(long)]
+    pub explain: bool,
 }
 
 /// Arguments of `trend`.

@@ -15,6 +15,14 @@ use crate::cli::arguments::Print;
 /// Where rebar3 leaves what it compiles, dependencies in `_checkouts` too.
 const CODE_PATH: &str = "_build/perf/lib/*/ebin:_build/perf/checkouts/*/ebin";
 
+/// What a command tells on its way.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Talking {
+    /// Tell nothing on the way: only the answer and errors remain
+    #[arg(long)]
+    pub quiet: bool,
+}
+
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub struct Bench {
@@ -27,6 +35,9 @@ pub struct Bench {
     /// How much is measured.
     #[command(flatten)]
     pub extent: Extent,
+    /// What is told.
+    #[command(flatten)]
+    pub talk: Talking,
     /// Where the report goes; a report is never overwritten [default: a new one in --artifacts]
     #[arg(long, value_name = "FILE")]
     pub report_file: Option<PathBuf>,
@@ -44,6 +55,9 @@ pub struct Doctor {
     /// How the answer is printed.
     #[command(flatten)]
     pub print: Print,
+    /// What is told.
+    #[command(flatten)]
+    pub talk: Talking,
 }
 
 /// Arguments of `sessions`.
@@ -55,6 +69,9 @@ pub struct Sessions {
     /// Where files go.
     #[command(flatten)]
     pub output: Output,
+    /// What is told.
+    #[command(flatten)]
+    pub talk: Talking,
     /// Sessions that are measured; a baseline needs three
     #[arg(long, value_name = "N", default_value = "3", value_parser = whole::<u32, 1, 99>)]
     pub sessions: u32,
@@ -78,6 +95,9 @@ pub struct Prove {
     /// Whose load, and by what it is judged.
     #[command(flatten)]
     pub contract: ContractFiles,
+    /// What is told.
+    #[command(flatten)]
+    pub talk: Talking,
     /// Gates without a change
     #[arg(long, value_name = "N", default_value = "15", value_parser = whole::<u32, 1, 9999>)]
     pub gates: u32,
@@ -129,6 +149,12 @@ pub struct Run {
     /// the run when standard input closes, as whoever started it has gone then
     #[arg(long, value_name = "DIR", hide = true)]
     pub common_test: Option<PathBuf>,
+    /// What is told.
+    #[command(flatten)]
+    pub talk: Talking,
+    /// Print what the verdict follows from, as in the log among the artifacts
+    #[arg(long)]
+    pub explain: bool,
 }
 
 /// Where files go.

@@ -132,7 +132,7 @@ pub fn command() -> Command {
     COMMANDS.into_iter().fold(Arguments::command(), |command, name| {
         command.mut_subcommand(name, |command| {
             command.args_override_self(true).mut_args(|arg| match arg.get_long() {
-                Some(flag) if !arg.is_hide_set() => {
+                Some(flag) if is_setting(&arg) => {
                     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
                     let text = format!("{help} [{}]", variable(flag));
                     arg.help(text)
@@ -159,7 +159,7 @@ pub fn gather(
     let args = |name: &str| -> Vec<Arg> {
         let command = definition.find_subcommand(name);
         let all = command.into_iter().flat_map(Command::get_arguments);
-        all.filter(|arg| arg.get_long().is_some() && !arg.is_hide_set()).cloned().collect()
+        all.filter(|arg| is_setting(arg)).cloned().collect()
     };
     // A setting of the other command is known, and means nothing to this one.
     let known: Vec<Arg> = COMMANDS.into_iter().flat_map(args).collect();
@@ -191,6 +191,12 @@ pub fn gather(
     arguments.extend(given.iter().map(|given| format!("--{}={}", given.flag, given.value).into()));
     arguments.extend(words);
     Ok(CommandLine { arguments, given })
+}
+
+/// What has a value. A flag alone, such as `--quiet`, is said of one call, where it is typed.
+#[must_use]
+pub fn is_setting(arg: &Arg) -> bool {
+    arg.get_long().is_some() && arg.get_action().takes_values() && !arg.is_hide_set()
 }
 
 fn flag(arg: &Arg) -> Option<String> {

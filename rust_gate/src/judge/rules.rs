@@ -212,7 +212,20 @@ fn moved_by(way: Direction, percent: &Amount) -> BigDecimal {
     }
 }
 
-/// How the candidate violates a limit, in exact figures; `None` where the limit holds.
+/// Significant digits of a figure that a reader takes in.
+const SIGNIFICANT_DIGITS: i64 = 3;
+
+/// Two figures that differ, in as few digits as show it.
+fn told_apart(figure: &BigDecimal, bound: &BigDecimal) -> (Decimal, Decimal) {
+    let exact = figure.fractional_digit_count().max(bound.fractional_digit_count());
+    let rounded = |places| (Decimal::shortest(figure, places), Decimal::shortest(bound, places));
+    (Decimal::places(figure, SIGNIFICANT_DIGITS)..exact)
+        .map(rounded)
+        .find(|(figure, bound)| figure.exact() != bound.exact())
+        .unwrap_or_else(|| rounded(exact))
+}
+
+/// How the candidate violates a limit; `None` where the limit holds.
 fn violation(
     limit: &Limit<'_>,
     metric: Metric,
@@ -231,8 +244,8 @@ fn violation(
         LimitKind::Equals if figure != bound => "not the required",
         _ => return None,
     };
-    // Hundredths of a finite decimal are finite: the bound is shown exactly.
-    let bound = (bound * BigDecimal::new(1.into(), 2)).normalized().to_plain_string();
+    // Hundredths of a finite decimal are finite.
+    let (figure, bound) = told_apart(candidate.exact(), &(bound * BigDecimal::new(1.into(), 2)));
     let unit = if metric.is_count() { String::new() } else { format!(" {}", metric.unit()) };
-    Some(format!("{candidate}{unit} is {relation} {bound}{unit}"))
+    Some(format!("{figure}{unit} is {relation} {bound}{unit}"))
 }

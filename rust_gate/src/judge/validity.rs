@@ -25,7 +25,10 @@ impl Problems<'_> {
 /// Whether a run ended early: its figures are leftovers.
 #[must_use]
 pub fn ended_early(report: &Report) -> bool {
-    matches!(report.run.status, Some(RunStatus::Failed | RunStatus::Unfinished))
+    matches!(
+        report.run.status,
+        Some(RunStatus::Failed | RunStatus::Interrupted | RunStatus::Unfinished)
+    )
 }
 
 /// What the candidate lacks to be judged.
@@ -40,6 +43,10 @@ pub fn of_candidate(file: &str, candidate: &Report, policy: &Policy) -> Vec<Prob
         Some(RunStatus::Failed) => {
             let message = format!("the run failed{reason}");
             problems.add("run.status", message, "remove the reason, then measure again");
+        }
+        Some(RunStatus::Interrupted) => {
+            let message = format!("the run was stopped by whoever asked for it{reason}");
+            problems.add("run.status", message, "measure again, to the end");
         }
         Some(RunStatus::Unfinished) => {
             let message = format!("the run was stopped before its end{reason}");
@@ -122,6 +129,7 @@ pub fn of_measure(file: &str, baseline: &Report, policy: &Policy) -> Vec<Problem
     let mut problems = Problems { file, found: Vec::new() };
     let status = match baseline.run.status {
         Some(RunStatus::Failed) => Some("failed"),
+        Some(RunStatus::Interrupted) => Some("was stopped before its end"),
         Some(RunStatus::Unfinished) => Some("did not finish"),
         _ => None,
     };

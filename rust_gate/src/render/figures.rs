@@ -1,9 +1,10 @@
 //! Cells of the table, the same in every format.
 
 use cp1_format::{
-    Amount, Decimal, Decision, Judgement, RuleResult, Share, SupportingFigure, UnservedResult,
-    Verdict,
+    Amount, BlocksResult, Decimal, Decision, Judgement, Outcome, RuleResult, Share,
+    SupportingFigure, UnservedResult, Verdict,
 };
+use unicode_width::UnicodeWidthStr as _;
 
 /// Digits of a figure that a reader takes in.
 const SIGNIFICANT_DIGITS: i64 = 3;
@@ -20,19 +21,14 @@ pub const SUPPORTING_HEADINGS: [&str; 3] = ["figure", "baseline", "candidate"];
 /// What stands above the table of [`supporting`].
 pub const SUPPORTING: &str = "Beside them:";
 
-/// One rule as cells.
+/// One rule as cells. What a rounded figure does not show, such as that it is just beyond its limit, the
+/// rule's explanation says.
 #[must_use]
 pub fn row(rule: &RuleResult) -> [String; 6] {
-    // Of a violated rule all digits: a rounded figure could look as if its limit held.
-    let digits: fn(&Amount) -> String = match rule.judgement {
-        Judgement::Violated => ToString::to_string,
-        _ => readable,
-    };
-    let cell = |figure: &Option<Amount>| cell(figure.as_ref(), rule.metric.unit(), digits);
     [
         rule.metric.name().to_owned(),
-        cell(&rule.baseline),
-        cell(&rule.candidate),
+        figure(rule.baseline.as_ref(), rule.metric.unit()),
+        figure(rule.candidate.as_ref(), rule.metric.unit()),
         rule.change_pct.as_ref().map_or_else(|| ABSENT.to_owned(), change),
         rule.limit.clone(),
         rule.judgement.word().to_owned(),
@@ -77,21 +73,21 @@ pub fn unserved_explanations(verdict: &Verdict) -> impl Iterator<Item = (String,
 #[must_use]
 pub fn supporting(figure: &SupportingFigure) -> [String; 3] {
     let SupportingFigure { name, unit, baseline, candidate } = figure;
-    let cell = |figure: &Option<Amount>| cell(figure.as_ref(), unit, readable);
+    let cell = |figure: &Option<Amount>| cell(figure.as_ref(), unit);
     [name.clone(), cell(baseline), cell(candidate)]
 }
 
 /// A figure as people read it, with its unit.
 #[must_use]
 pub fn figure(figure: Option<&Amount>, unit: &str) -> String {
-    cell(figure, unit, readable)
+    cell(figure, unit)
 }
 
 /// A figure with its unit; a count has none.
-fn cell(figure: Option<&Amount>, unit: &str, digits: fn(&Amount) -> String) -> String {
+fn cell(figure: Option<&Amount>, unit: &str) -> String {
     figure.map_or_else(
         || ABSENT.to_owned(),
-        |figure| format!("{} {unit}", grouped(&digits(figure))).trim().to_owned(),
+        |figure| format!("{} {unit}", grouped(&readable(figure))).trim().to_owned(),
     )
 }
 
@@ -99,11 +95,7 @@ fn cell(figure: Option<&Amount>, unit: &str, digits: fn(&Amount) -> String) -> S
 /// rounded away.
 fn readable(figure: &Amount) -> String {
     let exact = figure.exact();
-    // Below 1 this is the number of zeros behind the point, negated.
-    let before_point = i64::try_from(exact.digits())
-        .unwrap_or(i64::MAX)
-        .saturating_sub(exact.fractional_digit_count());
-    let places = SIGNIFICANT_DIGITS.saturating_sub(before_point).max(0);
+    let places = Decimal::places(exact, SIGNIFICANT_DIGITS);
     if exact.fractional_digit_count() <= places {
         figure.to_string()
     } else {
@@ -112,7 +104,8 @@ fn readable(figure: &Amount) -> String {
 }
 
 /// A number with a comma after its millions, its thousands, and so on.
-pub(super) fn grouped(number: &str) -> String {
+#[must_use]
+pub fn grouped(number: &str) -> String {
     let whole = number.split_once('.').map_or(number, |(whole, _)| whole);
     let mut text = String::with_capacity(number.len() + whole.len() / 3);
     for (index, character) in number.chars().enumerate() {
@@ -133,6 +126,27 @@ pub fn change(percent: &Decimal) -> String {
     format!("{sign}{text} %")
 }
 
+/// A bound of a change, which too few blocks leave open.
+#[must_use]
+pub fn bound(bound: &Option<Decimal>) -> String {
+    bound.as_ref().map_or_else(|| "open".to_owned(), change)
+}
+
+/// A time as a person writes it.
+#[must_use]
+pub fn time(timestamp: &str) -> String {
+    match timestamp.get(..16) {
+        Some(minute) => format!("{} UTC", minute.replacen('T', " ", 1)),
+        None => timestamp.to_owned(),
+    }
+}
+
+/// How many columns of a terminal a text takes.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
 /// The first digits of a commit.
 #[must_use]
 pub fn short_commit(commit: &str) -> String {
@@ -149,39 +163,65 @@ pub fn blocks(count: Option<u64>) -> String {
     }
 }
 
-/// How the blocks were judged, in lines; none where figures were compared alone. Numbers only:
-/// nothing of it comes from a judged file's text.
+/// How the blocks were judged; nothing where figures were compared alone. Numbers only: nothing of it comes
+/// from a judged file's text.
 #[must_use]
-pub fn decision(verdict: &Verdict) -> Vec<String> {
-    let Some(decision) = &verdict.decision else { return Vec::new() };
+pub fn judged(verdict: &Verdict, with_looks: bool) -> Option<String> {
     let Decision { blocks, baseline_blocks, paired, looks, next_look, false_alarm_pct, miss_pct } =
-        decision;
+        verdict.decision.as_ref()?;
     let judged = match paired {
         true => format!("{blocks} blocks"),
         false => format!("{blocks} blocks against {baseline_blocks} frozen ones"),
     };
     let looks: Vec<_> = looks.iter().map(ToString::to_string).collect();
-    let next = match next_look {
-        Some(next) => format!("; next look after {next}"),
-        None => String::new(),
+    let next = next_look.map(|next| format!("; next look after {next}")).unwrap_or_default();
+    let looks = match with_looks {
+        true => format!(", looks planned after {}{next}", looks.join(", ")),
+        false => String::new(),
     };
-    let mut lines = vec![format!(
-        "judged on {judged}, looks planned after {}{next}; false alarms of the gate: at most \
-         {false_alarm_pct} %, misses of what must be caught: at most {miss_pct} %",
-        looks.join(", ")
-    )];
-    lines.extend(verdict.rules.iter().filter_map(|rule| {
-        let without = rule.on_undisturbed_blocks.as_ref()?;
-        let bound = |bound: &Option<Decimal>| bound.as_ref().map_or("open".to_owned(), change);
+    Some(format!(
+        "judged on {judged}{looks}; false alarms of the gate: at most {false_alarm_pct} %, misses of \
+         what must be caught: at most {miss_pct} %"
+    ))
+}
+
+/// How the blocks were judged, in lines, with what the undisturbed ones say.
+#[must_use]
+pub fn decision(verdict: &Verdict) -> Vec<String> {
+    let undisturbed = verdict.rules.iter().filter_map(|rule| {
+        let BlocksResult { blocks, baseline_blocks, estimate_pct, low_pct, high_pct, .. } =
+            rule.on_undisturbed_blocks.as_ref()?;
         Some(format!(
-            "without what was disturbed, {} and {} blocks left: {} estimate {}, bounds {} to {}",
-            without.baseline_blocks,
-            without.blocks,
+            "without what was disturbed, {baseline_blocks} and {blocks} blocks left: {} estimate {}, \
+             bounds {} to {}",
             rule.metric,
-            change(&without.estimate_pct),
-            bound(&without.low_pct),
-            bound(&without.high_pct),
+            change(estimate_pct),
+            bound(low_pct),
+            bound(high_pct),
         ))
-    }));
-    lines
+    });
+    judged(verdict, true).into_iter().chain(undisturbed).collect()
+}
+
+/// What to do about the answer.
+#[must_use]
+pub fn advice(verdict: &Verdict) -> &'static str {
+    let is_waived = || verdict.rules.iter().any(|rule| rule.judgement == Judgement::Waived);
+    match verdict.outcome {
+        Outcome::Pass if is_waived() => "To do before a waiver ends: make its rule hold.",
+        Outcome::Pass => "Nothing to do.",
+        Outcome::Regression => {
+            "To do: make the change cheaper, or move the baseline and say why: perf-gate bump."
+        }
+        Outcome::Invalid => "To do: what is said as the cure of each problem, then run again.",
+        Outcome::Inconclusive if !verdict.problems.is_empty() => {
+            "To do: what is said as the cure of each problem, then measure again."
+        }
+        Outcome::Inconclusive => {
+            "To do: measure again on a quieter machine, or allow more blocks: perf-gate plan."
+        }
+        Outcome::Incomparable => {
+            "To do: measure the baseline's commit beside it: perf-gate run --compare=replay."
+        }
+    }
 }

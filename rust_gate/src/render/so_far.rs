@@ -1,5 +1,5 @@
-//! Where a run stands between two looks, for the console: one line, or none where there is nothing to
-//! say yet.
+//! Where a run stands after a block and at a look, for a log: one line each, or none where there is nothing
+//! to say yet.
 
 use cp1_format::{BlocksResult, Judgement, RuleResult, Verdict};
 
@@ -15,6 +15,17 @@ pub fn render(verdict: &Verdict) -> String {
     }
 }
 
+/// Renders what a look says of the run.
+#[must_use]
+pub fn look(verdict: &Verdict) -> String {
+    let Some(decision) = &verdict.decision else { return String::new() };
+    let said = match decision.next_look {
+        Some(next) => format!("undecided; the next look is after {next}"),
+        None => "it decides, so there are no more blocks".to_owned(),
+    };
+    format!("  look at {} blocks: {said}\n", decision.blocks)
+}
+
 fn change(rule: &RuleResult) -> Option<String> {
     let name = rule.metric.short_name();
     if rule.judgement == Judgement::NotJudged {
@@ -25,7 +36,6 @@ fn change(rule: &RuleResult) -> Option<String> {
     if (low_pct, high_pct) == (&None, &None) {
         return Some(format!("{name} {estimate}"));
     }
-    let bound =
-        |bound: &Option<_>| bound.as_ref().map_or_else(|| "open".to_owned(), figures::change);
+    let bound = figures::bound;
     Some(format!("{name} {estimate} ({} to {})", bound(low_pct), bound(high_pct)))
 }

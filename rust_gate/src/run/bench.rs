@@ -73,6 +73,8 @@ impl Bench {
         if std::env::var_os("HOME").is_none() {
             erl.env("HOME", directory.path());
         }
+        // What adapters and routers print is talk.
+        erl.stdout(io::stderr());
         let mut group = Group::spawn(&mut erl).map_err(failed)?;
         let deadline = Instant::now() + BOOT;
         let stream = loop {

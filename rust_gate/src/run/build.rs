@@ -1,13 +1,23 @@
 //! Compiling a project with its own command, and finding what came out.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::read::git::forget_repository;
 use crate::run::RunError;
 use crate::run::child::{Group, in_words};
 use crate::run::interrupt::Interrupt;
+use crate::run::progress::Progress;
+
+/// How often it is looked what a build says.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// So much of its end is looked at, in bytes.
+const END_BYTES: u64 = 4096;
 
 /// Which libraries a build finds besides its own.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +29,8 @@ pub enum Libraries<'a> {
     Frozen(&'a Path),
 }
 
-/// Runs the build command in a directory.
+/// Runs the build command in a directory. What it prints goes to standard error, or, where one line is
+/// rewritten or nothing is told, is kept back until it fails.
 ///
 /// # Errors
 /// It cannot be started, or fails.
@@ -28,10 +39,13 @@ pub fn build(
     command: &str,
     libraries: Libraries<'_>,
     interrupt: &Interrupt,
+    progress: &Progress,
+    what: &str,
 ) -> Result<(), RunError> {
     if command.trim().is_empty() {
         return Ok(());
     }
+    progress.step(&format!("{what}: {command}"));
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(command).current_dir(directory);
     // Where rebar3 builds must be where the code path looks: a stale build there would be measured.
@@ -60,13 +74,52 @@ pub fn build(
         directory: directory.to_owned(),
         problem,
     };
-    let mut group = Group::spawn(&mut shell).map_err(|error| failed(error.to_string()))?;
-    let status = group.wait(interrupt).map_err(|error| failed(error.to_string()))?;
+    let failed_to_run = |error: io::Error| failed(error.to_string());
+    let mut kept =
+        progress.keeps_output().then(tempfile::tempfile).transpose().map_err(failed_to_run)?;
+    let streams = match &kept {
+        Some(kept) => kept.try_clone().and_then(|out| Ok([out.into(), kept.try_clone()?.into()])),
+        None => Ok([Stdio::from(io::stderr()), Stdio::inherit()]),
+    };
+    let [out, err] = streams.map_err(failed_to_run)?;
+    shell.stdout(out).stderr(err);
+    let mut group = Group::spawn(&mut shell).map_err(failed_to_run)?;
+    let (begun, mut next) = (Instant::now(), Instant::now());
+    let show = || {
+        if Instant::now() < next {
+            return;
+        }
+        next = Instant::now() + LOOK;
+        let said = kept.as_ref().and_then(|kept| last_line(kept).ok()).unwrap_or_default();
+        let said = if said.is_empty() { command.to_owned() } else { said };
+        progress.draw(&format!("{what}, {} s: {said}", begun.elapsed().as_secs()));
+    };
+    let status = group.wait(interrupt, show).map_err(failed_to_run)?;
     match interrupt.code() {
         Some(code) => Err(RunError::Interrupted(code)),
         None if status.success() => Ok(()),
-        None => Err(failed(in_words(status))),
+        None => {
+            if let Some(kept) = &mut kept {
+                let mut said = Vec::new();
+                let read = kept.seek(SeekFrom::Start(0)).and_then(|_| kept.read_to_end(&mut said));
+                read.map_err(failed_to_run)?;
+                progress.complain(&String::from_utf8_lossy(&said));
+            }
+            Err(failed(in_words(status)))
+        }
     }
+}
+
+/// The last line that a build printed into a file, which goes on printing where it is.
+fn last_line(kept: &File) -> io::Result<String> {
+    let length = kept.metadata()?.len();
+    let from = length.saturating_sub(END_BYTES);
+    let mut end = vec![0; usize::try_from(length - from).unwrap_or(0)];
+    let read = std::os::unix::fs::FileExt::read_at(kept, &mut end, from)?;
+    end.truncate(read);
+    let text = String::from_utf8_lossy(&end);
+    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    Ok(last.unwrap_or_default().trim().to_owned())
 }
 
 /// The directories of libraries with that of this installation at their end, if it has a bench.

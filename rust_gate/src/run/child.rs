@@ -42,12 +42,17 @@ impl Group {
         self.child.try_wait()
     }
 
-    /// Waits for its end, or ends it at an interruption.
+    /// Waits for its end, or ends it at an interruption, and does something at each look.
     ///
     /// # Errors
     /// The operating system's.
-    pub fn wait(&mut self, interrupt: &Interrupt) -> io::Result<ExitStatus> {
+    pub fn wait(
+        &mut self,
+        interrupt: &Interrupt,
+        mut at_each_look: impl FnMut(),
+    ) -> io::Result<ExitStatus> {
         loop {
+            at_each_look();
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }

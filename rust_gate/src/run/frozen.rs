@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::read::git::{Git, GitError};
+use crate::render::figures;
 use crate::run::RunError;
 use crate::run::build::{Libraries, build, code_path};
 use crate::run::interrupt::Interrupt;
-use crate::run::progress::tell;
+use crate::run::progress::Progress;
 
 /// Deepest directory of an application that is copied.
 const DEPTH_MAX: u32 = 32;
@@ -46,7 +47,11 @@ pub struct Frozen<'a> {
 ///
 /// # Errors
 /// There is no such commit here, or it does not build.
-pub fn frozen_build(frozen: &Frozen<'_>, interrupt: &Interrupt) -> Result<PathBuf, RunError> {
+pub fn frozen_build(
+    frozen: &Frozen<'_>,
+    interrupt: &Interrupt,
+    progress: &Progress,
+) -> Result<PathBuf, RunError> {
     let git = Git::at(frozen.project);
     let commit = commit_to_build(&git, frozen)?;
     let how = Sha256::digest(format!("{}\0{}", frozen.build, frozen.code_path));
@@ -60,7 +65,6 @@ pub fn frozen_build(frozen: &Frozen<'_>, interrupt: &Interrupt) -> Result<PathBu
         |source| RunError::Io { what: "build the frozen commit in", path: kept.clone(), source };
     fs::create_dir_all(&kept).map_err(failed)?;
     let staged = tempfile::Builder::new().prefix(".building.").tempdir_in(&kept).map_err(failed)?;
-    tell(&format!("building the frozen commit {}", frozen.commit));
     let worktree = Worktree::add(&git, &commit, staged.path().join("source"))?;
     let prefix = git.text(&["rev-parse", "--show-prefix"])?;
     let source = worktree.path.join(prefix);
@@ -74,7 +78,8 @@ pub fn frozen_build(frozen: &Frozen<'_>, interrupt: &Interrupt) -> Result<PathBu
         return Err(RunError::NothingToReplay);
     }
     spare_the_dependency(frozen.candidate_path, &source).map_err(failed)?;
-    build(&source, frozen.build, Libraries::Frozen(&libraries), interrupt)?;
+    let what = format!("building the frozen commit {}", figures::short_commit(frozen.commit));
+    build(&source, frozen.build, Libraries::Frozen(&libraries), interrupt, progress, &what)?;
     let ebins = code_path(&source, frozen.code_path);
     if ebins.is_empty() {
         return Err(RunError::NoCode { directory: source, globs: frozen.code_path.to_owned() });

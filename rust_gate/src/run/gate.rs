@@ -13,13 +13,13 @@ use crate::judge::verdict;
 use crate::read::inputs::{self, Files, Inputs};
 use crate::read::standard_input::is_meant;
 use crate::read::trusted::Trusted;
-use crate::render::{so_far, terminal};
+use crate::render::so_far;
 use crate::run::bench::Bench;
 use crate::run::comparison::replay_needed;
 use crate::run::host::{Host, absolute, is_writable, listen, new_report, stamp};
 use crate::run::interrupt::Interrupt;
-use crate::run::measure::{Ended, Next};
-use crate::run::progress::tell;
+use crate::run::measure::{Ended, Measurement, Next};
+use crate::run::progress::{Progress, Standing};
 use crate::run::{RunError, child};
 
 /// Blocks of a run that has no looks.
@@ -46,18 +46,20 @@ pub struct Outcome {
 pub fn bench(
     arguments: &settings::Bench,
     line: &CommandLine,
-) -> Result<(PathBuf, Ended), RunError> {
+) -> Result<(PathBuf, Measurement), RunError> {
     let interrupt = listen()?;
+    let progress = Progress::new(arguments.talk.quiet.into());
     let Extent { mode, blocks, fault } = &arguments.extent;
-    let host = Host { settings: &arguments.settings, line, interrupt: &interrupt };
+    let settings = &arguments.settings;
+    let host = Host { settings, line, interrupt: &interrupt, progress: &progress };
     let report = match &arguments.report_file {
         Some(path) => absolute(path)?,
         None => new_report(&host.artifacts(&arguments.output))?,
     };
     report.parent().map_or(Ok(()), is_writable)?;
     let blocks = blocks.unwrap_or(blocks_of(*mode));
-    let ended = host.report(&report, None, blocks, fault.as_deref())?;
-    Ok((report, ended))
+    let measurement = host.report(&report, None, blocks, fault.as_deref())?;
+    Ok((report, measurement))
 }
 
 /// Blocks of a run that has no looks.
@@ -73,7 +75,8 @@ fn blocks_of(mode: Mode) -> u32 {
 /// # Errors
 /// [`RunError`]
 pub fn doctor(arguments: &settings::Doctor, line: &CommandLine) -> Result<Vec<Finding>, RunError> {
-    let host = Host { settings: &arguments.settings, line, interrupt: &listen()? };
+    let progress = &Progress::new(arguments.talk.quiet.into());
+    let host = Host { settings: &arguments.settings, line, interrupt: &listen()?, progress };
     let (_lock, code_path) = host.prepare()?;
     // It writes no report, and measures no block.
     let plan = host.plan(Path::new(""), None, 1, None)?;
@@ -100,7 +103,7 @@ pub fn run(arguments: &settings::Run, line: &CommandLine) -> Result<Outcome, Run
     if arguments.common_test.is_some() {
         interrupt.listen_to_stdin();
     }
-    gate(arguments, line, &interrupt)
+    gate(arguments, line, &interrupt, &Progress::new(arguments.talk.quiet.into()))
 }
 
 /// The same for whoever listens to signals already.
@@ -108,8 +111,9 @@ pub(super) fn gate(
     arguments: &settings::Run,
     line: &CommandLine,
     interrupt: &Interrupt,
+    progress: &Progress,
 ) -> Result<Outcome, RunError> {
-    let host = Host { settings: &arguments.settings, line, interrupt };
+    let host = Host { settings: &arguments.settings, line, interrupt, progress };
     let stamp = stamp();
     let mut files = Judged::new(arguments);
     let artifacts = host.artifacts(&arguments.output);
@@ -171,7 +175,7 @@ fn measured(
         (Compare::Frozen, Some(_)) => Vec::new(),
     };
     if let (Compare::Auto, Some(reason)) = (compare, &needed) {
-        tell(&format!("replay: {reason}"));
+        host.progress.step(&format!("replay: {reason}"));
     }
     if compare == Compare::Replay || compare == Compare::Auto && needed.is_some() {
         let replay = host.replay(&baseline, &described, &path, replay_report)?;
@@ -184,26 +188,28 @@ fn measured(
     plan.blocks = looks.last().copied().unwrap_or(plan.blocks);
     let last = plan.blocks;
     let files = &*files;
-    host.measure(bench, &plan, |number| {
+    let measurement = host.measure(bench, &plan, looks.first().copied(), |number| {
         let Some(look) = looks.iter().copied().find(|look| *look >= number) else {
             return Ok(Next::GoOn { look: last });
         };
         let verdict = verdict::decide(&files.read_so_far());
-        let text = match look == number {
-            true => terminal::render(&verdict),
-            false => so_far::render(&verdict),
+        let next = match verdict.decision.as_ref().and_then(|decision| decision.next_look) {
+            _ if look != number => Next::GoOn { look },
+            Some(look) => Next::GoOn { look },
+            None => Next::Stop,
         };
-        tell(text.trim_end());
-        let next = verdict.decision.as_ref().and_then(|decision| decision.next_look);
-        match next {
-            _ if look != number => Ok(Next::GoOn { look }),
-            Some(look) => Ok(Next::GoOn { look }),
-            None => {
-                tell("the look decides: no more blocks");
-                Ok(Next::Stop)
-            }
+        host.progress.step(&so_far::render(&verdict));
+        if look == number {
+            host.progress.step(&so_far::look(&verdict));
         }
-    })
+        let looks_at = match next {
+            Next::GoOn { look } => Some(look),
+            Next::Stop => None,
+        };
+        host.progress.stands(Standing::nearest(&verdict, &policy), looks_at);
+        Ok(next)
+    })?;
+    Ok(measurement.ended)
 }
 
 /// The files of a verdict.

@@ -9,15 +9,15 @@ use crate::artifacts;
 use crate::cli::settings::{Output, Settings};
 use crate::cli::sources::CommandLine;
 use crate::contract::owned;
-use crate::escape::{self, plain};
+use crate::escape::plain;
 use crate::read::git::{Git, GitError};
 use crate::run::bench::Bench;
 use crate::run::build::{Libraries, build, code_path, installed_bench};
 use crate::run::comparison::commit;
 use crate::run::frozen::{Frozen, frozen_build};
 use crate::run::interrupt::Interrupt;
-use crate::run::measure::{Ended, Next, measure};
-use crate::run::progress::tell;
+use crate::run::measure::{Measurement, Next, measure};
+use crate::run::progress::Progress;
 use crate::run::{RunError, child, host_lock};
 
 /// How long the bench may take to say where it is.
@@ -28,6 +28,7 @@ pub(super) struct Host<'a> {
     pub(super) settings: &'a Settings,
     pub(super) line: &'a CommandLine,
     pub(super) interrupt: &'a Interrupt,
+    pub(super) progress: &'a Progress,
 }
 
 impl Host<'_> {
@@ -57,14 +58,14 @@ impl Host<'_> {
         load: Option<&Load>,
         blocks: u32,
         fault: Option<&str>,
-    ) -> Result<Ended, RunError> {
+    ) -> Result<Measurement, RunError> {
         if report.exists() {
             return Err(RunError::Exists(report.to_owned()));
         }
         let (_lock, code_path) = self.prepare()?;
         let bench = Bench::start(&self.settings.project, &code_path, self.interrupt)?;
         let plan = self.plan(report, load, blocks, fault)?;
-        self.measure(bench, &plan, |_| Ok(Next::GoOn { look: plan.blocks }))
+        self.measure(bench, &plan, None, |_| Ok(Next::GoOn { look: plan.blocks }))
     }
 
     /// Holds the host, compiles, and finds what was compiled.
@@ -72,11 +73,9 @@ impl Host<'_> {
         let Settings { project, build: command, code_path: globs, .. } = self.settings;
         nothing_built_is_tracked(project)?;
         let limit = Duration::from_secs(self.settings.timeout_seconds);
-        let lock = host_lock::take(limit, self.interrupt)?;
-        if !command.trim().is_empty() {
-            tell(&format!("building router and bench: {}", escape::line(command)));
-        }
-        build(project, command, Libraries::Candidate, self.interrupt)?;
+        let lock = host_lock::take(limit, self.interrupt, self.progress)?;
+        let what = "building router and bench";
+        build(project, command, Libraries::Candidate, self.interrupt, self.progress, what)?;
         let directory = absolute(project)?;
         let mut path = code_path(&directory, globs);
         if path.is_empty() {
@@ -157,10 +156,12 @@ impl Host<'_> {
         &self,
         bench: Bench,
         plan: &Plan,
+        look: Option<u32>,
         after_block: impl FnMut(u32) -> Result<Next, RunError>,
-    ) -> Result<Ended, RunError> {
+    ) -> Result<Measurement, RunError> {
         let limit = Duration::from_secs(self.settings.timeout_seconds);
-        let ended = measure(bench, plan, limit, self.interrupt, after_block);
+        self.progress.begins(plan.blocks, look);
+        let ended = measure(bench, plan, limit, self.interrupt, self.progress, after_block);
         child::end_orphans();
         match ended {
             Err(RunError::Refused(refused)) => Err(self.refusal(plan, refused)),
@@ -188,7 +189,7 @@ impl Host<'_> {
             candidate_path,
         };
         Ok(FrozenBuild {
-            lib_dir: text(&frozen_build(&frozen, self.interrupt)?)?,
+            lib_dir: text(&frozen_build(&frozen, self.interrupt, self.progress)?)?,
             report_file: text(report)?,
             commit: commit.to_owned(),
             tree: baseline.git.tree.clone(),

@@ -12,7 +12,7 @@ use crate::run::RunError;
 use crate::run::child::POLL;
 use crate::run::hygiene::SecondBenchmark;
 use crate::run::interrupt::Interrupt;
-use crate::run::progress::tell;
+use crate::run::progress::Progress;
 
 fn path() -> PathBuf {
     std::env::temp_dir().join("cp1_perf_gate.lock")
@@ -69,11 +69,20 @@ pub fn second_benchmark() -> SecondBenchmark {
 ///
 /// # Errors
 /// It cannot be opened, or is not free in time.
-pub fn take(patience: Duration, interrupt: &Interrupt) -> Result<File, RunError> {
-    take_at(path(), patience, interrupt)
+pub fn take(
+    patience: Duration,
+    interrupt: &Interrupt,
+    progress: &Progress,
+) -> Result<File, RunError> {
+    take_at(path(), patience, interrupt, progress)
 }
 
-fn take_at(path: PathBuf, patience: Duration, interrupt: &Interrupt) -> Result<File, RunError> {
+fn take_at(
+    path: PathBuf,
+    patience: Duration,
+    interrupt: &Interrupt,
+    progress: &Progress,
+) -> Result<File, RunError> {
     let failed = |source| RunError::Lock { cure: cure(&path), path: path.clone(), source };
     let file = open_or_make(&path).map_err(failed)?;
     let deadline = Instant::now() + patience;
@@ -91,7 +100,8 @@ fn take_at(path: PathBuf, patience: Duration, interrupt: &Interrupt) -> Result<F
             return Err(RunError::Busy { path, seconds: patience.as_secs() });
         }
         if !is_told {
-            tell(&format!("another benchmark runs on this host; waiting for {}", path.display()));
+            let file = path.display();
+            progress.say(&format!("another benchmark runs on this host; waiting for {file}"));
             is_told = true;
         }
         std::thread::sleep(POLL);
@@ -119,9 +129,15 @@ mod tests {
     use std::fs::Permissions;
 
     use super::*;
+    use crate::run::progress::Talk;
 
     fn take(path: &Path) -> Result<File, String> {
-        let taken = take_at(path.to_owned(), Duration::ZERO, &Interrupt::default());
+        let taken = take_at(
+            path.to_owned(),
+            Duration::ZERO,
+            &Interrupt::default(),
+            &Progress::new(Talk::Quiet),
+        );
         taken.map_err(|error| error.to_string())
     }
 

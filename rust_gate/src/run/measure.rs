@@ -8,11 +8,14 @@ use cp1_format::{Event, Plan, Refused, Request};
 use crate::run::RunError;
 use crate::run::bench::Bench;
 use crate::run::interrupt::{Interrupt, TERMINATED};
-use crate::run::progress::tell;
+use crate::run::progress::{Progress, calibrated, measured};
 use crate::run::seal::seal;
 
 /// What the run leaves of the time limit, to write its report before it is ended.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How often the time that is left is told.
+const TICK: Duration = Duration::from_secs(1);
 
 /// What `timeout` exits with.
 pub const OUT_OF_TIME: u8 = 124;
@@ -45,6 +48,15 @@ pub enum Ended {
     Interrupted(u8),
 }
 
+/// A measurement that has ended.
+#[derive(Debug)]
+pub struct Measurement {
+    /// How.
+    pub ended: Ended,
+    /// What it measured, as a table for people; empty where the bench said none.
+    pub table: String,
+}
+
 /// Measures, and asks `after_block` with the number of blocks.
 ///
 /// # Errors
@@ -54,8 +66,9 @@ pub fn measure(
     plan: &Plan,
     limit: Duration,
     interrupt: &Interrupt,
+    progress: &Progress,
     mut after_block: impl FnMut(u32) -> Result<Next, RunError>,
-) -> Result<Ended, RunError> {
+) -> Result<Measurement, RunError> {
     let start = Instant::now();
     let deadline = start + limit;
     let timeout = limit.saturating_sub(GRACE).max(limit / 2);
@@ -64,8 +77,16 @@ pub fn measure(
     bench.ask(&Request::Measure(plan.clone()))?;
     let mut last = start;
     let mut longest = Duration::ZERO;
+    let mut table = String::new();
     let (ended, code) = loop {
-        match bench.answer(deadline, interrupt) {
+        let wake = deadline.min(Instant::now() + TICK);
+        match bench.answer(wake, interrupt) {
+            Ok(Some(Event::Step(step))) => progress.does(&step),
+            Ok(Some(Event::Calibrated(load))) => progress.step(&calibrated(&load)),
+            Ok(Some(Event::Measured(figures))) => {
+                progress.step(&measured(&figures, plan.blocks));
+            }
+            Ok(Some(Event::Table(said))) => table = said,
             Ok(Some(Event::Block(number))) => {
                 longest = longest.max(last.elapsed());
                 let next = match after_block(number) {
@@ -81,7 +102,7 @@ pub fn measure(
                         if left > needed {
                             Request::GoOn
                         } else {
-                            tell(&format!(
+                            progress.say(&format!(
                                 "undecided, and too little time for a look after {look} blocks: {} s \
                                  left, {} s needed",
                                 left.as_secs(),
@@ -103,6 +124,7 @@ pub fn measure(
                 let problem = "it answers what it was not asked".to_owned();
                 return Err(RunError::Refused(Refused { option: None, problem }));
             }
+            Ok(None) if Instant::now() < deadline => progress.tick(),
             Ok(None) => {
                 let why = format!("stopped after {} s (PERF_TIMEOUT_SECONDS)", limit.as_secs());
                 break (Ended::OutOfTime(why), i32::from(OUT_OF_TIME));
@@ -120,5 +142,5 @@ pub fn measure(
             seal(&report, code).map_err(|error| RunError::Seal(Box::new(error)))?;
         }
     }
-    Ok(ended)
+    Ok(Measurement { ended, table })
 }

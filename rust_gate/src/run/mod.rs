@@ -15,7 +15,7 @@ pub mod host_lock;
 pub mod hygiene;
 pub mod interrupt;
 pub mod measure;
-mod progress;
+pub mod progress;
 pub mod prove;
 pub mod runner;
 pub mod seal;

@@ -13,10 +13,11 @@ use crate::prove::kept::Kept;
 use crate::prove::planted::{Fault, KINDS, Kind, dose};
 use crate::prove::{gates, tables};
 use crate::read::git::Git;
+use crate::render::terminal;
 use crate::run::gate::gate;
 use crate::run::host::{Host, absolute, clean, listen, new_report};
 use crate::run::measure::Ended;
-use crate::run::progress::tell;
+use crate::run::progress::Progress;
 use crate::run::{RunError, read};
 
 /// Where gates are kept, from the project on.
@@ -40,9 +41,10 @@ pub fn prove(arguments: &settings::Prove, line: &CommandLine) -> Result<Proof, R
     let limits = gates::limits(&policy)?;
     let directory = arguments.directory.clone().unwrap_or_else(|| project.join(DIRECTORY));
     let kept = Kept::at(absolute(&directory)?)?;
-    let host = Host { settings, line, interrupt: &interrupt };
+    let progress = Progress::new(arguments.talk.quiet.into());
+    let host = Host { settings, line, interrupt: &interrupt, progress: &progress };
     if !kept.baseline().exists() {
-        tell("measuring the router, to choose what is planted");
+        progress.step("measuring the router, to choose what is planted");
         let frozen = contract.baseline.clone().unwrap_or_else(|| project.join(BASELINE));
         measure_baseline(&host, &frozen, &kept)?;
     }
@@ -57,7 +59,7 @@ pub fn prove(arguments: &settings::Prove, line: &CommandLine) -> Result<Proof, R
         match dose(&kind, &limits, &baseline) {
             Ok(fault) => missing.push((kind, fault, has(&kept, &kind, fault)?..wanted)),
             Err(_) if wanted == 0 => {}
-            Err(why) => tell(&format!("{}: left out, as {why}", kind.name)),
+            Err(why) => progress.say(&format!("{}: left out, as {why}", kind.name)),
         }
     }
     missing.retain(|(.., numbers)| !numbers.is_empty());
@@ -74,10 +76,11 @@ pub fn prove(arguments: &settings::Prove, line: &CommandLine) -> Result<Proof, R
         let wanted = numbers.end;
         for number in numbers.map(|before| before + 1) {
             let run = run_of(arguments, policy_path.clone(), &kept, fault)?;
+            progress.titled(format!("{} {number}/{wanted}", kind.name));
             let verdict = one(&run, &host, &baseline)?;
             kept.keep(&kind, &run.output.artifacts.unwrap_or_default())?;
             let planted = fault.map(|fault| format!(", {fault}")).unwrap_or_default();
-            tell(&format!("{} {number} of {wanted}{planted}: {verdict}", kind.name));
+            progress.say(&format!("{} {number} of {wanted}{planted}: {verdict}", kind.name));
         }
     }
     Ok(tables::tables(&kept, &policy)?)
@@ -89,8 +92,8 @@ fn measure_baseline(host: &Host<'_>, frozen: &Path, kept: &Kept) -> Result<(), R
         frozen.exists().then(|| read_file(frozen)).transpose().map_err(read)?;
     let report = new_report(&kept.fresh()?)?;
     let load = frozen.and_then(|frozen| frozen.load);
-    let ended = host.report(&report, load.as_ref(), BLOCKS, None)?;
-    measured(&report, Some(&ended))?;
+    let measurement = host.report(&report, load.as_ref(), BLOCKS, None)?;
+    measured(&report, Some(&measurement.ended))?;
     kept.keep_baseline(&report)?;
     Ok(())
 }
@@ -132,28 +135,29 @@ fn run_of(
         skip_code: None,
         print: arguments.print,
         common_test: None,
+        talk: arguments.talk,
+        explain: false,
     })
 }
 
 /// Runs a gate, writes its artifacts, and gives the line of its verdict.
 fn one(run: &settings::Run, host: &Host<'_>, baseline: &Report) -> Result<String, RunError> {
-    let outcome = gate(run, host.line, host.interrupt)?;
+    let outcome = gate(run, host.line, host.interrupt, host.progress)?;
     if let Err(errors) = artifacts::write(&outcome.artifacts, &outcome.checked.artifacts)
         && let Some(error) = errors.into_iter().next()
     {
         return Err(error.into());
     }
-    let text = &outcome.checked.text;
-    let candidate = PathBuf::from(&outcome.checked.verdict.inputs.candidate.path);
+    let verdict = &outcome.checked.verdict;
+    let candidate = PathBuf::from(&verdict.inputs.candidate.path);
     let measured = measured(&candidate, outcome.ended.as_ref());
     if let Err(RunError::NothingMeasured { .. }) = &measured {
-        tell(text.trim_end());
+        host.progress.complain(&terminal::explained(verdict));
     }
     if measured?.git != baseline.git {
         return Err(RunError::Dirty(run.settings.project.clone()));
     }
-    let verdict = text.lines().rfind(|line| line.starts_with("VERDICT"));
-    Ok(verdict.unwrap_or_default().to_owned())
+    Ok(terminal::answer(verdict))
 }
 
 /// The report of a run that measured its blocks. How far they can be believed is the verdict's.

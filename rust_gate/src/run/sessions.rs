@@ -14,7 +14,7 @@ use crate::run::child::POLL;
 use crate::run::host::{Host, clean, is_writable, listen, new_report};
 use crate::run::interrupt::Interrupt;
 use crate::run::measure::Ended;
-use crate::run::progress::tell;
+use crate::run::progress::{Progress, about};
 use crate::run::{RunError, read};
 
 /// What came of the sessions.
@@ -32,7 +32,9 @@ pub enum Sessions {
 /// [`RunError`]
 pub fn sessions(arguments: &settings::Sessions, line: &CommandLine) -> Result<Sessions, RunError> {
     let interrupt = listen()?;
-    let host = Host { settings: &arguments.settings, line, interrupt: &interrupt };
+    let progress = Progress::new(arguments.talk.quiet.into());
+    let settings = &arguments.settings;
+    let host = Host { settings, line, interrupt: &interrupt, progress: &progress };
     let project = &host.settings.project;
     let artifacts = host.artifacts(&arguments.output);
     let contract = Contract::at(project);
@@ -42,12 +44,16 @@ pub fn sessions(arguments: &settings::Sessions, line: &CommandLine) -> Result<Se
     let mut load: Option<Load> = None;
     for number in 1..=arguments.sessions {
         if number > 1 {
-            pause(Duration::from_secs(arguments.pause_seconds), &interrupt)?;
+            pause(Duration::from_secs(arguments.pause_seconds), &interrupt, &progress)?;
         }
         clean(project)?;
-        tell(&format!("session {number} of {}", arguments.sessions));
+        let session = format!("session {number}/{}", arguments.sessions);
+        progress.step(&session);
+        progress.titled(session);
         let path = new_report(&artifacts)?;
-        match host.report(&path, load.as_ref(), arguments.blocks, None)? {
+        let measurement = host.report(&path, load.as_ref(), arguments.blocks, None)?;
+        progress.step(&measurement.table);
+        match measurement.ended {
             Ended::Complete => {}
             Ended::OutOfTime(why) => return Ok(Sessions::OutOfTime(why)),
             Ended::Interrupted(code) => return Err(RunError::Interrupted(code)),
@@ -55,7 +61,7 @@ pub fn sessions(arguments: &settings::Sessions, line: &CommandLine) -> Result<Se
         }
         let report: Report = read_file(&path).map_err(read)?;
         let shown = from_here(&path);
-        tell(&format!("report: {}", crate::escape::line(&shown.display().to_string())));
+        progress.say(&format!("report: {}", shown.display()));
         let file = shown.to_string_lossy();
         let problems = sound::of_session(Named { path: &file, document: &report }, &policy);
         // What the first found is the load of all.
@@ -71,7 +77,7 @@ pub fn sessions(arguments: &settings::Sessions, line: &CommandLine) -> Result<Se
 }
 
 /// Waits, and ends early with the run.
-fn pause(length: Duration, interrupt: &Interrupt) -> Result<(), RunError> {
+fn pause(length: Duration, interrupt: &Interrupt, progress: &Progress) -> Result<(), RunError> {
     let end = Instant::now() + length;
     loop {
         if let Some(code) = interrupt.code() {
@@ -81,6 +87,7 @@ fn pause(length: Duration, interrupt: &Interrupt) -> Result<(), RunError> {
         if left.is_zero() {
             return Ok(());
         }
+        progress.draw(&format!("the next session begins in {}", about(left)));
         std::thread::sleep(left.min(POLL));
     }
 }
@@ -137,6 +144,7 @@ fn quoted(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::progress::Talk;
 
     #[test]
     fn the_next_command_names_every_session_as_a_shell_reads_it() {
@@ -158,9 +166,10 @@ mod tests {
     #[test]
     fn a_pause_ends_with_the_run() {
         let interrupt = Interrupt::default();
-        assert!(pause(Duration::ZERO, &interrupt).is_ok());
+        let progress = Progress::new(Talk::Quiet);
+        assert!(pause(Duration::ZERO, &interrupt, &progress).is_ok());
         interrupt.end_with(130);
-        let ended = pause(Duration::from_secs(86_400), &interrupt);
+        let ended = pause(Duration::from_secs(86_400), &interrupt, &progress);
         assert!(matches!(ended, Err(RunError::Interrupted(130))));
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use perf_gate::render::{figures, terminal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -355,19 +356,46 @@ impl Room {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
+        let is_page = !arguments.iter().any(|it| *it == "--help" || it.starts_with("--format"));
+        if arguments.first() == Some(&"check") && is_page {
+            fits_a_terminal(&answer.stdout);
+        }
         assert!(!answer.stderr.contains("panicked"), "{answer:?}");
         assert!(!answer.stderr.contains("internal error"), "{answer:?}");
         answer
     }
 
+    /// With everything that is to be said.
     pub(crate) fn check_with(&self, further: &[&str]) -> Answer {
-        let usual = ["check", "--baseline", "baseline.json", "--policy", "policy.json"];
+        let usual =
+            ["check", "--explain", "--baseline", "baseline.json", "--policy", "policy.json"];
         self.run(&[usual.as_slice(), further].concat())
+    }
+
+    /// What somebody sees who does not ask for more.
+    pub(crate) fn seen(&self) -> String {
+        let candidate = ["--baseline", "baseline.json", "--candidate", "candidate.json"];
+        let answer = self.run(&[&["check", "--policy", "policy.json"], &candidate[..]].concat());
+        answer.stdout
     }
 
     pub(crate) fn check(&self) -> Answer {
         self.check_with(&["--candidate", "candidate.json"])
     }
+}
+
+/// No line of a verdict is wider than a terminal, and nothing steers one.
+#[track_caller]
+pub(crate) fn fits_a_terminal(page: &str) {
+    for line in page.lines() {
+        assert!(figures::width(line) <= terminal::WIDTH, "too wide: {line}");
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+}
+
+/// A text without its line breaks, as a verdict is wrapped.
+pub(crate) fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl Answer {
@@ -378,8 +406,9 @@ impl Answer {
         let verdict = format!("\nVERDICT: {} (exit {code}): ", words[code as usize]);
         assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
         assert!(self.stdout.contains(&verdict), "{}", self.stdout);
+        let printed = on_one_line(&self.stdout);
         for text in said {
-            assert!(self.stdout.contains(text), "`{text}` is not in:\n{}", self.stdout);
+            assert!(printed.contains(&on_one_line(text)), "`{text}` is not in:\n{}", self.stdout);
         }
     }
 

@@ -434,7 +434,14 @@ fn fail_requests(report: &mut Value, rng: &mut Rng) -> String {
 
 /// What a run says of itself.
 fn unseal(report: &mut Value, rng: &mut Rng) -> String {
-    let statuses = ["failed", "unfinished", "insufficient_samples", "generator_limited", "fine"];
+    let statuses = [
+        "failed",
+        "interrupted",
+        "unfinished",
+        "insufficient_samples",
+        "generator_limited",
+        "fine",
+    ];
     let Some(run) = report.get_mut("run").filter(|run| run.is_object()) else {
         return "nothing".to_owned();
     };

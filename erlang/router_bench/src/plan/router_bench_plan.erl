@@ -43,6 +43,8 @@
       after_block := none | after_block(), % asked after each block but the last
       project_dir := none | file:filename_all(), % in the repository of the router; none: where the
                                          % adapter is
+      progress := none | fun((router_bench_progress:event()) -> term()), % told what the run does and finds,
+                                         % in place of the console
       report_file := none | file:filename_all(), % kept up to date while the run goes on
       quiet := boolean()}.               % no progress and no table on the console
 %% Given the number of blocks that are measured and in the report file: whether there are more.
@@ -86,6 +88,7 @@ defaults() ->
       replay => none,
       after_block => none,
       project_dir => none,
+      progress => none,
       report_file => none,
       quiet => false}.
 
@@ -144,7 +147,7 @@ checked(Key, Value) ->
         {replay, _} -> checked_replay(Value);
         {function, none} -> {ok, none};
         {function, _} when is_function(Value, 1) -> {ok, Value};
-        {function, _} -> {error, "none or a function of the number of blocks so far"};
+        {function, _} -> {error, "none or a function of one argument"};
         {fault, none} -> {ok, none};
         {fault, {_, _}} -> checked_fault(router_bench_fault:text(Value));
         {fault, _} when is_binary(Value); is_list(Value) -> checked_fault(Value);
@@ -221,6 +224,7 @@ domain(p99_limit_us) -> {1, 60000000};
 domain(fault) -> fault;
 domain(replay) -> replay;
 domain(after_block) -> function;
+domain(progress) -> function;
 domain(project_dir) -> file;
 domain(report_file) -> file;
 domain(quiet) -> boolean.

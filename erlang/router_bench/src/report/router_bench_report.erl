@@ -10,7 +10,7 @@
 -export_type([report/0, facts/0, ending/0, measured/0, pairing/0]).
 
 -type report() :: #{atom() => term()}.
--type ending() :: unfinished | complete | {failed, Reason :: term()}.
+-type ending() :: unfinished | complete | interrupted | {failed, Reason :: term()}.
 -type facts() :: #{timestamp := binary(), git := router_bench_env:git(),
                    plan := router_bench_plan:plan(),
                    controls := router_bench_control:result(),
@@ -87,9 +87,13 @@ keys(#{keys := uniform, key_count := Count}) ->
 keys(#{keys := {zipf, Exponent}, key_count := Count}) ->
     #{distribution => zipf, count => Count, exponent => Exponent}.
 
-run(#{plan := #{fault := Fault}, ending := Ending, duration_ms := DurationMs}, Summary) ->
+run(#{plan := #{fault := Fault, blocks := Blocks}, blocks := Measured, ending := Ending,
+      duration_ms := DurationMs}, Summary) ->
     Status = case Ending of
                  unfinished -> #{status => unfinished};
+                 interrupted ->
+                     Text = io_lib:format("after ~b of ~b blocks", [length(Measured), Blocks]),
+                     #{status => interrupted, reason => iolist_to_binary(Text)};
                  {failed, Reason} ->
                      #{status => failed, reason => router_bench_failure:sentence(Reason)};
                  complete -> (maps:with([reason], Summary))#{status => status(Summary)}

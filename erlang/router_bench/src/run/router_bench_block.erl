@@ -10,15 +10,17 @@
 %% @private
 -module(router_bench_block).
 
--export([run/3, alive_together/1]).
+-export([run/4, alive_together/1]).
 
--export_type([side/0, results/0]).
+-export_type([side/0, results/0, tell/0]).
 
 -type role() :: frozen | candidate.
 -type side() :: #{role := role(), plan := router_bench_plan:plan(),
                   code := router_bench_frozen:code(), atom() => term()}.
 -type results() :: #{role() => #{result := router_bench_side:result(), booted_first := boolean(),
                                  went_first := #{closed | open => [boolean()]}}}.
+%% Told what begins.
+-type tell() :: fun((router_bench_progress:activity()) -> ok).
 
 %% An open-loop slice is as long as that many arrivals take: a p99 of fewer is that of a few requests.
 -define(ARRIVALS_OF_A_SLICE, 1000).
@@ -29,14 +31,14 @@ alive_together(Adapter) ->
     not erlang:function_exported(Adapter, lives_twice, 0) orelse Adapter:lives_twice() =/= false.
 
 %% @doc Measures block number `N' of a run until a deadline of `erlang:monotonic_time(millisecond)'.
--spec run([side(), ...], N :: pos_integer(), DeadlineMs :: integer()) ->
+-spec run([side(), ...], N :: pos_integer(), DeadlineMs :: integer(), tell()) ->
           {ok, results()} | {error, role(), Reason :: term()}.
-run([#{plan := #{adapter := Adapter, seed := Seed}} | _] = Sides, N, DeadlineMs) ->
+run([#{plan := #{adapter := Adapter, seed := Seed}} | _] = Sides, N, DeadlineMs, Tell) ->
     Ordered = in_order(router_bench_orders:frozen_boots_first(Seed, N), Sides),
     ok = router_bench_glance:block(N),
     Measured = case alive_together(Adapter) of
-                   true -> together(Ordered, N, DeadlineMs);
-                   false -> apart(Ordered, N, DeadlineMs)
+                   true -> together(Ordered, N, DeadlineMs, Tell);
+                   false -> apart(Ordered, N, DeadlineMs, Tell)
                end,
     ok = router_bench_glance:tell(#{phase => between_blocks, peer => none}),
     case Measured of
@@ -56,31 +58,36 @@ with_orders(Role, Result, [#{role := First, plan := #{seed := Seed} = Plan} | _]
                    || Loop <- [closed, open]]),
     {Role, #{result => Result, booted_first => Role =:= First, went_first => WentFirst}}.
 
-apart(Sides, N, DeadlineMs) ->
+apart(Sides, N, DeadlineMs, Tell) ->
     each(fun(Side) ->
-                 case together([Side], N, DeadlineMs) of
+                 case together([Side], N, DeadlineMs, Tell) of
                      {ok, [{_Role, Result}]} -> {ok, Result};
                      {error, _Role, Reason} -> {error, Reason}
                  end
          end, Sides).
 
 %% Boots one side after the other, and whatever happens then sees all of them go.
-together(Sides, N, DeadlineMs) ->
-    together(Sides, N, DeadlineMs, []).
+together(Sides, N, DeadlineMs, Tell) ->
+    ok = Tell(boot),
+    together(Sides, N, DeadlineMs, Tell, []).
 
-together([], N, DeadlineMs, Booted) ->
+together([], N, DeadlineMs, Tell, Booted) ->
     Sides = lists:reverse(Booted),
-    steps([fun() -> each(fun(Side) -> call(Side, warm_up, [], DeadlineMs) end, Sides) end
-           | [fun() -> in_turn(Loop, Sides, N, DeadlineMs) end || Loop <- [closed, open]]],
-          fun() -> each(fun(Side) -> call(Side, finish, [], DeadlineMs) end, Sides) end);
-together([#{role := Role, plan := Plan, code := Code} = Side | Rest], N, DeadlineMs, Booted) ->
+    All = fun(Function) -> each(fun(Side) -> call(Side, Function, [], DeadlineMs) end, Sides) end,
+    InTurn = fun(Loop) -> in_turn(Loop, Sides, N, DeadlineMs) end,
+    steps([fun() -> ok = Tell(Activity), Step() end
+           || {Activity, Step} <- [{warm_up, fun() -> All(warm_up) end},
+                                   {closed_loop, fun() -> InTurn(closed) end},
+                                   {open_loop, fun() -> InTurn(open) end}]],
+          fun() -> ok = Tell(stop), All(finish) end);
+together([#{role := Role, plan := Plan, code := Code} = Side | Rest], N, DeadlineMs, Tell, Booted) ->
     ok = router_bench_glance:tell(#{phase => boot, role => Role, peer => none}),
     case router_bench_peer:start(Plan, Code, DeadlineMs) of
         {ok, Peer} ->
             try
                 Up = Side#{peer => Peer},
                 case call(Up, start, [Plan#{instance := length(Booted) + 1}], DeadlineMs) of
-                    ok -> together(Rest, N, DeadlineMs, [Up | Booted]);
+                    ok -> together(Rest, N, DeadlineMs, Tell, [Up | Booted]);
                     {error, Reason} -> {error, Role, Reason}
                 end
             after router_bench_peer:stop(Peer)

@@ -17,7 +17,7 @@ start([Path]) ->
     case gen_tcp:connect({local, Path}, 0, [binary, {packet, 4}, {active, true}],
                          ?CONNECT_TIMEOUT_MS) of
         {ok, Socket} ->
-            % Progress belongs on the console of whoever started this VM.
+            % What adapters print belongs on the console of whoever started this VM.
             true = group_leader(whereis(user), self()),
             idle(Socket);
         {error, Reason} ->
@@ -105,17 +105,22 @@ measure(Options, Socket) ->
                   Conductor ! {block, self(), Block},
                   receive {Conductor, Answer} -> Answer end
           end,
+    Tell = fun(Event) -> Conductor ! {told, Event} end,
     {Runner, Monitor} =
         spawn_monitor(fun() ->
-                              Conductor ! {ran, self(), router_bench:run(Options#{after_block => Ask})}
+                              Told = Options#{after_block => Ask, progress => Tell},
+                              Conductor ! {ran, self(), router_bench:run(Told)}
                       end),
     running(Runner, Monitor, Socket).
 
 running(Runner, Monitor, Socket) ->
     receive
-        {block, Runner, Block} ->
+        {told, Event} ->
+            answer(Socket, told(Event)),
+            running(Runner, Monitor, Socket);
+        {block, Run, Block} ->
             answer(Socket, #{block => Block}),
-            Runner ! {self(), next(Socket)},
+            Run ! {self(), next(Socket)},
             running(Runner, Monitor, Socket);
         {ran, Runner, Result} ->
             true = demonitor(Monitor, [flush]),
@@ -138,8 +143,16 @@ next(Socket) ->
             halt(1)
     end.
 
+%% In the shapes of the format.
+told({step, Step}) -> #{step => Step};
+told({calibrated, #{rps := Rps} = Found}) -> #{calibrated => Found#{rps := round(Rps)}};
+told({measured, N, Figures}) -> #{measured => Figures#{block => N}};
+told({table, Table}) -> #{table => text(Table)}.
+
 ended({ok, _Report}) -> ended;
 ended({error, {failed, Text, _Report}}) -> #{failed => Text};
+ended({error, {interrupted, _Report}}) -> #{failed => <<"the run was stopped">>};
+ended({error, already_running}) -> #{failed => <<"another run goes on in this BEAM">>};
 ended({error, {not_written, Message}}) -> #{failed => Message};
 ended({error, Reason}) -> #{refused => refusal(Reason)}.
 

@@ -6,7 +6,7 @@
 %% @private
 -module(router_bench_peer).
 
--export([run/3, run/4, evaluate/4, start/3, call/5, stop/1]).
+-export([run/3, run/4, evaluate/4, start/3, call/5, stop/1, interrupt/1]).
 
 -export_type([peer/0]).
 
@@ -114,9 +114,15 @@ call({Peer, _OsPid}, Module, Function, Arguments, DeadlineMs) ->
 %% @doc Ends a peer and sees it go.
 -spec stop(peer()) -> ok.
 stop({Peer, OsPid}) ->
+    ok = ask_to_stop(Peer),
+    see_go(OsPid).
+
+ask_to_stop(Peer) ->
     try peer:stop(Peer)
-    catch _:_ -> ok % it is gone already, or it hangs: seen to below
-    end,
+    catch _:_ -> ok % it is gone already, or it hangs: seen to by whoever sees it go
+    end.
+
+see_go(OsPid) ->
     case wait_for_exit(OsPid, ?EXIT_TIMEOUT_MS) of
         ok ->
             ok;
@@ -125,6 +131,22 @@ stop({Peer, OsPid}) ->
             _ = wait_for_exit(OsPid, ?EXIT_TIMEOUT_MS),
             ok
     end.
+
+%% @doc Ends the peers of a process, whatever it waits for from them, and sees them go: its call answers an
+%% error.
+-spec interrupt(pid()) -> ok.
+interrupt(Owner) ->
+    Peers = [Linked || {links, Links} <- [process_info(Owner, links)], Linked <- Links, is_pid(Linked),
+                       proc_lib:translate_initial_call(Linked) =:= {peer, init, 1}],
+    lists:foreach(fun(Peer) ->
+                          % One that still boots has not said its own yet.
+                          OsPids = [integer_to_list(OsPid)
+                                    || {links, Links} <- [process_info(Peer, links)], Port <- Links,
+                                       is_port(Port),
+                                       {os_pid, OsPid} <- [erlang:port_info(Port, os_pid)]],
+                          ok = ask_to_stop(Peer),
+                          lists:foreach(fun see_go/1, OsPids)
+                  end, Peers).
 
 wait_for_exit(OsPid, LeftMs) ->
     case {os:cmd("kill -0 " ++ OsPid ++ " 2>/dev/null && echo alive"), LeftMs > 0} of

@@ -9,13 +9,19 @@
 %% killed run for a whole one. After each block but the last, a plan's `after_block' is asked, outside of
 %% any measurement, and while it is the reports on disk have all blocks so far; on `stop' the run ends,
 %% complete with these.
+%%
+%% A run has a process of its own, of which there is one in a VM; what takes its time is done by a further
+%% one, so that the run hears when it is stopped, or when whoever asked for it has gone. The block that is
+%% being measured then is given up, its BEAMs are ended, and the report has the blocks before it.
 %% @private
 -module(router_bench_run).
 
--export([run/1]).
+-export([run/1, stop/0]).
 
 %% What a BEAM takes to start and to end, about.
 -define(BOOT_MS, 1000).
+%% What is interrupted may be starting the next BEAM.
+-define(INTERRUPT_AGAIN_MS, 100).
 
 -type role() :: frozen | candidate.
 -type side() :: #{role := role(), plan := router_bench_plan:plan(),
@@ -25,21 +31,64 @@
 -type state() :: #{plan := router_bench_plan:plan(), sides := [side(), ...],
                    timestamp := binary(), start_ms := integer(),
                    deadline_ms := integer(), done := non_neg_integer(),
+                   caller := reference(), % monitors who asked for the run
+                   measuring_ms := non_neg_integer(), % all blocks
                    calibration_rps => float(), ending := router_bench_report:ending()}.
 -type result() :: {ok, router_bench_report:report()}
                 | {error, {failed, Text :: binary(), router_bench_report:report()}
-                        | {not_written, Message :: binary()}}.
+                        | {interrupted, router_bench_report:report()}
+                        | {not_written, Message :: binary()}
+                        | already_running}.
 
 %% @doc Runs a plan; the report is the candidate's.
 -spec run(router_bench_plan:plan()) -> result().
-run(#{timeout_ms := TimeoutMs} = Plan) ->
+run(Plan) ->
+    Caller = self(),
+    Reference = make_ref(),
+    {Run, Monitor} = spawn_monitor(fun() ->
+        Gone = monitor(process, Caller),
+        case is_only_one() of
+            true ->
+                Result = router_bench_glance:during(Plan, fun() -> begin_run(Plan, Gone) end),
+                true = unregister(?MODULE),
+                Caller ! {Reference, Result};
+            false ->
+                Caller ! {Reference, {error, already_running}}
+        end
+    end),
+    receive
+        {Reference, Result} ->
+            true = demonitor(Monitor, [flush]),
+            Result;
+        {'DOWN', Monitor, process, Run, Reason} ->
+            exit(Reason)
+    end.
+
+%% Two runs would measure each other.
+is_only_one() ->
+    try register(?MODULE, self())
+    catch error:badarg -> false
+    end.
+
+%% @doc Stops the run of this VM, and waits until it has written its report and its BEAMs have gone.
+-spec stop() -> ok | {error, not_running}.
+stop() ->
+    case whereis(?MODULE) of
+        undefined ->
+            {error, not_running};
+        Run ->
+            Monitor = monitor(process, Run),
+            Run ! stop,
+            receive {'DOWN', Monitor, process, Run, _} -> ok end
+    end.
+
+begin_run(#{timeout_ms := TimeoutMs} = Plan, Caller) ->
     StartMs = now_ms(),
-    State = #{plan => Plan, sides => sides(Plan),
+    State = #{plan => Plan, sides => sides(Plan), caller => Caller, measuring_ms => 0,
               timestamp => timestamp(), start_ms => StartMs, deadline_ms => StartMs + TimeoutMs,
               done => 0, ending => unfinished},
     case save(State) of
         {ok, _} ->
-            announce(State),
             controls(State);
         {error, Message} ->
             {error, {not_written, Message}}
@@ -71,11 +120,15 @@ controls([], Controlled, State) ->
     calibrate(State#{sides := lists:reverse(Controlled)});
 controls([#{role := Role, plan := Plan, code := Code} = Side | Rest], Controlled,
          #{deadline_ms := DeadlineMs} = State) ->
-    case router_bench_peer:run(router_bench_control, Plan, Code, DeadlineMs) of
+    tell({step, #{activity => controls}}, State),
+    case interruptible(fun() -> router_bench_peer:run(router_bench_control, Plan, Code, DeadlineMs) end,
+                       State) of
         {ok, Controls} ->
             controls(Rest, [Side#{controls := Controls} | Controlled], State);
         {error, Reason} ->
-            finish(State#{ending := {failed, failure(control, Role, Reason, State)}})
+            finish(State#{ending := {failed, failure(control, Role, Reason, State)}});
+        {interrupted, By} ->
+            interrupted(By, State)
     end.
 
 %% A rate left open is chosen once for both sides, and by the frozen one where there is one.
@@ -84,9 +137,12 @@ calibrate(#{plan := #{rate_per_second := Rate, concurrency := Workers}, sides :=
             deadline_ms := DeadlineMs} = State)
   when Rate =:= calibrate; Workers =:= calibrate ->
     #{plan := Plan, code := Code} = Side,
-    case router_bench_peer:run(router_bench_calibration, Plan, Code, DeadlineMs) of
+    tell({step, #{activity => calibration}}, State),
+    case interruptible(fun() -> router_bench_peer:run(router_bench_calibration, Plan, Code, DeadlineMs) end,
+                       State) of
         {ok, Found} -> settle(calibrated(Found, State));
-        {error, Reason} -> finish(State#{ending := {failed, {calibration, Reason}}})
+        {error, Reason} -> finish(State#{ending := {failed, {calibration, Reason}}});
+        {interrupted, By} -> interrupted(By, State)
     end;
 calibrate(State) ->
     settle(State).
@@ -94,10 +150,9 @@ calibrate(State) ->
 %% What was given stays as it was given.
 calibrated(#{rps := Rps} = Found, #{plan := Plan} = State) ->
     Open = [Key || Key <- [rate_per_second, concurrency], maps:get(Key, Plan) =:= calibrate],
-    #{plan := #{rate_per_second := Rate, concurrency := Workers}} = Planned =
+    #{plan := Settled} = Planned =
         planned(fun(Of) -> maps:merge(Of, maps:with(Open, Found)) end, State),
-    say(State, "calibration: ~s with ~b workers, so ~s arrivals/s in the open loop~n",
-        [router_bench_figures:text(rps, Rps), Workers, router_bench_figures:thousands(Rate)]),
+    tell({calibrated, maps:merge(Found, maps:with([rate_per_second, concurrency], Settled))}, State),
     Planned#{calibration_rps => Rps}.
 
 %% Changes the plan of the run and of each side.
@@ -106,17 +161,14 @@ planned(Change, #{plan := Plan, sides := Sides} = State) ->
 
 %% The open loop lasts as long as its rate needs; a run that cannot end in time does not begin.
 settle(#{plan := #{latency_ms := calibrate, rate_per_second := Rate}} = State) ->
-    #{plan := #{latency_ms := LatencyMs} = Plan, sides := Sides} = Settled =
+    #{plan := #{latency_ms := LatencyMs, blocks := Blocks, after_block := AfterBlock}} = Settled =
         planned(fun router_bench_calibration:settled/1, State),
-    #{blocks := Blocks, after_block := AfterBlock, warmup_ms := WarmupMs,
-      throughput_ms := ThroughputMs} = Plan,
     % Who is asked after each block may need the first only.
     Least = case AfterBlock of
                 none -> Blocks;
                 _ -> 1
             end,
-    RunMs = Least * length(Sides)
-        * (?BOOT_MS + 3 * WarmupMs div 2 + ThroughputMs + LatencyMs),
+    RunMs = Least * block_ms(Settled),
     case left_ms(State) of
         LeftMs when RunMs > LeftMs ->
             finish(Settled#{ending := {failed, {latency_too_long, Rate, LatencyMs, RunMs, LeftMs}}});
@@ -126,26 +178,44 @@ settle(#{plan := #{latency_ms := calibrate, rate_per_second := Rate}} = State) -
 settle(State) ->
     blocks(State).
 
+%% What a block takes, about: by the plan, then as measured.
+block_ms(#{done := 0, sides := Sides,
+           plan := #{warmup_ms := WarmupMs, throughput_ms := ThroughputMs, latency_ms := LatencyMs}}) ->
+    length(Sides) * (?BOOT_MS + 3 * WarmupMs div 2 + ThroughputMs + LatencyMs);
+block_ms(#{done := Done, measuring_ms := MeasuringMs}) ->
+    MeasuringMs div Done.
+
 -spec blocks(state()) -> result().
 blocks(#{done := Done, plan := #{blocks := Done}} = State) ->
     finish(State#{ending := complete});
-blocks(#{done := Done, sides := Sides, deadline_ms := DeadlineMs} = State) ->
+blocks(#{done := Done, sides := Sides, deadline_ms := DeadlineMs, measuring_ms := BeforeMs} = State) ->
     N = Done + 1,
-    case router_bench_block:run(Sides, N, DeadlineMs) of
+    StartMs = now_ms(),
+    BlockMs = block_ms(State),
+    Tell = fun(Activity) ->
+                   tell({step, #{activity => Activity, block => N, block_ms => BlockMs}}, State)
+           end,
+    case interruptible(fun() -> router_bench_block:run(Sides, N, DeadlineMs, Tell) end, State) of
         {ok, Results} ->
             Measured = [Side#{blocks := Before ++ [maps:get(Role, Results)]}
                         || #{role := Role, blocks := Before} = Side <- Sides],
-            Next = State#{sides := Measured, done := N},
+            Next = State#{sides := Measured, done := N, measuring_ms := BeforeMs + now_ms() - StartMs},
             case save(Next) of
                 {ok, Reports} ->
-                    progress(Next, Reports),
+                    tell({measured, N, maps:map(fun last_figures/2, Reports)}, Next),
                     asked(Next);
                 {error, Message} ->
                     {error, {not_written, Message}}
             end;
         {error, Role, Reason} ->
-            finish(State#{ending := {failed, failure({block, N}, Role, Reason, State)}})
+            finish(State#{ending := {failed, failure({block, N}, Role, Reason, State)}});
+        {interrupted, By} ->
+            interrupted(By, State)
     end.
+
+last_figures(_Role, #{blocks := Measured}) ->
+    #{metrics := Metrics} = lists:last(Measured),
+    Metrics.
 
 %% With the side, where there are two.
 failure(What, _Role, Reason, #{sides := [_]}) -> of_what(What, [Reason]);
@@ -170,15 +240,58 @@ ended_here(#{done := Done, sides := Sides, plan := Plan} = State) ->
     State#{plan := Plan#{blocks := Done}, ending := complete,
            sides := [Side#{plan := Of#{blocks := Done}} || #{plan := Of} = Side <- Sides]}.
 
+%% Interruption
+
+%% Does what takes its time in a process of its own, which ends with this one, and gives its answer.
+interruptible(Do, #{caller := Caller}) ->
+    Run = self(),
+    Reference = make_ref(),
+    Facts = router_bench_glance:facts(),
+    {Worker, Monitor} = spawn_opt(fun() ->
+        ok = router_bench_glance:go_on(Facts),
+        Answer = Do(),
+        Run ! {Reference, Answer, router_bench_glance:facts()}
+    end, [link, monitor]),
+    receive
+        {Reference, Answer, News} ->
+            true = demonitor(Monitor, [flush]),
+            ok = router_bench_glance:go_on(News),
+            Answer;
+        stop ->
+            ok = interrupt(Worker, Monitor),
+            {interrupted, stop};
+        {'DOWN', Caller, process, _, _} ->
+            ok = interrupt(Worker, Monitor),
+            {interrupted, caller_gone}
+    end.
+
+%% It may have none of its BEAMs yet, or be between two.
+interrupt(Worker, Monitor) ->
+    true = unlink(Worker),
+    ok = router_bench_peer:interrupt(Worker),
+    receive
+        {'DOWN', Monitor, process, Worker, _} -> ok
+    after ?INTERRUPT_AGAIN_MS -> interrupt(Worker, Monitor)
+    end.
+
+interrupted(stop, State) ->
+    finish(State#{ending := interrupted});
+interrupted(caller_gone, #{plan := Plan} = State) ->
+    % With its console.
+    finish(State#{ending := interrupted, plan := Plan#{quiet := true, progress := none}}).
+
 %% Reports
 
 finish(#{ending := Ending} = State) ->
     case {save(State), Ending} of
         {{ok, Reports}, complete} ->
-            print_tables(Reports, State),
+            tell({table, tables(Reports)}, State),
             {ok, maps:get(candidate, Reports)};
+        {{ok, Reports}, interrupted} ->
+            tell({table, tables(Reports)}, State),
+            {error, {interrupted, maps:get(candidate, Reports)}};
         {{ok, Reports}, {failed, Reason}} ->
-            print_tables(Reports, State),
+            tell({table, tables(Reports)}, State),
             Text = router_bench_failure:sentence(Reason),
             {error, {failed, Text, maps:get(candidate, Reports)}};
         {{error, Message}, _} ->
@@ -217,50 +330,14 @@ pairing(#{role := Role, blocks := Blocks}, #{plan := #{seed := Seed, adapter := 
                    booted_first => [First || #{booted_first := First} <- Blocks],
                    alive_together => router_bench_block:alive_together(Adapter)}}.
 
-%% On the console
+tables(#{frozen := #{git := #{commit := Commit}} = Frozen, candidate := Candidate}) ->
+    io_lib:format("~nfrozen build of ~s~ts~ncandidate~ts",
+                  [Commit, router_bench_table:format(Frozen), router_bench_table:format(Candidate)]);
+tables(#{candidate := Report}) ->
+    router_bench_table:format(Report).
 
-announce(#{sides := [_]}) ->
-    ok;
-announce(#{plan := #{blocks := Blocks, seed := Seed}} = State) ->
-    say(State, "at most ~b blocks of frozen build and candidate in turn, order by seed ~b; at most ~s~n",
-        [Blocks, Seed, duration(left_ms(State))]).
-
-progress(#{done := Done, plan := #{blocks := Blocks}} = State, Reports) ->
-    case maps:to_list(Reports) of
-        [{candidate, Report}] ->
-            say(State, "block ~b of ~b: ~s~n", [Done, Blocks, figures(Report)]);
-        _ ->
-            say(State, "block ~b of at most ~b~n  frozen     ~s~n  candidate  ~s~n",
-                [Done, Blocks | [figures(maps:get(Role, Reports)) || Role <- [frozen, candidate]]])
-    end.
-
-figures(#{blocks := Measured}) ->
-    #{metrics := Metrics} = lists:last(Measured),
-    Figure = fun(Key) ->
-                     case Metrics of
-                         #{Key := Value} -> router_bench_figures:text(Key, Value);
-                         #{} -> "not measured"
-                     end
-             end,
-    io_lib:format("~s, p95 ~s, p99 ~s, ~s",
-                  [Figure(Key) || Key <- [rps, latency_p95_ms, latency_p99_ms,
-                                          mem_mb_total_erlang]]).
-
-print_tables(#{frozen := Frozen, candidate := Candidate}, State) ->
-    #{git := #{commit := Commit}} = Frozen,
-    say(State, "~nfrozen build of ~s~ts~ncandidate~ts",
-        [Commit, router_bench_table:format(Frozen), router_bench_table:format(Candidate)]);
-print_tables(#{candidate := Report}, State) ->
-    say(State, "~ts", [router_bench_table:format(Report)]).
-
-say(#{plan := #{quiet := Quiet}}, Format, Arguments) ->
-    print(Quiet, io_lib:format(Format, Arguments)).
-
-print(true, _Text) -> ok;
-print(false, Text) -> io:put_chars(Text).
-
-duration(Ms) when Ms < 120000 -> io_lib:format("~b s", [(max(0, Ms) + 999) div 1000]);
-duration(Ms) -> io_lib:format("~b min", [(Ms + 59999) div 60000]).
+tell(Event, #{plan := Plan}) ->
+    router_bench_progress:tell(Event, Plan).
 
 left_ms(#{deadline_ms := DeadlineMs}) ->
     DeadlineMs - now_ms().

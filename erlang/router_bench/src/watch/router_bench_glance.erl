@@ -5,7 +5,7 @@
 %% @private
 -module(router_bench_glance).
 
--export([during/2, tell/1, block/1, latest/0]).
+-export([during/2, facts/0, go_on/1, tell/1, block/1, latest/0]).
 
 -export_type([facts/0]).
 
@@ -28,6 +28,16 @@ during(#{adapter := Adapter, blocks := Blocks, timeout_ms := TimeoutMs}, Work) -
     try Work()
     after erase(?MODULE)
     end.
+
+%% @doc What this process has said, for one that does a part of its work, and of that one's when it has.
+-spec facts() -> facts() | undefined.
+facts() -> get(?MODULE).
+
+%% @doc Goes on with what another process has said.
+-spec go_on(facts() | undefined) -> ok.
+go_on(Facts) ->
+    _ = put(?MODULE, Facts),
+    ok.
 
 %% @doc Says what is different now. Means nothing to a process that does no such work.
 -spec tell(map()) -> ok.
