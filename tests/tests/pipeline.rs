@@ -443,7 +443,7 @@ fn the_test_suite_has_a_case_for_each_rule_and_pages_whose_links_lead_somewhere(
     let page = only_page(&logs, "router_perf_suite.verdict.html");
     let text = std::fs::read_to_string(&page).unwrap();
     let links = links(&text, "log_private/");
-    for kind in ["perf_gate_", "perf_summary_", "perf_verdict_"] {
+    for kind in ["perf_gate_", "perf_report_", "perf_summary_", "perf_verdict_"] {
         assert!(links.iter().any(|link| link.contains(kind)), "{kind}: {links:?}");
     }
     for link in &links {
