@@ -36,7 +36,7 @@ terminal() {
       width = columns * advance + 2 * margin; height = NR * step + 2 * margin
       printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\"", \
         width, height, width, height
-      print " role=\"img\" aria-label=\"The terminal after a run of the gate\">"
+      print " role=\"img\" aria-label=\"What a run of the gate says, with --explain\">"
       print "<rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#0d1117\"/>"
       printf "<g font-family=\"ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace\""
       printf " font-size=\"%d\" fill=\"#e6edf3\">\n", size
