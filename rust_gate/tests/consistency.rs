@@ -93,6 +93,18 @@ fn errors_that_only_the_router_saw_count() {
 }
 
 #[test]
+fn a_headline_that_every_block_measured_is_not_left_out() {
+    for file in ["baseline.json", "candidate.json"] {
+        let room = Room::with(&full());
+        room.change(file, |report| {
+            report["metrics"].as_object_mut().unwrap().remove("errors_total");
+        });
+        let message = "every block measured this figure, and it is missing";
+        room.check().is(2, &["metrics.errors_total", message]);
+    }
+}
+
+#[test]
 fn a_counter_that_the_router_cannot_read_gives_no_figure() {
     refused(
         |report| remove(report, "blocks.0.errors.router"),

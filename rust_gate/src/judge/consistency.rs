@@ -61,13 +61,17 @@ fn check_block_count(report: &Report, blocks: &[Block], found: &mut Contradictio
 
 fn check_headline(report: &Report, blocks: &[Block], found: &mut Contradictions<'_>) {
     let of_blocks: Vec<_> = blocks.iter().map(|block| &block.metrics).collect();
-    for (&metric, headline) in &report.metrics.0 {
+    for metric in Metric::ALL {
         let place = || format!("metrics.{metric}");
         let of_them = if metric.is_count() { "sum" } else { "median" };
-        match summary::headline_figure(metric, &of_blocks) {
-            None => found.add(place(), "a block did not measure this figure".into()),
-            Some(own) if is_same(metric, headline, &own) => {}
-            Some(_) => {
+        match (report.metrics.get(metric), summary::headline_figure(metric, &of_blocks)) {
+            (None, None) => {}
+            (None, Some(_)) => {
+                found.add(place(), "every block measured this figure, and it is missing".into());
+            }
+            (Some(_), None) => found.add(place(), "a block did not measure this figure".into()),
+            (Some(headline), Some(own)) if is_same(metric, headline, &own) => {}
+            (Some(headline), Some(_)) => {
                 found.add(place(), format!("{headline} is not the {of_them} over the blocks"));
             }
         }

@@ -196,10 +196,16 @@ pub(crate) fn page(shown: &Shown<'_>) -> Result<(), String> {
     if let Some(found) = page.chars().find(|found| found.is_control() && *found != '\n') {
         return Err(format!("{found:?} reaches the browser"));
     }
-    // As a text of a file may be called so, only where a place is drawn: quotes in texts are escaped.
-    let drawn = ["=\"NaN", "=\"MNaN", "=\"inf", "=\"-inf", "=\"Minf"];
-    if let Some(found) = drawn.into_iter().find(|found| page.contains(found)) {
-        return Err(format!("{found} is no place"));
+    // A text of a file may be called so; its quotes are escaped, so that it is no attribute.
+    let places =
+        ["x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "d", "points"];
+    for place in places {
+        for number in ["NaN", "MNaN", "inf", "-inf", "Minf"] {
+            let drawn = format!(" {place}=\"{number}");
+            if page.contains(&drawn) {
+                return Err(format!("{drawn} is no place"));
+            }
+        }
     }
     if page.len() < 1024 * 1024 { Ok(()) } else { Err(format!("a page of {} bytes", page.len())) }
 }
