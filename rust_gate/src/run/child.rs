@@ -23,14 +23,13 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts a program, without standard input. What it prints is talk, and standard output is for the
-    /// answer.
+    /// Starts a program, without standard input. Where it prints is the caller's to say: never to standard
+    /// output, which is for the answer.
     ///
     /// # Errors
     /// The operating system's.
     pub fn spawn(command: &mut Command) -> io::Result<Self> {
-        let talk = io::stderr();
-        let child = command.process_group(0).stdin(Stdio::null()).stdout(talk).spawn()?;
+        let child = command.process_group(0).stdin(Stdio::null()).spawn()?;
         Ok(Self { child, is_over: false })
     }
 
