@@ -11,7 +11,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use cp1_format::{Decimal, Pairing, Report, Role, Timestamp, Verdict, read_file, to_json};
+use cp1_format::{
+    Amount, Decimal, Metric, Pairing, Report, Role, Timestamp, Verdict, read_file, to_json,
+};
 use cp1_pipeline_tests::{TWO_BLOCKS, Workplace, gate_binary};
 use scraper::{ElementRef, Html, Selector};
 use serde_json::Value;
@@ -145,10 +147,10 @@ fn shows(page: &Html, verdict: &Verdict) {
 
 /// A page that shows another one as wide as a telephone, with all its details open, and says how wide it
 /// became.
-fn narrow(workplace: &Workplace) -> Value {
+fn narrow(workplace: &Workplace, shown: &str) -> Value {
     let page = format!(
         "<!doctype html><meta charset=utf-8><title>x</title>
-         <iframe id=shown src=perf_report_x.html width={NARROW} height=900></iframe>
+         <iframe id=shown src={shown} width={NARROW} height=900></iframe>
          <pre id=said></pre>
          <script>
            addEventListener('load', () => {{
@@ -197,7 +199,7 @@ fn a_browser_shows_the_verdict_and_fetches_runs_and_complains_of_nothing() {
         assert_eq!(planted.len(), usize::from(is_hostile));
         assert!(planted.iter().all(|section| text_of(*section).contains(HOSTILE)));
 
-        let said = narrow(&workplace);
+        let said = narrow(&workplace, "perf_report_x.html");
         assert_eq!(said["beyond"], Value::from(Vec::<String>::new()), "wider than the screen");
         assert!(said["width"].as_u64().is_some_and(|width| width <= u64::from(NARROW)), "{said}");
         assert_eq!(said["fetched"], Value::from(Vec::<String>::new()));
@@ -222,7 +224,7 @@ fn a_browser_shows_the_verdict_and_fetches_runs_and_complains_of_nothing() {
     assert_eq!(seen.requests, Vec::<String>::new());
     let wide = format!("<span class=words>{}</span><footer>", "w".repeat(200));
     std::fs::write(&path, page.replace("<footer>", &wide)).unwrap();
-    let said = narrow(&workplace);
+    let said = narrow(&workplace, "perf_report_x.html");
     assert!(said["width"].as_u64().is_some_and(|width| width > u64::from(NARROW)), "{said}");
     assert_eq!(said["beyond"], Value::from(vec!["SPAN.words"]));
     std::fs::write(&path, taken.replace("Content-Security-Policy", "x")).unwrap();
@@ -232,4 +234,41 @@ fn a_browser_shows_the_verdict_and_fetches_runs_and_complains_of_nothing() {
         "{:?}",
         seen.requests
     );
+}
+
+#[test]
+fn a_browser_shows_a_trend_and_fetches_runs_and_complains_of_nothing() {
+    let workplace = Workplace::new().unwrap();
+    measured(&workplace);
+    for directory in ["perf", "out", "kept"] {
+        std::fs::create_dir_all(workplace.path(directory)).unwrap();
+    }
+    std::fs::copy(workplace.path("policy.json"), workplace.path("perf/policy_cp1.json")).unwrap();
+    for run in 1..=3_u64 {
+        for (file, name) in [("candidate.json", "baseline"), ("replay.json", "replay")] {
+            let mut report: Report = read_file(&workplace.path(file)).unwrap();
+            report.timestamp = Timestamp::parse(&format!("2026-01-31T1{run}:00:00Z")).unwrap();
+            report.env.cpu_model = Some(format!("{HOSTILE} {run}"));
+            // What is always the same is said in a sentence, and not drawn.
+            report.metrics.0.insert(Metric::Rps, Amount::from(50_000 + 1_000 * run));
+            let kept = workplace.path(&format!("kept/perf_{name}_{run}.json"));
+            std::fs::write(kept, to_json(&report).unwrap()).unwrap();
+        }
+    }
+    let mut trend = Command::new(gate_binary());
+    trend.arg("trend").arg(workplace.path("kept")).arg("--root").arg(workplace.path(""));
+    trend.arg("--html").arg(workplace.path("out/trend.html"));
+    let ended = workplace.run(&mut trend).unwrap();
+    assert_eq!(ended.code, Some(0), "{}", ended.printed);
+
+    let seen = open(&workplace.path("out"), "trend.html");
+    assert_eq!(seen.console, Vec::<String>::new());
+    assert_eq!(seen.requests, Vec::<String>::new());
+    let page = Html::parse_document(&seen.document);
+    assert_eq!(all(&page, "script, img").len(), 0);
+    assert!(!all(&page, "svg").is_empty(), "it is drawn");
+    let said = narrow(&workplace, "trend.html");
+    assert_eq!(said["beyond"], Value::from(Vec::<String>::new()), "wider than the screen");
+    assert!(said["width"].as_u64().is_some_and(|width| width <= u64::from(NARROW)), "{said}");
+    assert_eq!(said["fetched"], Value::from(Vec::<String>::new()));
 }
