@@ -36,6 +36,7 @@ mod limit;
 mod metric;
 mod plan;
 mod policy;
+mod profile;
 mod quota;
 mod read;
 mod record;
@@ -77,6 +78,10 @@ pub use plan::{
 pub use policy::{
     Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,
     Relative, Rule, SmokePolicy,
+};
+pub use profile::{
+    Function, Lock, LongRuns, MemoryKind, Messages, Processes, Profile, Profiles, SchedulerState,
+    Table, Work,
 };
 pub use quota::CpuQuota;
 pub use read::{

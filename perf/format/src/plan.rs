@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::Metrics;
 use crate::decimal::Amount;
+use crate::profile::Profiles;
 use crate::read::{Document, Segment, Violation};
 use crate::report::{Arrivals, KeyDistribution, Report};
 
@@ -134,6 +135,9 @@ pub enum Request {
     /// Measure. Answered by [`Event::Block`] after each block but the last, and at last by
     /// [`Event::Ended`] or [`Event::Failed`]; on the way by what the run does and finds.
     Measure(Plan),
+    /// Route the same requests through both builds under trace. Answered by [`Event::Explained`] or
+    /// [`Event::Failed`].
+    Explain(Plan),
     /// After a block: measure the next one.
     GoOn,
     /// After a block: the run ends here, complete.
@@ -148,6 +152,8 @@ pub enum Event {
     Described(Box<Described>),
     /// What was found of the adapter.
     Examined(Vec<Finding>),
+    /// What both builds did.
+    Explained(Box<Profiles>),
     /// The plan cannot be run; nothing was measured.
     Refused(Refused),
     /// What the run does from now on.
@@ -248,8 +254,8 @@ pub struct Refused {
     pub problem: String,
 }
 
-/// Largest message, in bytes: a description has a report without blocks.
-pub const MESSAGE_MAX_BYTES: u64 = 1024 * 1024;
+/// Largest message, in bytes: profiles name every function that was called.
+pub const MESSAGE_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 impl Document for Request {
     const KIND: &'static str = "request to the bench";
@@ -260,6 +266,7 @@ impl Document for Request {
             Self::Describe(plan) => plan.check("describe"),
             Self::Examine(plan) => plan.check("examine"),
             Self::Measure(plan) => plan.check("measure"),
+            Self::Explain(plan) => plan.check("explain"),
             Self::GoOn | Self::Stop => Ok(()),
         }
     }
