@@ -103,7 +103,8 @@ type Supporting = Vec<(String, String, Amount)>;
 fn supporting_of(told: &Told) -> Supporting {
     let figures = match told {
         Told::Report(report) => {
-            [supporting::figures(report, report), growth::figures(report, report)].concat()
+            let grown = growth::Grown::of(report);
+            [supporting::figures(report, report), growth::figures(&grown, &grown)].concat()
         }
         Told::Verdict(verdict) => verdict.supporting.clone(),
     };

@@ -148,7 +148,8 @@ pub fn compare(
     let mut notices = notices::of_reports(baseline, candidate, policy);
     notices.extend(notices::improved(policy, &answers));
     notices.extend(failures::notices(candidate.document));
-    notices.extend(growth::notices(candidate.document));
+    let grown = growth::Grown::of(candidate.document);
+    notices.extend(grown.notices());
     notices.extend(in_force.notices);
     notices.extend(waivers::needless(&answers));
     if let Some(reason) = alone {
@@ -172,7 +173,7 @@ pub fn compare(
         unserved,
         supporting: [
             supporting::figures(baseline.document, candidate.document),
-            growth::figures(baseline.document, candidate.document),
+            growth::figures(&growth::Grown::of(baseline.document), &grown),
         ]
         .concat(),
         comparison,

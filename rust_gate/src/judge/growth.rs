@@ -26,6 +26,40 @@ const LATE_PART: f64 = 0.5;
 /// Decimal places of a figure.
 const DIGITS: i64 = 2;
 
+/// The classes that grew steadily with requests, by how many bytes for each.
+#[derive(Debug, Clone)]
+pub struct Grown(Vec<(MemoryClass, Shift)>);
+
+impl Grown {
+    /// Of a report.
+    #[must_use]
+    pub fn of(report: &Report) -> Self {
+        let of_class = |class| Some((class, steady(class, report)?));
+        Self(MemoryClass::ALL.into_iter().filter_map(of_class).collect())
+    }
+
+    fn class(&self, class: MemoryClass) -> Option<Amount> {
+        let (_, shift) = self.0.iter().find(|(of, _)| *of == class)?;
+        amount(shift.estimate)
+    }
+
+    /// Says which they are.
+    #[must_use]
+    pub fn notices(&self) -> Vec<Notice> {
+        let of_class = |(class, shift): &(MemoryClass, Shift)| {
+            Some(Notice(format!(
+                "{}: memory grows steadily with requests: {} bytes each, {} to {} with a confidence \
+                 of 95 %",
+                class.name(),
+                amount(shift.estimate)?,
+                amount(shift.lower)?,
+                amount(shift.upper)?
+            )))
+        };
+        self.0.iter().filter_map(of_class).collect()
+    }
+}
+
 /// Bytes per request and their interval, of a class that grew steadily with requests.
 fn steady(class: MemoryClass, report: &Report) -> Option<Shift> {
     let series = report.series.as_deref()?;
@@ -48,33 +82,15 @@ fn steady(class: MemoryClass, report: &Report) -> Option<Shift> {
 
 /// The growth of each class that grew steadily on a side.
 #[must_use]
-pub fn figures(baseline: &Report, candidate: &Report) -> Vec<SupportingFigure> {
+pub fn figures(baseline: &Grown, candidate: &Grown) -> Vec<SupportingFigure> {
     let of_class = |class: MemoryClass| {
-        let of = |report| amount(steady(class, report)?.estimate);
-        let (baseline, candidate) = (of(baseline), of(candidate));
+        let (baseline, candidate) = (baseline.class(class), candidate.class(class));
         (baseline.is_some() || candidate.is_some()).then(|| SupportingFigure {
             name: format!("growth of {}", class.name()),
             unit: "bytes/request".to_owned(),
             baseline,
             candidate,
         })
-    };
-    MemoryClass::ALL.into_iter().filter_map(of_class).collect()
-}
-
-/// Says which classes of the candidate's memory grow with requests.
-#[must_use]
-pub fn notices(candidate: &Report) -> Vec<Notice> {
-    let of_class = |class: MemoryClass| {
-        let Shift { estimate, lower, upper } = steady(class, candidate)?;
-        Some(Notice(format!(
-            "{}: memory grows steadily with requests: {} bytes each, {} to {} with a confidence \
-             of 95 %",
-            class.name(),
-            amount(estimate)?,
-            amount(lower)?,
-            amount(upper)?
-        )))
     };
     MemoryClass::ALL.into_iter().filter_map(of_class).collect()
 }
