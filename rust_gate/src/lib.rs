@@ -23,6 +23,7 @@
 
 pub mod adopt;
 pub mod artifacts;
+pub mod bisect;
 pub mod check;
 pub mod cli;
 pub mod contract;

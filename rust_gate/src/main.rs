@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 use cp1_format::{
-    Answer, BenchReport, FindingVerdict, Findings, MachineCheck, Metric, Outcome, Said,
+    Answer, BenchReport, BisectionResult, FindingVerdict, Findings, MachineCheck, Metric, Outcome,
+    Said,
 };
 use perf_gate::adopt::init::init;
 use perf_gate::adopt::manuals;
@@ -28,8 +29,9 @@ use perf_gate::history::{diff::diff, trend::trend};
 use perf_gate::prove::plan::plan;
 use perf_gate::prove::selftest::selftest;
 use perf_gate::prove::simulate::simulate;
-use perf_gate::render::answers;
 use perf_gate::render::terminal::{self, Detail, Paint};
+use perf_gate::render::{answers, bisection};
+use perf_gate::run::bisect::bisect;
 use perf_gate::run::hygiene;
 use perf_gate::run::measure::{Ended, Measurement, OUT_OF_TIME};
 use perf_gate::run::prove::prove;
@@ -67,8 +69,7 @@ enum Told {
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|info| complain(&internal_error(info))));
-    let skip_code = sources::skip_code(&env::args_os().collect::<Vec<_>>(), env::vars_os());
-    ExitCode::from(exit_code(&guarded(run), skip_code))
+    ExitCode::from(exit_code(&guarded(run)))
 }
 
 /// A panic is an ending as any other: what failed inside says nothing about a router.
@@ -88,8 +89,8 @@ fn internal_error(info: &PanicHookInfo<'_>) -> String {
 
 /// The one place where the exit code is decided: a verdict worse than PASS outranks a failed write, as
 /// long as anybody can read it. What says nothing about the router can have a code of its own.
-fn exit_code(ending: &Ending, skip_code: Option<u8>) -> u8 {
-    let code = match ending {
+fn exit_code(ending: &Ending) -> u8 {
+    match ending {
         Ending::Judged { outcome: Outcome::Pass, told: Told::InPart }
         | Ending::Judged { told: Told::Not, .. }
         | Ending::Failed => 2,
@@ -99,10 +100,6 @@ fn exit_code(ending: &Ending, skip_code: Option<u8>) -> u8 {
         Ending::Unusable => Outcome::Inconclusive.exit_code(),
         Ending::OutOfTime => OUT_OF_TIME,
         Ending::Interrupted(code) => *code,
-    };
-    match (ending, code) {
-        (Ending::Judged { .. } | Ending::Failed, 2..) => skip_code.unwrap_or(code),
-        _ => code,
     }
 }
 
@@ -126,11 +123,12 @@ fn run() -> Ending {
         Command::Runner(arguments) => run_runner(&arguments),
         Command::Run(arguments) => run_gate(&arguments, &line),
         Command::Bench(arguments) => run_bench(&arguments, &line),
+        Command::Bisect(arguments) => run_bisect(&arguments, &line),
         Command::Sessions(arguments) => run_sessions(&arguments, &line),
         Command::Check(arguments) => check(&arguments),
         Command::Trend(arguments) => page(trend(&arguments)),
         Command::Diff(arguments) => page(diff(&arguments)),
-        Command::Simulate(it) => answer(simulate(&it).map(Said::Simulate), it.print),
+        Command::Simulate(it) => answer(simulate(&it), it.print),
         Command::Plan(it) => answer(plan(&it).map(Said::Plan), it.print),
         Command::Selftest(it) => answer(selftest(&it).map(Said::Selftest), it.print),
         Command::Prove(it) => match prove(&it, &line) {
@@ -283,6 +281,23 @@ fn run_bench(arguments: &settings::Bench, line: &CommandLine) -> Ending {
     }
 }
 
+fn run_bisect(arguments: &settings::Bisect, line: &CommandLine) -> Ending {
+    let bisection = match bisect(arguments, line) {
+        Ok(bisection) => bisection,
+        Err(RunError::Interrupted(code)) => return Ending::Interrupted(code),
+        Err(error) => return failed(&error),
+    };
+    let is_found = matches!(bisection.result, Some(BisectionResult::Found { .. }));
+    let text = match arguments.print.format {
+        Format::Text => bisection::render(&bisection),
+        Format::Json => match cp1_format::to_json(&bisection) {
+            Ok(json) => json,
+            Err(error) => return failed(&error),
+        },
+    };
+    print(&text, if is_found { Ending::Done } else { Ending::Unusable })
+}
+
 fn run_sessions(arguments: &settings::Sessions, line: &CommandLine) -> Ending {
     let measured = match sessions(arguments, line) {
         Ok(measured) => measured,
@@ -408,8 +423,7 @@ mod tests {
         panic::set_hook(Box::new(move |info| *teller.lock().unwrap() = internal_error(info)));
         let ending = guarded(|| panic!("no {}", "way"));
         let _ = panic::take_hook();
-        assert_eq!(exit_code(&ending, None), 2);
-        assert_eq!(exit_code(&ending, Some(125)), 125);
+        assert_eq!(exit_code(&ending), 2);
         let told = told.lock().unwrap();
         assert!(told.starts_with("internal error at rust_gate/src/main.rs:"), "{told}");
         assert!(told.contains(": no way; this is a bug of perf-gate"), "{told}");
@@ -418,25 +432,12 @@ mod tests {
 
     #[test]
     fn the_code_of_a_regression_stands_beside_a_verdict_that_somebody_has() {
-        let code = |outcome, told| exit_code(&Ending::Judged { outcome, told }, None);
+        let code = |outcome, told| exit_code(&Ending::Judged { outcome, told });
         assert_eq!(code(Outcome::Regression, Told::Whole), 1);
         assert_eq!(code(Outcome::Regression, Told::InPart), 1);
         assert_eq!(code(Outcome::Regression, Told::Not), 2);
         assert_eq!(code(Outcome::Pass, Told::Whole), 0);
         assert_eq!(code(Outcome::Pass, Told::InPart), 2);
         assert_eq!(code(Outcome::Pass, Told::Not), 2);
-    }
-
-    #[test]
-    fn a_commit_is_good_or_bad_only_where_something_can_be_said_of_it() {
-        let code = |outcome, told| exit_code(&Ending::Judged { outcome, told }, Some(125));
-        assert_eq!(code(Outcome::Pass, Told::Whole), 0);
-        assert_eq!(code(Outcome::Regression, Told::Whole), 1);
-        for outcome in [Outcome::Invalid, Outcome::Inconclusive, Outcome::Incomparable] {
-            assert_eq!(code(outcome, Told::Whole), 125);
-        }
-        assert_eq!(code(Outcome::Pass, Told::InPart), 125);
-        assert_eq!(code(Outcome::Regression, Told::Not), 125);
-        assert_eq!(exit_code(&Ending::Interrupted(130), Some(125)), 130, "which ends a bisection");
     }
 }

@@ -24,7 +24,7 @@ use serde_json::json;
 const WITHOUT_ANSWER: [&str; 3] = ["manuals", "export", "import"];
 
 /// Commands whose answers others look at: `prove` of kept gates, and those that take a BEAM.
-const ELSEWHERE: [&str; 4] = ["bench", "doctor", "prove", "sessions"];
+const ELSEWHERE: [&str; 5] = ["bench", "bisect", "doctor", "prove", "sessions"];
 
 /// The program and each command, hidden ones too, by its name.
 fn commands() -> Vec<(String, Command)> {
@@ -160,6 +160,9 @@ fn each_answer_is_one_json_document_of_its_schema_and_nothing_else_is_on_stdout(
     let measured = ask("simulate", run(&[&measured[..], &replays].concat()), 0);
     assert_eq!(measured["measured"][0]["blocks"], 9, "{measured}");
     assert!(measured["lines"][0].get("change_pct").is_none(), "nothing says what was planted");
+    let searches = with_files("simulate", &["--searches", "20", "--commits", "9"]);
+    let searched = answered("simulate_searches", &searches, 0);
+    assert_eq!(searched["lines"][0]["nobody"]["of"], 20, "{searched}");
     let needed = ask("plan", with_files("plan", &[]), 0);
     assert_eq!(needed["limits"][3]["metric"], "mem_mb_total_erlang", "{needed}");
     let planted = ask("selftest", with_files("selftest", &candidate), 0);

@@ -10,11 +10,9 @@
 mod common;
 
 use std::fs::OpenOptions;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use common::Room;
-use common::repository::git;
 use serde_json::json;
 
 /// Baseline, policy, and where files go, each where a room has it; the build tells that it ran.
@@ -103,48 +101,4 @@ fn a_terminal_that_is_closed_is_no_panic_and_no_regression() {
     assert_eq!(judged(run(&room).stdout(full())).code(), Some(2));
     let help = run(&room).arg("--help").stdout(full()).status().unwrap();
     assert_eq!(help.code(), Some(2), "help that nobody got");
-}
-
-#[test]
-fn a_bisection_skips_what_cannot_be_judged_and_finds_the_first_bad_commit() {
-    let room = Room::new();
-    let at = |arguments: &[&str]| git(&room.path("."), arguments);
-    at(&["init", "--quiet", "--initial-branch=main"]);
-    let commit = |name: &str| {
-        at(&["add", "--all"]);
-        at(&["commit", "--quiet", "--allow-empty", "--message", name]);
-        at(&["rev-parse", "HEAD"]).trim().to_owned()
-    };
-    room.bytes(".gitignore", "out\n*.lock\n");
-    let good = commit("good");
-    commit("still good");
-    let candidate = room.text("candidate.json");
-    room.bytes("candidate.json", "what cannot be judged");
-    commit("unreadable");
-    std::fs::create_dir_all(room.path("perf")).unwrap();
-    room.bytes("perf/perf_gate.toml", "no_setting = 1\n");
-    commit("a setting of another version");
-    std::fs::remove_dir_all(room.path("perf")).unwrap();
-    room.bytes("candidate.json", candidate);
-    commit("good again");
-    room.set("candidate.json", "metrics.latency_p95_ms", json!(9));
-    let first_bad = commit("slow");
-    commit("still slow");
-    room.bytes("candidate.json", "what cannot be judged");
-    commit("unreadable again");
-    room.set("policy.json", "rules.latency_p95_ms.relative.max_pct_increase", json!(10_000));
-    room.bytes("candidate.json", at(&["show", &format!("{first_bad}:candidate.json")]));
-    let bad = commit("a policy that would let it pass");
-
-    at(&["bisect", "start", &bad, &good]);
-    let mut bisect = Command::new("git");
-    bisect.current_dir(room.path("")).env("TMPDIR", room.path(".")).args(["bisect", "run"]);
-    bisect.arg(assert_cmd::cargo::cargo_bin!("perf-gate")).arg("run").args(USUAL);
-    bisect.args(["--candidate=candidate.json", "--skip-code=125"]);
-    let trusted = format!("--trusted-ref={good}");
-    let output = bisect.arg(trusted).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains(&format!("{first_bad} is the first bad commit")), "{said}");
-    assert!(Path::new(&room.path("out")).exists(), "each was judged");
 }

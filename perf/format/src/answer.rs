@@ -63,6 +63,8 @@ pub enum Said {
     Sessions(SessionReports),
     /// How often gates err that were drawn.
     Simulate(Simulation),
+    /// How often searches for a commit err that were drawn.
+    SimulateSearches(SearchSimulation),
     /// How many blocks a policy needs.
     Plan(BlocksNeeded),
     /// What turned red and green.
@@ -256,6 +258,44 @@ pub struct SimulatedGates {
     /// INCONCLUSIVE, in percent of the gates.
     pub inconclusive_pct: Decimal,
     /// Blocks a gate took, on average.
+    pub blocks: Decimal,
+}
+
+/// Searches for a commit that were drawn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchSimulation {
+    /// Searches of each line.
+    pub searches: u32,
+    /// Seed of the random numbers.
+    pub seed: u64,
+    /// Where blocks come from, in words.
+    pub source: String,
+    /// Commits between the ends.
+    pub commits: u32,
+    /// How many of them do not build, in percent.
+    pub broken_pct: Decimal,
+    /// What was planted and how the searches ended.
+    pub lines: Vec<SimulatedSearches>,
+}
+
+/// How searches for one change ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SimulatedSearches {
+    /// Which metric one of the commits changed.
+    pub metric: Metric,
+    /// By how many percent.
+    pub change_pct: Decimal,
+    /// At the commit, or at those that cannot be told from it.
+    pub right: Rate,
+    /// At another.
+    pub wrong: Rate,
+    /// Nobody was blamed.
+    pub nobody: Rate,
+    /// Commits that a search measured, on average.
+    pub steps: Decimal,
+    /// Blocks that it took, on average, those of the ends among them.
     pub blocks: Decimal,
 }
 

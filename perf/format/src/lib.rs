@@ -24,6 +24,7 @@
 //! Nothing in this crate panics, whatever the input.
 
 mod answer;
+mod bisection;
 mod block;
 mod date;
 mod decimal;
@@ -54,8 +55,10 @@ pub use answer::{
     Answer, BenchReport, BlocksNeeded, Budget, CheckKind, CheckStatus, DelayReading, Figure,
     Findings, InitStep, Initialized, Light, LimitBlocks, LimitBudget, MachineCheck, MeasuredChange,
     MedianEstimate, OutcomeRate, PlantedChange, Proof, ProvenGates, Rate, Recorded, Said,
-    SessionLoad, SessionReports, SimulatedGates, Simulation, Tally,
+    SearchSimulation, SessionLoad, SessionReports, SimulatedGates, SimulatedSearches, Simulation,
+    Tally,
 };
+pub use bisection::{BisectedCommit, BisectedStep, Bisection, BisectionResult, Sought};
 pub use block::{
     Accounting, Block, ClosedLoopSlices, Counted, EncodedHistogram, FailedOutcome, FailureReason,
     HISTOGRAM_ENCODING, LatencyPhase, Measured, MemoryFigures, Metrics, OpenLoopSlices, Outcomes,
@@ -72,8 +75,8 @@ pub use head::{Head, read_head};
 pub use limit::{Limit, LimitKind};
 pub use metric::{Direction, Metric};
 pub use plan::{
-    Activity, AdapterOption, BlockFigures, Calibrated, Described, Event, Finding, FindingVerdict,
-    FrozenBuild, MESSAGE_MAX_BYTES, Plan, Refused, Request, Step, is_module,
+    Activity, AdapterOption, BlockFigures, Calibrated, CommitBuild, Described, Event, Finding,
+    FindingVerdict, FrozenBuild, MESSAGE_MAX_BYTES, Plan, Refused, Request, Step, is_module,
 };
 pub use policy::{
     Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,

@@ -70,6 +70,9 @@ pub struct Plan {
     pub fault: Option<String>,
     /// Where the report goes.
     pub report_file: String,
+    /// The build of a commit to measure instead of the work tree's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<CommitBuild>,
     /// The frozen build to measure in turn with the candidate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<FrozenBuild>,
@@ -107,6 +110,16 @@ pub enum FindingVerdict {
     Note,
     /// Not as it must be.
     Wrong,
+}
+
+/// A commit that is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommitBuild {
+    /// The directory of its applications.
+    pub lib_dir: String,
+    /// The commit, 40 lower-case hexadecimal digits.
+    pub commit: String,
 }
 
 /// The frozen side of a replay.

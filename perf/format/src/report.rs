@@ -135,6 +135,8 @@ pub enum SchemaName {
     Cp1Difference,
     /// [`Answer`](crate::Answer).
     Cp1Answer,
+    /// [`Bisection`](crate::Bisection).
+    Cp1Bisection,
 }
 
 /// The source that was measured.

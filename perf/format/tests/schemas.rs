@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use cp1_format::{
-    Answer, Difference, Event, Figure, Policy, Record, Report, Request, Trend, Verdict, Waivers,
-    read_file, write_atomically,
+    Answer, Bisection, Difference, Event, Figure, Policy, Record, Report, Request, Trend, Verdict,
+    Waivers, read_file, write_atomically,
 };
 
 fn perf(relative: &str) -> PathBuf {
@@ -20,6 +20,7 @@ fn schemas_do_not_drift_from_the_types() {
         ("policy", schemars::schema_for!(Policy)),
         ("verdict", schemars::schema_for!(Verdict)),
         ("record", schemars::schema_for!(Record)),
+        ("bisection", schemars::schema_for!(Bisection)),
         ("waivers", schemars::schema_for!(Waivers)),
         ("request", schemars::schema_for!(Request)),
         ("event", schemars::schema_for!(Event)),

@@ -8,7 +8,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use cp1_format::Timestamp;
 
 use crate::cli::help;
-use crate::cli::settings::{Bench, Doctor, Prove, Run, Sessions};
+use crate::cli::settings::{Bench, Bisect, Doctor, Prove, Run, Sessions};
 
 /// Gates that are simulated for each line of a table.
 pub const SIMULATED_GATES: u32 = 2000;
@@ -55,6 +55,9 @@ pub enum Command {
     /// Measure the router and leave a sealed report
     #[command(after_help = help::BENCH)]
     Bench(Box<Bench>),
+    /// Find the commit that made the router worse, by measuring commits against the good end
+    #[command(after_help = help::BISECT)]
+    Bisect(Box<Bisect>),
     /// Measure several sessions of the router under one load, for freeze or bump
     #[command(after_help = help::SESSIONS)]
     Sessions(Box<Sessions>),
@@ -444,6 +447,17 @@ pub struct Simulate {
     /// How the answer is printed.
     #[command(flatten)]
     pub print: Print,
+    /// Simulate so many searches of perf-gate bisect for each line of a table, instead of gates
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub searches: Option<u32>,
+    /// With --searches: commits between the ends
+    #[arg(long, value_name = "N", default_value_t = 60, requires = "searches",
+          value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub commits: u32,
+    /// With --searches: so many percent of the commits do not build
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = percent,
+          requires = "searches")]
+    pub broken: f64,
 }
 
 fn percent(text: &str) -> Result<f64, &'static str> {

@@ -89,10 +89,7 @@ Exit codes:
   4  INCOMPARABLE  the reports were measured under different conditions
   130 or 143 when interrupted
 
-With --skip-code a 2, 3 or 4 is that code, so that only PASS and REGRESSION say something of a
-commit. The one that made the router slower is found, judged by the baseline of one revision, with
-  git bisect start BAD GOOD
-  git bisect run perf-gate run --compare=replay --trusted-ref=refs/heads/main --skip-code=125"
+Which commit it was finds perf-gate bisect."
 );
 
 pub(super) const BENCH: &str = with_settings!(
@@ -106,6 +103,24 @@ Exit codes:
   2  nothing that could be judged was measured: a setting, a build, the host, or the run failed, as
      its report says
   124 out of time; 130 or 143 when interrupted"
+);
+
+pub(super) const BISECT: &str = with_settings!(
+    "\
+Examples:
+  perf-gate bisect
+  perf-gate bisect --good v1.4.0 --bad HEAD --metric latency_p99_ms
+  perf-gate bisect --all-parents --format json
+
+Exit codes:
+  0  found: one commit, or those that cannot be told apart as some cannot be measured
+  2  nothing could be searched: a setting, a revision, a build, the host, an end without figures
+  3  nobody is blamed: the ends do not differ beyond a limit as far as the blocks say, or the blocks
+     between them contradict each other
+  130 or 143 when interrupted; the same command goes on
+
+Each commit is built in a work tree of its own and measured in turn with the good end, as in a
+replay; the project's work tree and index stay as they are."
 );
 
 pub(super) const SESSIONS: &str = with_settings!(
@@ -166,6 +181,7 @@ Examples:
   perf-gate simulate --baseline perf/baseline_cp1.json --policy perf/policy_cp1.json
   perf-gate simulate --policy perf/policy_cp1.json --spread 5 --spikes 10
   perf-gate simulate --policy perf/policy_cp1.json --replay frozen.json --candidate other.json
+  perf-gate simulate --policy perf/policy_cp1.json --spread 5 --searches 2000 --commits 60
 
 Exit codes:
   0  simulated

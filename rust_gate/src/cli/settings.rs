@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use cp1_format::{AdapterOption, Amount, Arrivals, KeyDistribution, is_module};
+use cp1_format::{AdapterOption, Amount, Arrivals, KeyDistribution, Metric, is_module};
 
 use crate::cli::arguments::Print;
 
@@ -113,6 +113,41 @@ pub struct Prove {
     pub print: Print,
 }
 
+/// Arguments of `bisect`.
+#[derive(Debug, Args)]
+pub struct Bisect {
+    /// What is measured.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Where files go.
+    #[command(flatten)]
+    pub output: Output,
+    /// The revision that was good [default: the baseline's commit]
+    #[arg(long, value_name = "REV")]
+    pub good: Option<String>,
+    /// The revision that is bad
+    #[arg(long, value_name = "REV", default_value = "HEAD")]
+    pub bad: String,
+    /// What became worse [default: what is furthest beyond its limit]
+    #[arg(long, value_name = "METRIC", value_parser = metric)]
+    pub metric: Option<Metric>,
+    /// Search every commit, also those that were merged in
+    #[arg(long)]
+    pub all_parents: bool,
+    /// How often, at most, the search may blame a commit that it is not, in percent
+    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = error_pct)]
+    pub error_pct: Amount,
+    /// Blocks of one commit in a row, at most
+    #[arg(long, value_name = "N", default_value = "8", value_parser = whole::<u32, 1, 100>)]
+    pub step_blocks: u32,
+    /// How much is told.
+    #[command(flatten)]
+    pub talk: Talking,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
+}
+
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct Run {
@@ -138,10 +173,6 @@ pub struct Run {
     /// work tree's
     #[arg(long, value_name = "REV")]
     pub trusted_ref: Option<String>,
-    /// Exit with this code where nothing can be said: with 125 for git bisect run, which skips then;
-    /// not in the file
-    #[arg(long, value_name = "CODE", value_parser = whole::<u8, 5, 125>)]
-    pub skip_code: Option<u8>,
     /// How the answer is printed.
     #[command(flatten)]
     pub print: Print,
@@ -286,6 +317,18 @@ pub struct KeyDraw {
     pub distribution: KeyDistribution,
     /// Of a Zipf distribution its exponent.
     pub exponent: Option<Amount>,
+}
+
+fn metric(text: &str) -> Result<Metric, String> {
+    let known = || Metric::ALL.map(Metric::name).join(", ");
+    let found = Metric::ALL.into_iter().find(|metric| metric.name() == text);
+    found.ok_or_else(|| format!("give one of {}", known()))
+}
+
+fn error_pct(text: &str) -> Result<Amount, &'static str> {
+    let percent = Amount::parse(text).ok();
+    let is_one = |percent: &Amount| (0.01..=50.0).contains(&percent.approximate());
+    percent.filter(is_one).ok_or("give a number of percent from 0.01 to 50")
 }
 
 /// A whole number in a range.

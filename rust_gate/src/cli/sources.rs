@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Command, CommandFactory as _};
 
 use crate::cli::arguments::Arguments;
-use crate::cli::settings::whole;
 
 /// The commands that have settings.
-const COMMANDS: [&str; 5] = ["run", "bench", "sessions", "prove", "doctor"];
+const COMMANDS: [&str; 6] = ["run", "bench", "bisect", "sessions", "prove", "doctor"];
 
 /// The project's settings, counted from it.
 pub const FILE: &str = "perf/perf_gate.toml";
@@ -34,8 +33,8 @@ const ALIKE: f64 = 0.7;
 
 /// Keys that the project's file cannot have: what is judged, by what, and for whom it is printed. The file belongs to the change
 /// that is judged, and the jobs set these for it.
-const NOT_IN_FILE: [&str; 8] =
-    ["project", "candidate", "baseline", "policy", "trusted_ref", "mode", "skip_code", "format"];
+const NOT_IN_FILE: [&str; 7] =
+    ["project", "candidate", "baseline", "policy", "trusted_ref", "mode", "format"];
 
 /// A setting that cannot be understood.
 #[derive(Debug, thiserror::Error)]
@@ -222,19 +221,6 @@ fn project(typed: &[OsString], variables: &[(String, String)]) -> PathBuf {
     let of_variable = || variables.iter().find(|(name, _)| name == "PERF_PROJECT");
     let flag = typed_last("project", typed).map(PathBuf::from);
     flag.or_else(|| of_variable().map(|(_, value)| value.into())).unwrap_or_else(|| ".".into())
-}
-
-/// The code of `run` where nothing can be said, which has to be known before anything can fail.
-pub fn skip_code(
-    typed: &[OsString],
-    variables: impl Iterator<Item = (OsString, OsString)>,
-) -> Option<u8> {
-    typed.get(1).filter(|word| *word == "run")?;
-    let mut variables =
-        variables.filter(|(name, value)| *name == *variable("skip-code") && !value.is_empty());
-    let code =
-        typed_last("skip-code", typed).or_else(|| variables.next().map(|(_, value)| value))?;
-    whole::<u8, 5, 125>(code.to_str()?).ok()
 }
 
 /// The value of a flag as it was typed; of several the last.
@@ -527,23 +513,6 @@ mod tests {
         );
         assert!(refused("blocks = 3\nblocks = 4", &[]).contains("line 2"));
         assert!(refused("blocks = [1]", &[]).contains("expected"));
-    }
-
-    #[test]
-    fn a_code_to_skip_with_is_that_of_a_run_and_none_of_another_answer() {
-        let code = |typed: &[&str], variable: &str| {
-            let typed: Vec<_> = ["perf-gate"].iter().chain(typed).map(OsString::from).collect();
-            skip_code(&typed, [("PERF_SKIP_CODE".into(), variable.into())].into_iter())
-        };
-        assert_eq!(code(&["run", "--skip-code=125"], ""), Some(125));
-        assert_eq!(code(&["run", "--skip-code", "77", "--fast"], "125"), Some(77));
-        assert_eq!(code(&["run"], "125"), Some(125));
-        assert_eq!(code(&["run"], ""), None);
-        assert_eq!(code(&["bench"], "125"), None);
-        for other in ["0", "1", "2", "4", "126", "256", "x", "+9"] {
-            assert_eq!(code(&["run"], other), None, "{other}");
-            assert!(refused("", &[("PERF_SKIP_CODE", other)]).contains("from 5 to 125"), "{other}");
-        }
     }
 
     #[test]

@@ -105,6 +105,21 @@ impl<'a> Sides<'a> {
         })
     }
 
+    /// How many blocks of the candidate there are.
+    pub(crate) fn len(&self) -> usize {
+        self.candidate.len()
+    }
+
+    /// Each block's change, of which more is worse, where sides were measured in turn; nothing where one is
+    /// unknown.
+    pub(crate) fn changes_of(&self, metric: Metric) -> Vec<f64> {
+        let blocks = self.baseline.iter().zip(&self.candidate);
+        let change = |(from, to): (&&Block, &&Block)| {
+            Some(metric.worse().turned(change_of_slices(metric, from, to)?))
+        };
+        blocks.map(change).collect::<Option<_>>().unwrap_or_default()
+    }
+
     /// Shift of a metric, of which more is worse.
     pub(crate) fn shift(&self, held: &JudgedLimit) -> Shift {
         let changes = match self.paired {

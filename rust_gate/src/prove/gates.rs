@@ -129,7 +129,7 @@ impl Noise {
     }
 
     /// A block's changes.
-    fn change(&self, random: &mut Rng) -> Vec<f64> {
+    pub(crate) fn change(&self, random: &mut Rng) -> Vec<f64> {
         match self {
             Self::Measured { changes, signs } => {
                 let sign = if *signs == Signs::Either && random.bool() { -1.0 } else { 1.0 };

@@ -4,6 +4,7 @@ pub mod gates;
 pub mod kept;
 pub mod plan;
 pub mod planted;
+mod searches;
 pub mod selftest;
 pub mod simulate;
 pub mod tables;

@@ -1,13 +1,15 @@
 //! Error rates of a policy, by Monte Carlo over [`gates`](crate::prove::gates).
 
 use cp1_format::{
-    Decimal, MeasuredChange, Metric, Policy, Rate, Report, SimulatedGates, Simulation,
+    Decimal, MeasuredChange, Metric, Policy, Rate, Report, Said, SearchSimulation, SimulatedGates,
+    Simulation,
 };
 use fastrand::Rng;
 
 use crate::cli::arguments::{SIMULATED_GATES, SIMULATED_SEED, Simulate};
 use crate::judge::decision::{JudgedLimit, log_of_percent, paired_shift, percent_of_log};
 use crate::prove::gates::{Endings, Gate, Noise, Signs, SimulateError, judged, limits};
+use crate::prove::searches::{self, Searches};
 use crate::read::standard_input;
 use crate::statistics::binomial::clopper_pearson;
 
@@ -18,7 +20,7 @@ const EFFECTS: [f64; 4] = [1.0, 1.33, 1.5, 2.0];
 ///
 /// # Errors
 /// [`SimulateError`]
-pub fn simulate(arguments: &Simulate) -> Result<Simulation, SimulateError> {
+pub fn simulate(arguments: &Simulate) -> Result<Said, SimulateError> {
     let policy: Policy = standard_input::file(&arguments.policy)?;
     let judged = judged(&limits(&policy)?);
     let noise = match (arguments.spread, &arguments.baseline) {
@@ -35,7 +37,25 @@ pub fn simulate(arguments: &Simulate) -> Result<Simulation, SimulateError> {
             Noise::measured(&sides, &judged, signs)?
         }
     };
-    table(&policy, &noise, arguments.gates, arguments.seed)
+    match arguments.searches {
+        Some(count) => {
+            let searches = Searches {
+                count,
+                commits: arguments.commits as usize,
+                broken_pct: arguments.broken,
+            };
+            let lines = searches::lines(&searches, &policy, &noise, arguments.seed)?;
+            Ok(Said::SimulateSearches(SearchSimulation {
+                searches: count,
+                seed: arguments.seed,
+                source: source(&noise),
+                commits: arguments.commits,
+                broken_pct: percent(arguments.broken / 100.0, 2),
+                lines,
+            }))
+        }
+        None => table(&policy, &noise, arguments.gates, arguments.seed).map(Said::Simulate),
+    }
 }
 
 /// The same of replays that are read already: the frozen side and the other.

@@ -2,8 +2,8 @@
 
 use cp1_format::{
     BlocksNeeded, Budget, CheckKind, CheckStatus, Decimal, Finding, FindingVerdict, Findings,
-    InitStep, Initialized, Light, MachineCheck, PlantedChange, Proof, ProvenGates, Recorded, Said,
-    SessionReports, SimulatedGates, Simulation, Tally,
+    InitStep, Initialized, Light, MachineCheck, PlantedChange, Proof, ProvenGates, Rate, Recorded,
+    Said, SearchSimulation, SessionReports, SimulatedGates, SimulatedSearches, Simulation, Tally,
 };
 
 use crate::contract::list;
@@ -22,6 +22,7 @@ pub fn text(said: &Said) -> String {
         Said::Bench(bench) => format!("report: {}", bench.report),
         Said::Sessions(sessions) => self::sessions(sessions),
         Said::Simulate(simulation) => simulate(simulation),
+        Said::SimulateSearches(simulation) => simulate_searches(simulation),
         Said::Plan(needed) => plan(needed),
         Said::Selftest(planted) => selftest(planted),
         Said::Prove(proof) => prove(proof),
@@ -137,6 +138,35 @@ fn simulate(simulation: &Simulation) -> String {
             rate.count, rate.of, rate.low_pct, rate.high_pct
         )
     }));
+    page.join("\n")
+}
+
+fn simulate_searches(simulation: &SearchSimulation) -> String {
+    let SearchSimulation { searches, seed, source, commits, broken_pct, lines } = simulation;
+    let row = |cells: &[&str; 7]| {
+        let [planted, change, right, wrong, nobody, steps, blocks] = cells;
+        format!("{planted:<22}{change:>9}{right:>10}{wrong:>22}{nobody:>10}{steps:>7}{blocks:>8}")
+    };
+    let share = |rate: &Rate| format!("{:.2} %", rate.count as f64 / rate.of.max(1) as f64 * 100.0);
+    let line = |of: &SimulatedSearches| {
+        row(&[
+            of.metric.name(),
+            &change(&of.change_pct),
+            &share(&of.right),
+            &format!("{} (to {} %)", share(&of.wrong), of.wrong.high_pct),
+            &share(&of.nobody),
+            &of.steps.to_string(),
+            &of.blocks.to_string(),
+        ])
+    };
+    let mut page = vec![
+        format!(
+            "{searches} searches a line, {commits} commits of which {broken_pct} % do not build, {source}, \
+             seed {seed}"
+        ),
+        row(&["planted", "change", "right", "wrong", "nobody", "steps", "blocks"]),
+    ];
+    page.extend(lines.iter().map(line));
     page.join("\n")
 }
 

@@ -12,6 +12,7 @@ use crate::read::inputs::Inputs;
 
 pub mod annotations;
 pub mod answers;
+pub mod bisection;
 pub mod cases;
 pub mod chart;
 pub mod code_quality;

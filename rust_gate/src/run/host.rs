@@ -121,6 +121,7 @@ impl Host<'_> {
             timeout_ms: settings.timeout_seconds * 1000,
             fault: fault.map(ToOwned::to_owned),
             report_file: text(report)?,
+            candidate: None,
             replay: None,
         })
     }
@@ -244,7 +245,7 @@ pub(super) fn absolute(path: &Path) -> Result<PathBuf, RunError> {
     std::path::absolute(path).map_err(failed)
 }
 
-fn text(path: &Path) -> Result<String, RunError> {
+pub(super) fn text(path: &Path) -> Result<String, RunError> {
     path.to_str().map(ToOwned::to_owned).ok_or_else(|| RunError::Path(path.to_owned()))
 }
 

@@ -5,6 +5,7 @@
 //! the router's is a [`RunError`]: the exit code 1 is a written verdict's alone.
 
 pub mod bench;
+pub mod bisect;
 pub mod build;
 pub mod child;
 pub mod comparison;
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 
 use cp1_format::{ReadError, Refused, WriteError};
 
+use crate::bisect::commits::RangeError;
 use crate::cli::sources::SettingError;
 use crate::prove::gates::SimulateError;
 use crate::prove::kept::KeptError;
@@ -42,6 +44,26 @@ pub enum RunError {
     /// No adapter is named.
     #[error("no adapter is named; set adapter in perf/perf_gate.toml, PERF_ADAPTER or --adapter")]
     NoAdapter,
+    /// A search has no good end.
+    #[error("there is no baseline whose commit would be the good end; name it with --good")]
+    NoGood,
+    /// A search has nothing to look at.
+    #[error("the policy has no relative limit on what became worse; name another --metric")]
+    NoLimit,
+    /// What is kept is of another search.
+    #[error("{} is a search of other commits; remove it to begin anew", .0.display())]
+    OtherRange(PathBuf),
+    /// An end measured nothing.
+    #[error("the bad end {commit} cannot be measured, so nothing is searched: {why}")]
+    EndNotMeasured {
+        /// Which.
+        commit: String,
+        /// Why.
+        why: String,
+    },
+    /// There is nothing to search.
+    #[error("{0}")]
+    Range(#[from] RangeError),
     /// A replay measures.
     #[error("--compare=replay measures; leave --candidate out")]
     CandidateOfReplay,

@@ -132,7 +132,6 @@ fn run_of(
         contract: ContractFiles { baseline: Some(kept.baseline()), policy: Some(policy) },
         compare: Compare::Replay,
         trusted_ref: None,
-        skip_code: None,
         print: arguments.print,
         common_test: None,
         talk: arguments.talk,

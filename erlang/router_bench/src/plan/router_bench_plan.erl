@@ -3,7 +3,7 @@
 
 -export([defaults/0, new/1, adapter_options/1, repository/1, message/1]).
 
--export_type([plan/0, options/0, reason/0, replay/0]).
+-export_type([plan/0, options/0, reason/0, replay/0, commit_build/0]).
 
 %% How a BEAM boots, what it loads and what it is called is the bench's own.
 -define(OWN_FLAGS, ["-boot", "-mode", "-user", "-name", "-sname", "-pa", "-pz", "-s", "-run", "-eval",
@@ -39,6 +39,7 @@
       control := boolean(),              % provoke an error and an activation first
       p99_limit_us := pos_integer(),     % what find_rate/1 keeps under
       fault := none | router_bench_fault:fault(), % in a replay only in the candidate
+      candidate := work_tree | commit_build(),
       replay := none | replay(),
       after_block := none | after_block(), % asked after each block but the last
       project_dir := none | file:filename_all(), % in the repository of the router; none: where the
@@ -53,6 +54,9 @@
 %% there once it is validated, and is no option.
 -type replay() :: #{lib_dir := file:filename_all(), report_file := file:filename_all(),
                     commit := binary(), tree => binary(), build => router_bench_frozen:build()}.
+%% The build of a commit to measure instead of what this VM has.
+-type commit_build() :: #{lib_dir := file:filename_all(), commit := binary(),
+                          build => router_bench_frozen:build()}.
 %% A plan with anything but `adapter' left out. `fault' may also be text, such as `"delay_us=200"'.
 -type options() :: #{adapter := module(), atom() => term()}.
 -type reason() :: {unknown_option, term()}
@@ -85,6 +89,7 @@ defaults() ->
       control => true,
       p99_limit_us => 1000,
       fault => none,
+      candidate => work_tree,
       replay => none,
       after_block => none,
       project_dir => none,
@@ -108,7 +113,7 @@ new(Options) ->
 
 check([], Plan) ->
     case check_adapter(Plan) of
-        {ok, _} -> check_replay(maps:get(replay, Plan), Plan);
+        {ok, _} -> check_candidate(maps:get(candidate, Plan), Plan);
         {error, Reason} -> {error, Reason}
     end;
 check([Key | Rest], Plan) ->
@@ -144,7 +149,10 @@ checked(Key, Value) ->
         {file, none} -> {ok, none};
         {file, _} when is_binary(Value); is_list(Value) -> {ok, Value};
         {file, _} -> {error, "none or a file name"};
-        {replay, _} -> checked_replay(Value);
+        {candidate, work_tree} -> {ok, work_tree};
+        {candidate, _} -> checked_build(Value, [lib_dir, commit]);
+        {replay, none} -> {ok, none};
+        {replay, _} -> checked_build(Value, [lib_dir, report_file, commit]);
         {function, none} -> {ok, none};
         {function, _} when is_function(Value, 1) -> {ok, Value};
         {function, _} -> {error, "none or a function of one argument"};
@@ -172,22 +180,35 @@ checked_fault(Text) ->
         {error, Message} -> {error, binary_to_list(Message)}
     end.
 
-checked_replay(none) ->
-    {ok, none};
-checked_replay(#{lib_dir := LibDir, report_file := File, commit := Commit} = Replay) ->
+%% Of a replay `tree' besides, if it is known.
+checked_build(Build, Required) when is_map(Build) ->
     IsName = fun(Name) -> is_binary(Name) orelse is_list(Name) end,
-    IsHash = fun(Hash) -> re:run(Hash, "\\A[0-9a-f]{40}\\z", [{capture, none}]) =:= match end,
-    Hashes = [Commit | [Tree || #{tree := Tree} <- [Replay]]],
-    case {maps:keys(Replay) -- [lib_dir, report_file, commit, tree],
-          lists:all(IsName, [LibDir, File]),
-          lists:all(fun(Hash) -> is_binary(Hash) andalso IsHash(Hash) end, Hashes)} of
-        {[], true, true} -> {ok, Replay};
-        {[Unknown | _], _, _} -> {error, lists:flatten(io_lib:format("no key ~0p", [Unknown]))};
-        {[], false, _} -> {error, "file names as lib_dir and report_file"};
-        {[], true, false} -> {error, "40 lower-case hexadecimal digits as commit and tree"}
+    IsHash = fun(Hash) ->
+                     is_binary(Hash) andalso
+                         re:run(Hash, "\\A[0-9a-f]{40}\\z", [{capture, none}]) =:= match
+             end,
+    Files = maps:values(maps:with([lib_dir, report_file], Build)),
+    Hashes = maps:values(maps:with([commit, tree], Build)),
+    case {Required -- maps:keys(Build), maps:keys(Build) -- [tree | Required],
+          lists:all(IsName, Files), lists:all(IsHash, Hashes)} of
+        {[], [], true, true} -> {ok, Build};
+        {[Missing | _], _, _, _} -> {error, lists:flatten(io_lib:format("a map with ~s", [Missing]))};
+        {_, [Unknown | _], _, _} -> {error, lists:flatten(io_lib:format("no key ~0p", [Unknown]))};
+        {_, _, false, _} -> {error, "file names as lib_dir and report_file"};
+        {_, _, _, false} -> {error, "40 lower-case hexadecimal digits as commit and tree"}
     end;
-checked_replay(_) ->
-    {error, "none or a map of lib_dir, report_file, commit and, if known, tree"}.
+checked_build(_, Required) ->
+    {error, lists:flatten(io_lib:format("a map of ~p", [Required]))}.
+
+check_candidate(work_tree, Plan) ->
+    check_replay(maps:get(replay, Plan), Plan);
+check_candidate(#{lib_dir := LibDir} = Candidate, #{adapter := Adapter} = Plan) ->
+    case router_bench_frozen:load(LibDir, Adapter) of
+        {ok, Build} ->
+            check_replay(maps:get(replay, Plan), Plan#{candidate := Candidate#{build => Build}});
+        {error, Message} ->
+            {error, {bad_option, candidate, Candidate, "the build of a commit: " ++ Message}}
+    end.
 
 check_replay(none, Plan) ->
     {ok, Plan};
@@ -222,6 +243,7 @@ domain(key_count) -> {1, 1 bsl 32};
 domain(control) -> boolean;
 domain(p99_limit_us) -> {1, 60000000};
 domain(fault) -> fault;
+domain(candidate) -> candidate;
 domain(replay) -> replay;
 domain(after_block) -> function;
 domain(progress) -> function;

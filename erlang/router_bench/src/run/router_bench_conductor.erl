@@ -175,13 +175,16 @@ option(<<"arrivals">>, <<"constant">>, _) -> {arrivals, constant};
 option(<<"arrivals">>, <<"poisson">>, _) -> {arrivals, poisson};
 option(<<"keys">>, <<"uniform">>, _) -> {keys, uniform};
 option(<<"keys">>, <<"zipf">>, #{<<"key_exponent">> := Exponent}) -> {keys, {zipf, Exponent}};
-option(<<"replay">>, Replay, _) ->
-    {replay, maps:from_list([{named(Key, [lib_dir, report_file, commit, tree]), Value}
-                             || {Key, Value} <- maps:to_list(Replay)])};
+option(<<"candidate">>, Build, _) -> {candidate, build(Build)};
+option(<<"replay">>, Build, _) -> {replay, build(Build)};
 option(<<"adapter_options">>, Given, _) -> {adapter_options, Given};
 option(<<"erl_args">>, Flags, _) -> {erl_args, [unicode:characters_to_list(F) || F <- Flags]};
 option(Key, Value, _) ->
     {named(Key, maps:keys(router_bench_plan:defaults())), Value}.
+
+build(Build) ->
+    maps:from_list([{named(Key, [lib_dir, report_file, commit, tree]), Value}
+                    || {Key, Value} <- maps:to_list(Build)]).
 
 named(Key, Names) ->
     hd([Name || Name <- Names, atom_to_binary(Name) =:= Key]).

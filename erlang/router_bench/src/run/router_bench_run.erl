@@ -95,10 +95,13 @@ begin_run(#{timeout_ms := TimeoutMs} = Plan, Caller) ->
     end.
 
 -spec sides(router_bench_plan:plan()) -> [side(), ...].
-sides(#{replay := Replay} = Plan) ->
+sides(#{replay := Replay, candidate := Measured} = Plan) ->
     Side = #{controls => #{}, blocks => []},
-    Candidate = Side#{role => candidate, plan => Plan, code => own,
-                      git => router_bench_env:git(router_bench_plan:repository(Plan))},
+    {Code, Git} = case Measured of
+                      work_tree -> {own, router_bench_env:git(router_bench_plan:repository(Plan))};
+                      #{build := Own, commit := Commit} -> {Own, #{commit => Commit, dirty => false}}
+                  end,
+    Candidate = Side#{role => candidate, plan => Plan, code => Code, git => Git},
     case Replay of
         none ->
             [Candidate];
