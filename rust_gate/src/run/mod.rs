@@ -9,6 +9,7 @@ pub mod bisect;
 pub mod build;
 pub mod child;
 pub mod comparison;
+mod explain;
 pub mod frozen;
 pub mod gate;
 mod host;
@@ -232,6 +233,12 @@ pub enum RunError {
     #[error("a run measured nothing: {why}; remove the reason, then try again")]
     NothingMeasured {
         /// How it ended.
+        why: String,
+    },
+    /// No two profiles.
+    #[error("the builds could not be traced: {why}; remove the reason, then try again")]
+    NotExplained {
+        /// What the bench says.
         why: String,
     },
     /// Baseline or policy; a check says why.
