@@ -1,7 +1,7 @@
 //! The types of every file that crosses a boundary of the CP1 performance freeze: the measured
 //! report (a candidate, and once frozen the baseline), the policy, its waivers, the verdict, and the
 //! records of what was frozen; of what gate and bench tell each other; of what is printed about many
-//! reports, or two; and of what commands answer to machines.
+//! reports, or two; of what explains a verdict; and of what commands answer to machines.
 //!
 //! Each file has one strict reader ([`read_file`], [`parse`], of a report's head [`read_head`]) and one writer ([`to_json`],
 //! [`write_atomically`]). This crate is the only place where a file's shape is written down in
@@ -31,6 +31,7 @@ mod decimal;
 mod difference;
 mod environment;
 mod evidence;
+mod explanation;
 pub mod growth;
 mod head;
 mod limit;
@@ -71,6 +72,11 @@ pub use difference::{
 };
 pub use environment::{ContainerLimits, Environment, EnvironmentField, kernel_major_minor};
 pub use evidence::{Disturbance, Evidence, Hiccups, KernelTimes, Kernels, Machine};
+pub use explanation::{
+    Advice, AdviceKind, ClassSides, EXPLAINED_MAX, ExplainedBuild, ExplainedLoad, ExplainedPlace,
+    Explanation, FailureSides, FunctionSides, MemoryShift, PlaceCommit, PlaceHistory, PlaceKind,
+    PlaceState, TimePart, TimePartKind, TimeShift, WorkSides,
+};
 pub use head::{Head, read_head};
 pub use limit::{Limit, LimitKind};
 pub use metric::{Direction, Metric};

@@ -318,6 +318,7 @@ impl Document for Event {
     fn check(&self) -> Result<(), Violation> {
         match self {
             Self::Described(described) => described.report.check(),
+            Self::Explained(profiles) => profiles.check(),
             _ => Ok(()),
         }
     }

@@ -7,6 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::block::FailureReason;
+use crate::read::{Segment, Violation};
+
+/// Most entries of each list of a profile.
+const PROFILED_MAX: usize = 20_000;
 
 /// Both builds, for the same seeded requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -232,4 +236,33 @@ pub struct LongRuns {
     pub at_least_ms: u64,
     /// The longest.
     pub longest_ms: u64,
+}
+
+impl Profiles {
+    /// A profile of no request has nothing for a request, and one of any size could not be shown.
+    pub(crate) fn check(&self) -> Result<(), Violation> {
+        let sides = [("frozen", &self.frozen), ("candidate", &self.candidate)];
+        for (side, profile) in sides {
+            let refuse = |key: &str, problem: &str, cure: &str| {
+                let path = ["explained", side, key].map(Segment::from);
+                Err(Violation::new(path, problem, cure))
+            };
+            if profile.requests == 0 {
+                return refuse("requests", "nothing was routed", "give it more time");
+            }
+            let lengths = [
+                ("functions", profile.functions.len()),
+                ("locks", profile.locks.as_ref().map_or(0, Vec::len)),
+                ("tables", profile.tables.len()),
+                ("processes", profile.processes.len()),
+                ("messages", profile.messages.len()),
+                ("long_runs", profile.long_runs.len()),
+                ("reasons", profile.reasons.len()),
+            ];
+            if let Some((key, _)) = lengths.into_iter().find(|(_, length)| *length > PROFILED_MAX) {
+                return refuse(key, "this list is longer than a bench sends", "build both");
+            }
+        }
+        Ok(())
+    }
 }

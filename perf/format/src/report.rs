@@ -137,6 +137,8 @@ pub enum SchemaName {
     Cp1Answer,
     /// [`Bisection`](crate::Bisection).
     Cp1Bisection,
+    /// [`Explanation`](crate::Explanation).
+    Cp1Explanation,
 }
 
 /// The source that was measured.

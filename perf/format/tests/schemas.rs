@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use cp1_format::{
-    Answer, Bisection, Difference, Event, Figure, Policy, Record, Report, Request, Trend, Verdict,
-    Waivers, read_file, write_atomically,
+    Answer, Bisection, Difference, Event, Explanation, Figure, Policy, Record, Report, Request,
+    Trend, Verdict, Waivers, read_file, write_atomically,
 };
 
 fn perf(relative: &str) -> PathBuf {
@@ -26,6 +26,7 @@ fn schemas_do_not_drift_from_the_types() {
         ("event", schemars::schema_for!(Event)),
         ("trend", schemars::schema_for!(Trend)),
         ("difference", schemars::schema_for!(Difference)),
+        ("explanation", schemars::schema_for!(Explanation)),
         ("answer", schemars::schema_for!(Answer)),
         ("figure", schemars::schema_for!(Figure)),
     ];
