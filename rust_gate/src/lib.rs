@@ -4,7 +4,8 @@
 //! Rooms follow the flow, and no arrow leads back: [`cli`] (as typed) → [`run`] (what a measurement
 //! needs) → [`read`] (all files before any judging) → [`judge`] (pure) → [`render`] (pure) →
 //! [`artifacts`] → the exit code, decided in `main.rs`. [`prove`] asks how often the gate
-//! errs, [`contract`] keeps the freeze, [`history`] shows what was measured before, [`convert`] goes to and
+//! errs, [`contract`] keeps the freeze, [`history`] shows what was measured before, [`explain`]
+//! compares what two builds do function by function, [`convert`] goes to and
 //! from other tools' formats, [`adopt`] takes it to a project.
 //!
 //! # Determinism
@@ -29,6 +30,7 @@ pub mod cli;
 pub mod contract;
 pub mod convert;
 pub mod escape;
+pub mod explain;
 pub mod history;
 pub mod judge;
 pub mod prove;
