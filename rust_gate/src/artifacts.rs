@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use cp1_format::{Report, WriteError, write_atomically};
+use cp1_format::{Explanation, Report, WriteError, write_atomically};
 
 use crate::cli::arguments::Label;
 use crate::render::{
@@ -50,8 +50,8 @@ type Render = fn(&Shown<'_>) -> Result<String, WriteError>;
 
 /// Every artifact of a check: `perf_NAME_*.EXTENSION`.
 const CHECKED: [(&str, &str, Render); 11] = [
-    ("gate", "log", |shown| Ok(terminal::explained(shown.verdict))),
-    ("summary", "md", |shown| Ok(markdown::render(shown.verdict))),
+    ("gate", "log", |shown| Ok(terminal::log(shown))),
+    ("summary", "md", |shown| Ok(markdown::render(shown))),
     ("verdict", "json", |shown| cp1_format::to_json(shown.verdict)),
     ("report", "html", |shown| Ok(html::render(shown))),
     ("junit", "xml", junit::render),
@@ -63,8 +63,9 @@ const CHECKED: [(&str, &str, Render); 11] = [
     ("tap", "tap", |shown| Ok(tap::render(shown))),
 ];
 
-/// What a run leaves besides: its reports.
-const MEASURED: [(&str, &str); 2] = [("baseline", "json"), ("replay", "json")];
+/// What a run leaves besides: its reports, and what explains them.
+const MEASURED: [(&str, &str); 3] =
+    [("baseline", "json"), ("replay", "json"), ("explanation", "json")];
 
 /// Renders every artifact of a check.
 ///
@@ -74,7 +75,20 @@ pub fn of(shown: &Shown<'_>, stamp: &Stamp) -> Result<Vec<Artifact>, WriteError>
     let artifact = |(name, extension, render): &(&str, &str, Render)| {
         Ok(Artifact { name: format!("perf_{name}_{stamp}.{extension}"), content: render(shown)? })
     };
-    CHECKED.iter().map(artifact).collect()
+    let mut artifacts: Vec<_> = CHECKED.iter().map(artifact).collect::<Result<_, WriteError>>()?;
+    if let Some(found) = shown.explanation {
+        artifacts.push(explanation(found, stamp)?);
+    }
+    Ok(artifacts)
+}
+
+/// An explanation as a file.
+///
+/// # Errors
+/// [`WriteError::Encode`]
+pub fn explanation(found: &Explanation, stamp: impl fmt::Display) -> Result<Artifact, WriteError> {
+    let name = format!("perf_explanation_{stamp}.json");
+    Ok(Artifact { name, content: cp1_format::to_json(found)? })
 }
 
 /// Whether a file is called as one that a run leaves.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cp1_format::{Verdict, WriteError};
+use cp1_format::{Explanation, Verdict, WriteError};
 
 use crate::artifacts::{self, Artifact, Stamp};
 use crate::cli::arguments::{Check, Label};
@@ -21,6 +21,8 @@ pub struct Checked {
     pub artifacts: Vec<Artifact>,
     /// What names them.
     pub stamp: Stamp,
+    /// Why the candidate costs what it costs, where that was asked.
+    pub explanation: Option<Explanation>,
 }
 
 /// Reads the files and judges.
@@ -41,11 +43,11 @@ pub fn check(arguments: &Check) -> Result<Checked, WriteError> {
         smoke: arguments.smoke,
     });
     let project = arguments.artifacts.is_some().then_some(Path::new("."));
-    judge(&inputs, arguments.label.as_ref(), project)
+    judge(&inputs, arguments.label.as_ref(), project, None)
 }
 
 /// Judges what was read, and shows it; in files too where there is a project, whose repository is asked
-/// which commits lie between baseline and candidate.
+/// which commits lie between baseline and candidate. An explanation is shown and changes nothing.
 ///
 /// # Errors
 /// [`WriteError::Encode`] where the verdict has no JSON form.
@@ -53,6 +55,7 @@ pub fn judge(
     inputs: &Inputs,
     label: Option<&Label>,
     project: Option<&Path>,
+    explanation: Option<Explanation>,
 ) -> Result<Checked, WriteError> {
     let verdict = verdict::decide(inputs);
     let stamp = Stamp::new(label, inputs.candidate.document.as_ref());
@@ -60,9 +63,12 @@ pub fn judge(
     let artifacts = match project {
         Some(project) => {
             let between = commits::between(project, shown.baseline, shown.candidate);
-            artifacts::of(&Shown { commits: Some(&between), ..shown }, &stamp)?
+            artifacts::of(
+                &Shown { commits: Some(&between), explanation: explanation.as_ref(), ..shown },
+                &stamp,
+            )?
         }
         None => Vec::new(),
     };
-    Ok(Checked { verdict, artifacts, stamp })
+    Ok(Checked { verdict, artifacts, stamp, explanation })
 }

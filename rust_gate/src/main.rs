@@ -30,8 +30,9 @@ use perf_gate::prove::plan::plan;
 use perf_gate::prove::selftest::selftest;
 use perf_gate::prove::simulate::simulate;
 use perf_gate::render::terminal::{self, Detail, Paint};
-use perf_gate::render::{answers, bisection};
+use perf_gate::render::{answers, bisection, explanation};
 use perf_gate::run::bisect::bisect;
+use perf_gate::run::explanation::explain;
 use perf_gate::run::hygiene;
 use perf_gate::run::measure::{Ended, Measurement, OUT_OF_TIME};
 use perf_gate::run::prove::prove;
@@ -125,6 +126,7 @@ fn run() -> Ending {
         Command::Bench(arguments) => run_bench(&arguments, &line),
         Command::Bisect(arguments) => run_bisect(&arguments, &line),
         Command::Sessions(arguments) => run_sessions(&arguments, &line),
+        Command::Explain(arguments) => run_explain(&arguments, &line),
         Command::Check(arguments) => check(&arguments),
         Command::Trend(arguments) => page(trend(&arguments)),
         Command::Diff(arguments) => page(diff(&arguments)),
@@ -319,6 +321,21 @@ fn run_sessions(arguments: &settings::Sessions, line: &CommandLine) -> Ending {
     }
 }
 
+fn run_explain(arguments: &settings::Explain, line: &CommandLine) -> Ending {
+    let (found, file) = match explain(arguments, line) {
+        Ok(explained) => explained,
+        Err(RunError::Interrupted(code)) => return Ending::Interrupted(code),
+        Err(error) => return failed(&error),
+    };
+    if !arguments.talk.quiet {
+        complain(&format!("the explanation is in {}", file.display()));
+    }
+    match arguments.print.format {
+        Format::Text => print(&explanation::terminal(&found, Detail::Explained), Ending::Done),
+        Format::Json => page(cp1_format::to_json(&found)),
+    }
+}
+
 fn run_doctor(arguments: &settings::Doctor, line: &CommandLine) -> Ending {
     let found = match gate::doctor(arguments, line) {
         Ok(found) => found,
@@ -376,7 +393,13 @@ fn shown(checked: &Checked, directory: Option<&Path>, how: (Print, Detail)) -> E
         .filter(|_| matches!(written, Some(Ok(()))))
         .map(|directory| artifacts::pattern(directory, &checked.stamp));
     let text = match print.format {
-        Format::Text => Ok(terminal::render(&checked.verdict, detail, paint(), place.as_deref())),
+        Format::Text => {
+            let mut text = terminal::render(&checked.verdict, detail, paint(), place.as_deref());
+            if let Some(found) = &checked.explanation {
+                text.push_str(&explanation::terminal(found, detail));
+            }
+            Ok(text)
+        }
         Format::Json => cp1_format::to_json(&checked.verdict).map_err(io::Error::other),
     };
     let mut stdout = io::stdout().lock();

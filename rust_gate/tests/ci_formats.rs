@@ -31,7 +31,7 @@ fn shown_over_all(render: impl Fn(&Shown<'_>) -> String) -> String {
 
 #[test]
 fn every_format_over_every_kind_of_verdict() {
-    insta::assert_snapshot!("markdown", shown_over_all(|shown| markdown::render(shown.verdict)));
+    insta::assert_snapshot!("markdown", shown_over_all(|shown| markdown::render(shown)));
     insta::assert_snapshot!("junit", shown_over_all(|shown| junit::render(shown).unwrap()));
     insta::assert_snapshot!("sarif", shown_over_all(|shown| sarif::render(shown).unwrap()));
     insta::assert_snapshot!("annotations", shown_over_all(annotations::render));
@@ -86,7 +86,7 @@ fn a_waived_rule_is_shown_as_waived_and_neither_as_good_nor_as_bad() {
     assert!(annotations::render(&shown).contains("::notice file=perf/policy_cp1.json,line=5,"));
     assert!(tap::render(&shown).contains("change +40.22 %, limit at most +20 % # TODO a waiver"));
     assert!(metrics::render(&shown).contains("cp1_case_waived{case=\"latency_p99_ms\"} 1\n"));
-    assert!(markdown::render(shown.verdict).contains("| `waived` |"));
+    assert!(markdown::render(&shown).contains("| `waived` |"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use common::showcase::{HOSTILE, of_text, scenes};
 use comrak::nodes::NodeValue;
 use comrak::{Arena, Options, parse_document};
 use cp1_format::Verdict;
-use perf_gate::render::markdown;
+use perf_gate::render::{Shown, markdown};
 use proptest::prelude::*;
 
 /// Longest of the platforms' shortest: GitHub's comments, in characters.
@@ -85,8 +85,8 @@ proptest! {
 
     #[test]
     fn no_text_changes_the_shape_of_a_comment(text in text()) {
-        let page = markdown::render(&of_text(&text, 2));
-        prop_assert_eq!(shape(&page), shape(&markdown::render(&of_text("x", 2))), "{}", page);
+        let page = markdown::render(&Shown::alone(&of_text(&text, 2)));
+        prop_assert_eq!(shape(&page), shape(&markdown::render(&Shown::alone(&of_text("x", 2)))), "{}", page);
         prop_assert_eq!(is_well_formed(&page), Ok(()));
     }
 }
@@ -94,14 +94,15 @@ proptest! {
 #[test]
 fn what_is_folded_is_still_markdown() {
     for scene in scenes() {
-        let page = markdown::render(&scene.verdict);
+        let page = markdown::render(&Shown::alone(&scene.verdict));
         assert_eq!(is_well_formed(&page), Ok(()), "{}: {page}", scene.name);
         let shape = shape(&page);
         let folded = shape.iter().position(|part| part.contains("<summary>Judged files"));
         assert_eq!(shape[folded.expect("it is there") + 1], "Table", "{page}");
     }
     // Without the blank line it would not be, so this test can fail.
-    let page = markdown::render(&scenes()[0].verdict).replace("</summary>\n\n", "</summary>\n");
+    let page = markdown::render(&Shown::alone(&scenes()[0].verdict))
+        .replace("</summary>\n\n", "</summary>\n");
     assert!(is_well_formed(&page).is_err(), "{page}");
 }
 
@@ -109,7 +110,7 @@ fn what_is_folded_is_still_markdown() {
 fn a_reviewer_reads_outcome_what_happened_and_what_to_do_first() {
     for scene in scenes() {
         let Verdict { outcome, exit_code, summary, .. } = &scene.verdict;
-        let page = markdown::render(&scene.verdict);
+        let page = markdown::render(&Shown::alone(&scene.verdict));
         let lines: Vec<_> = page.lines().filter(|line| !line.is_empty()).collect();
         assert_eq!(lines[0], "<!-- cp1-perf-gate -->");
         assert_eq!(lines[1], format!("## CP1 performance gate: {}", outcome.word()));
@@ -125,7 +126,7 @@ fn a_reviewer_reads_outcome_what_happened_and_what_to_do_first() {
 fn a_page_is_cut_where_platforms_refuse_more_and_stays_well_formed() {
     for text in ["x".repeat(5000), "`".repeat(5000), "\u{1b}".repeat(5000), "日".repeat(5000)] {
         for repeated in [1, 10, 100, 400] {
-            let page = markdown::render(&of_text(&text, repeated));
+            let page = markdown::render(&Shown::alone(&of_text(&text, repeated)));
             assert!(page.len() <= COMMENT_MAX - 5_000, "{}", page.len());
             assert_eq!(is_well_formed(&page), Ok(()));
             assert!(page.starts_with("<!-- cp1-perf-gate -->\n## CP1 performance gate: INVALID\n"));
@@ -136,7 +137,7 @@ fn a_page_is_cut_where_platforms_refuse_more_and_stays_well_formed() {
     }
     // Wherever the cut falls.
     for length in (20..300).step_by(7) {
-        let page = markdown::render(&of_text(&"x".repeat(length), 300));
+        let page = markdown::render(&Shown::alone(&of_text(&"x".repeat(length), 300)));
         assert_eq!(is_well_formed(&page), Ok(()), "{length}");
     }
 }

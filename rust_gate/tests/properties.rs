@@ -160,7 +160,7 @@ proptest! {
         };
         let rendered = |verdict: &Verdict| {
             let json = cp1_format::to_json(verdict).unwrap();
-            (render::terminal::explained(verdict), render::markdown::render(verdict), json)
+            (render::terminal::explained(verdict), render::markdown::render(&render::Shown::alone(verdict)), json)
         };
         prop_assert_eq!(rendered(&judge()), rendered(&judge()));
     }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::showcase::{of_text, scenes};
-use perf_gate::render::markdown;
+use perf_gate::render::{Shown, markdown};
 use serde_json::{Value, json};
 
 const GITHUB: &str = "github_comment.yml";
@@ -164,7 +164,7 @@ fn lines(page: &str) -> Vec<&str> {
 fn the_page_of_perf_gate_arrives_as_it_is() {
     for name in [GITHUB, GITLAB] {
         for scene in scenes() {
-            let page = markdown::render(&scene.verdict);
+            let page = markdown::render(&Shown::alone(&scene.verdict));
             let (posted, _) = Runner::with(&page).run(name).unwrap();
             let (posted, page) = (lines(&posted), lines(&page));
             let (last, before) = posted.split_last().unwrap();
@@ -172,7 +172,8 @@ fn the_page_of_perf_gate_arrives_as_it_is() {
             assert!(last.contains("(https://example.org/run) of abc."), "{last}");
         }
         // Texts of hostile files, which perf-gate escapes.
-        let page = markdown::render(&of_text("</details> @someone | <b> \r\n/merge #1", 2));
+        let page =
+            markdown::render(&Shown::alone(&of_text("</details> @someone | <b> \r\n/merge #1", 2)));
         let (posted, _) = Runner::with(&page).run(name).unwrap();
         assert_eq!(lines(&posted).split_last().unwrap().1, lines(&page));
     }

@@ -169,7 +169,7 @@ fn prove_says_pass_where_the_verdict_is_pass_and_nowhere_else() {
 #[test]
 fn the_renderer_of_github_finds_tables_in_what_is_folded_and_no_html_of_others() {
     for verdict in verdicts() {
-        let page = markdown::render(&verdict);
+        let page = markdown::render(&Shown::alone(&verdict));
         let extensions = ["--extension", "table", "--extension", "autolink", "--unsafe"];
         let done = run("cmark-gfm", &extensions, &page);
         assert!(done.status.success(), "{}", said(&done));

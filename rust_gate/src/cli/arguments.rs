@@ -8,7 +8,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use cp1_format::Timestamp;
 
 use crate::cli::help;
-use crate::cli::settings::{Bench, Bisect, Doctor, Prove, Run, Sessions};
+use crate::cli::settings::{Bench, Bisect, Doctor, Explain, Prove, Run, Sessions};
 
 /// Gates that are simulated for each line of a table.
 pub const SIMULATED_GATES: u32 = 2000;
@@ -61,6 +61,10 @@ pub enum Command {
     /// Measure several sessions of the router under one load, for freeze or bump
     #[command(after_help = help::SESSIONS)]
     Sessions(Box<Sessions>),
+    /// Say what the work tree does otherwise than the frozen commit, function by function, and what of its
+    /// time and memory that explains
+    #[command(after_help = help::EXPLAIN)]
+    Explain(Box<Explain>),
     /// Judge a report and say PASS, REGRESSION, INVALID, INCONCLUSIVE or INCOMPARABLE
     #[command(after_help = help::CHECK)]
     Check(Check),

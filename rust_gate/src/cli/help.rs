@@ -140,6 +140,23 @@ than sessions in a row: measure them apart with --sessions=1, under the load tha
 printed."
 );
 
+pub(super) const EXPLAIN: &str = with_settings!(
+    "\
+Examples:
+  perf-gate explain
+  perf-gate explain --good HEAD~3 --format json
+  perf-gate explain --fault delay_us=200
+
+Exit codes:
+  0  explained, whatever differs; the explanation is among the artifacts
+  2  nothing was: a setting, a revision, a build, the host, the router; wrong usage
+  130 or 143 when interrupted
+
+Nothing is judged, and nothing that is judged is measured under trace. `perf-gate run` does the
+same by itself after a REGRESSION, in the time that is left. How to read it stands in
+docs/from_red_to_cause.md."
+);
+
 pub(super) const CHECK: &str = "\
 Examples:
   perf-gate check --baseline perf/baseline_cp1.json --policy perf/policy_cp1.json \\

@@ -186,6 +186,47 @@ pub struct Run {
     /// Print what the verdict follows from, as in the log among the artifacts
     #[arg(long)]
     pub explain: bool,
+    /// Whether a REGRESSION is explained, function by function, in the time that is left
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub find_cause: FindCause,
+    /// Do not explain a REGRESSION, as with --find-cause=never
+    #[arg(long)]
+    pub no_explain: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// What is explained.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Where files go.
+    #[command(flatten)]
+    pub output: Output,
+    /// What the work tree is compared with, such as HEAD~3 [default: the baseline's commit]
+    #[arg(long, value_name = "REV")]
+    pub good: Option<String>,
+    /// The frozen report, whose commit and load count [default: perf/baseline_cp1.json]
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Plant a fault, as perf-gate run does
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Option<String>,
+    /// What is told.
+    #[command(flatten)]
+    pub talk: Talking,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
+}
+
+/// Whether a regression is explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FindCause {
+    /// Where time is left
+    Auto,
+    /// Never
+    Never,
 }
 
 /// Where files go.

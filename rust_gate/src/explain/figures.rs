@@ -30,7 +30,7 @@ pub(super) fn percent(share: f64) -> Decimal {
 }
 
 /// In a sentence, with three significant digits or all whole ones.
-pub(super) fn number(figure: f64) -> String {
+pub(crate) fn number(figure: f64) -> String {
     let figure = bounded(figure);
     let size = figure.abs();
     if size == 0.0 {
@@ -44,7 +44,7 @@ pub(super) fn number(figure: f64) -> String {
 }
 
 /// A size in memory.
-pub(super) fn size(bytes: f64) -> String {
+pub(crate) fn size(bytes: f64) -> String {
     const KB: f64 = 1024.0;
     let bytes = bounded(bytes);
     match bytes.abs() {

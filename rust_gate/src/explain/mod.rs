@@ -14,7 +14,7 @@
 pub mod advice;
 pub mod compare;
 pub mod division;
-mod figures;
+pub(crate) mod figures;
 pub mod places;
 pub mod processes;
 pub mod source;

@@ -8,15 +8,19 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// Largest file that is read out of a repository, in bytes: as the reader of reports accepts.
 const FILE_MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Largest commit whose message is shown, in bytes.
 const COMMIT_MAX_BYTES: u64 = 64 * 1024;
+
+/// How often a git is looked at that must answer in time.
+const POLL: Duration = Duration::from_millis(10);
 
 /// Variables of git that say how a server is reached, and nothing about the repository.
 const TRANSPORT: [&str; 10] = [
@@ -178,6 +182,42 @@ impl Git {
         let output = child.wait_with_output().map_err(GitError::NotStarted)?;
         let _ = writer.join();
         self.printed(arguments, output)
+    }
+
+    /// What a command prints that answers in time; `None` where it does not.
+    ///
+    /// # Errors
+    /// [`GitError`]
+    pub fn output_until(
+        &self,
+        arguments: &[&str],
+        deadline: Instant,
+    ) -> Result<Option<Vec<u8>>, GitError> {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(GitError::NotStarted)?;
+        let stdout = child.stdout.take();
+        // Beside the waiting, as git waits for whoever reads.
+        let reader = std::thread::spawn(move || {
+            let mut printed = Vec::new();
+            stdout.map(|mut stdout| stdout.read_to_end(&mut printed));
+            printed
+        });
+        let status = loop {
+            match child.try_wait().map_err(GitError::NotStarted)? {
+                None if Instant::now() < deadline => std::thread::sleep(POLL),
+                None => break None,
+                ended => break ended,
+            }
+        };
+        if status.is_none() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let stdout = reader.join().unwrap_or_default();
+        let Some(status) = status else { return Ok(None) };
+        let output = Output { status, stdout, stderr: Vec::new() };
+        self.printed(arguments, output).map(Some)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -4,10 +4,10 @@
 //! explains it is folded. GitHub and GitLab render Markdown inside of `<details>` alike where a blank line
 //! follows the tags, as CommonMark's HTML blocks end there.
 
-use cp1_format::{Input, Judgement, UnservedResult, Verdict};
+use cp1_format::{Explanation, Input, Judgement, UnservedResult, Verdict};
 
 use crate::escape::code;
-use crate::render::{cases, figures};
+use crate::render::{Shown, cases, explanation, figures};
 
 /// First line: by it CI finds the comment that it updates in place.
 pub const MARKER: &str = "<!-- cp1-perf-gate -->";
@@ -24,7 +24,8 @@ const PROBLEMS_SHOWN: usize = 5;
 
 /// Renders the verdict. What does not fit is left out line by line, and the last line says so.
 #[must_use]
-pub fn render(verdict: &Verdict) -> String {
+pub fn render(shown: &Shown<'_>) -> String {
+    let verdict = shown.verdict;
     let mut page = Page { text: format!("{MARKER}\n"), left_out: 0 };
     page.unit(&[&format!("## CP1 performance gate: {}", verdict.outcome.word()), ""]);
     page.unit(&[&format!("{} (exit {})", code(&verdict.summary), verdict.exit_code), ""]);
@@ -49,6 +50,11 @@ pub fn render(verdict: &Verdict) -> String {
     match is_held {
         true => page.fold(UNSERVED, &unserved(&verdict.unserved)),
         false => page.section(UNSERVED, &unserved(&verdict.unserved)),
+    }
+    if let Some(found) = shown.explanation {
+        for (summary, lines) in explained(found) {
+            page.fold(summary, &lines);
+        }
     }
     page.fold("Why rules hold", &reasons(&held));
     page.fold("Figures beside them", &supporting(verdict));
@@ -176,6 +182,50 @@ fn differences(verdict: &Verdict) -> Vec<String> {
 
 fn unverified(verdict: &Verdict) -> Vec<String> {
     verdict.comparison.unverified.iter().map(|field| format!("- {}", code(field))).collect()
+}
+
+/// What explains it, in pieces that are folded.
+fn explained(found: &Explanation) -> Vec<(&'static str, Vec<String>)> {
+    let cells = |row: Vec<String>| row.iter().map(|cell| code(cell)).collect::<Vec<_>>();
+    let mut why = vec![
+        format!("- {}", code(&explanation::builds(found))),
+        format!("- {}", code(&explanation::time(found))),
+        String::new(),
+    ];
+    let parts = explanation::part_rows(found).into_iter().map(|row| cells(row.to_vec()));
+    why.extend(table(&explanation::PART_HEADINGS, parts));
+    let places = found.places.iter().map(explanation::place_row).map(|row| cells(row.to_vec()));
+    let places = table(&explanation::PLACE_HEADINGS, places);
+    if !places.is_empty() {
+        why.push(String::new());
+        why.extend(places);
+    }
+    let seen = found.places.iter().flat_map(|place| {
+        let evidence = place.evidence.iter().map(|said| format!("  - {}", code(said)));
+        let history = place.history.iter().flat_map(|history| {
+            let commits = history.commits.iter().map(|commit| {
+                let hash = figures::short_commit(&commit.commit);
+                format!("  - {} {} {}", code(&hash), code(&commit.date), code(&commit.subject))
+            });
+            [format!("  - {}", code(&history.command))].into_iter().chain(commits)
+        });
+        [format!("- {}", code(&place.name))].into_iter().chain(evidence).chain(history)
+    });
+    let failures = found.failures.iter().map(explanation::failure_row);
+    let failures = failures.map(|row| cells(row.to_vec()));
+    let advice = found.advice.iter().map(|advice| {
+        format!("- {}: {}; {}", code(&advice.place), code(&advice.evidence), code(&advice.advice))
+    });
+    vec![
+        (explanation::HEADING, why),
+        ("What was seen of these places", seen.collect()),
+        ("Requests that failed, by reason", table(&explanation::FAILURE_HEADINGS, failures)),
+        ("Advice, about the candidate itself", advice.collect()),
+        (
+            "What is certain of it",
+            found.notices.iter().map(|it| format!("- {}", code(&it.0))).collect(),
+        ),
+    ]
 }
 
 /// Those that are shown, and the rest.

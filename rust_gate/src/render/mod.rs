@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use cp1_format::{Metric, Policy, Report, Verdict};
+use cp1_format::{Explanation, Metric, Policy, Report, Verdict};
 
 use crate::read::commits::Between;
 use crate::read::inputs::Inputs;
@@ -18,6 +18,7 @@ pub mod chart;
 pub mod code_quality;
 pub mod difference;
 pub mod erlang_terms;
+pub mod explanation;
 pub mod figures;
 pub mod html;
 pub mod junit;
@@ -49,6 +50,8 @@ pub struct Shown<'a> {
     pub policy: Option<&'a Policy>,
     /// The commits between baseline and candidate; `None` where git was not asked.
     pub commits: Option<&'a Between>,
+    /// Why the candidate costs what it costs; `None` where nobody asked.
+    pub explanation: Option<&'a Explanation>,
 }
 
 impl<'a> Shown<'a> {
@@ -63,6 +66,7 @@ impl<'a> Shown<'a> {
             rule_lines: Some(&inputs.rule_lines),
             policy: inputs.policy.document.as_ref(),
             commits: None,
+            explanation: None,
         }
     }
 
@@ -77,6 +81,7 @@ impl<'a> Shown<'a> {
             rule_lines: None,
             policy: None,
             commits: None,
+            explanation: None,
         }
     }
 }

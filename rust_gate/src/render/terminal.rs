@@ -9,7 +9,7 @@ use cp1_format::{BlocksResult, Input, Judgement, Outcome, RuleResult, Verdict};
 use textwrap::{Options, WordSplitter};
 
 use crate::escape;
-use crate::render::figures;
+use crate::render::{Shown, explanation, figures};
 
 /// Longest line, in columns.
 pub const WIDTH: usize = 80;
@@ -73,7 +73,17 @@ pub fn render(verdict: &Verdict, detail: Detail, paint: Paint, artifacts: Option
     page
 }
 
-/// The page of the log.
+/// The page of the log: the verdict with what it follows from, and what explains it after that.
+#[must_use]
+pub fn log(shown: &Shown<'_>) -> String {
+    let mut page = explained(shown.verdict);
+    if let Some(found) = shown.explanation {
+        page.push_str(&explanation::terminal(found, Detail::Explained));
+    }
+    page
+}
+
+/// The verdict with what it follows from.
 #[must_use]
 pub fn explained(verdict: &Verdict) -> String {
     render(verdict, Detail::Explained, Paint::Plain, None)
@@ -127,7 +137,7 @@ fn judged(lines: Vec<String>, paint: Paint) -> Vec<String> {
 }
 
 /// Nothing where there is no line.
-fn section(page: &mut String, heading: &str, lines: Vec<String>) {
+pub(super) fn section(page: &mut String, heading: &str, lines: Vec<String>) {
     if lines.is_empty() {
         return;
     }
@@ -139,7 +149,7 @@ fn section(page: &mut String, heading: &str, lines: Vec<String>) {
 }
 
 /// Texts on as many lines as they take, of which the first has an indent and the others another.
-fn sentences(
+pub(super) fn sentences(
     texts: impl IntoIterator<Item = String>,
     first: &'static str,
     further: &'static str,
@@ -155,7 +165,7 @@ fn sentences(
 }
 
 /// Columns, as wide as there is room.
-fn table(rows: Vec<Vec<String>>, indent: usize) -> Vec<String> {
+pub(super) fn table(rows: Vec<Vec<String>>, indent: usize) -> Vec<String> {
     if rows.is_empty() {
         return Vec::new();
     }
@@ -170,7 +180,10 @@ fn table(rows: Vec<Vec<String>>, indent: usize) -> Vec<String> {
 }
 
 /// Headings and rows, where there are any.
-fn titled<const N: usize>(headings: [&str; N], rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
+pub(super) fn titled<const N: usize>(
+    headings: [&str; N],
+    rows: Vec<Vec<String>>,
+) -> Vec<Vec<String>> {
     if rows.is_empty() {
         return rows;
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use cp1_format::{Event, Finding, FindingVerdict, Request, RunStatus};
 
+use crate::artifacts;
 use crate::check::{Checked, judge};
 use crate::cli::settings::{self, Compare, Extent, Mode};
 use crate::cli::sources::CommandLine;
@@ -16,6 +17,7 @@ use crate::read::trusted::Trusted;
 use crate::render::so_far;
 use crate::run::bench::Bench;
 use crate::run::comparison::replay_needed;
+use crate::run::explanation::{Measured, of_regression};
 use crate::run::host::{Host, absolute, is_writable, listen, new_report, stamp};
 use crate::run::interrupt::Interrupt;
 use crate::run::measure::{Ended, Measurement, Next};
@@ -37,6 +39,10 @@ pub struct Outcome {
     pub artifacts: PathBuf,
     /// How the measurement ended; `None` where there was a report already.
     pub ended: Option<Ended>,
+    /// What was measured, for who wants to explain it.
+    pub(super) measured: Option<Measured>,
+    /// What was judged.
+    inputs: Inputs,
 }
 
 /// Measures, and leaves a sealed report, whose path comes first.
@@ -103,7 +109,25 @@ pub fn run(arguments: &settings::Run, line: &CommandLine) -> Result<Outcome, Run
     if arguments.common_test.is_some() {
         interrupt.listen_to_stdin();
     }
-    gate(arguments, line, &interrupt, &Progress::new(arguments.talk.quiet.into()))
+    let progress = Progress::new(arguments.talk.quiet.into());
+    let mut outcome = gate(arguments, line, &interrupt, &progress)?;
+    let is_red = outcome.checked.verdict.outcome == cp1_format::Outcome::Regression;
+    if let Some(measured) = outcome.measured.take().filter(|_| is_red) {
+        // Whatever becomes of the explanation, the verdict is there.
+        let _ = artifacts::write(&outcome.artifacts, &outcome.checked.artifacts);
+        let host = Host {
+            settings: &arguments.settings,
+            line,
+            interrupt: &interrupt,
+            progress: &progress,
+        };
+        if let Some(found) = of_regression(&host, arguments, measured) {
+            let label = outcome.checked.stamp.to_string().parse().ok();
+            let project = Some(host.settings.project.as_path());
+            outcome.checked = judge(&outcome.inputs, label.as_ref(), project, Some(found))?;
+        }
+    }
+    Ok(outcome)
 }
 
 /// The same for whoever listens to signals already.
@@ -130,22 +154,28 @@ pub(super) fn gate(
         // A contract that cannot be read makes whatever is measured worthless.
         let contract = files.read(&[]);
         if !contract.problems.is_empty() {
-            let checked = judge(&contract, label.as_ref(), project)?;
-            return Ok(Outcome { checked, artifacts, ended: None });
+            let checked = judge(&contract, label.as_ref(), project, None)?;
+            return Ok(Outcome {
+                checked,
+                artifacts,
+                ended: None,
+                measured: None,
+                inputs: contract,
+            });
         }
         // A new name: what an earlier run left can never be judged as this run's.
         files.candidate = absolute(&artifacts.join(format!("perf_baseline_{stamp}.json")))?;
         let replay = absolute(&artifacts.join(format!("perf_replay_{stamp}.json")))?;
         is_writable(&artifacts)?;
-        let ended = measured(&host, contract, &mut files, &replay)?;
-        let checked = judge(&files.read_all(), label.as_ref(), project)?;
-        return Ok(Outcome { checked, artifacts, ended: Some(ended) });
+        let (ended, measured) = measured(&host, contract, &mut files, &replay)?;
+        let inputs = files.read_all();
+        let checked = judge(&inputs, label.as_ref(), project, None)?;
+        let ended = Some(ended);
+        return Ok(Outcome { checked, artifacts, ended, measured: Some(measured), inputs });
     }
-    Ok(Outcome {
-        checked: judge(&files.read_all(), label.as_ref(), project)?,
-        artifacts,
-        ended: None,
-    })
+    let inputs = files.read_all();
+    let checked = judge(&inputs, label.as_ref(), project, None)?;
+    Ok(Outcome { checked, artifacts, ended: None, measured: None, inputs })
 }
 
 fn measured(
@@ -153,7 +183,7 @@ fn measured(
     contract: Inputs,
     files: &mut Judged<'_>,
     replay_report: &Path,
-) -> Result<Ended, RunError> {
+) -> Result<(Ended, Measured), RunError> {
     let arguments = files.arguments;
     let (compare, extent) = (arguments.compare, &arguments.extent);
     let (Some(baseline), Some(policy)) = (contract.baseline.document, contract.policy.document)
@@ -187,6 +217,7 @@ fn measured(
     let looks = if extent.blocks.is_some() { Vec::new() } else { looks };
     plan.blocks = looks.last().copied().unwrap_or(plan.blocks);
     let last = plan.blocks;
+    let begun = Instant::now();
     let files = &*files;
     let measurement = host.measure(bench, &plan, looks.first().copied(), |number| {
         let Some(look) = looks.iter().copied().find(|look| *look >= number) else {
@@ -209,7 +240,7 @@ fn measured(
         host.progress.stands(Standing::nearest(&verdict, &policy), looks_at);
         Ok(next)
     })?;
-    Ok(measurement.ended)
+    Ok((measurement.ended, Measured { path, plan, described, baseline, begun }))
 }
 
 /// The files of a verdict.

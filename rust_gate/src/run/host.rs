@@ -178,22 +178,35 @@ impl Host<'_> {
         report: &Path,
     ) -> Result<FrozenBuild, RunError> {
         let commit = commit(baseline)?;
+        let tree = baseline.git.tree.as_deref();
+        let frozen = self.frozen(commit, tree, described, candidate_path)?;
+        Ok(FrozenBuild { report_file: text(report)?, ..frozen })
+    }
+
+    /// The build of a frozen commit, without a report.
+    pub(super) fn frozen(
+        &self,
+        commit: &str,
+        tree: Option<&str>,
+        described: &Described,
+        candidate_path: &[PathBuf],
+    ) -> Result<FrozenBuild, RunError> {
         let project = absolute(&self.settings.project)?;
         let frozen = Frozen {
             project: &project,
             build: &self.settings.build,
             code_path: &self.settings.code_path,
             commit,
-            tree: baseline.git.tree.as_deref(),
+            tree,
             otp_release: &described.otp_release,
             bench_applications: &described.bench_applications,
             candidate_path,
         };
         Ok(FrozenBuild {
             lib_dir: text(&frozen_build(&frozen, self.interrupt, self.progress)?)?,
-            report_file: text(report)?,
+            report_file: String::new(),
             commit: commit.to_owned(),
-            tree: baseline.git.tree.clone(),
+            tree: tree.map(ToOwned::to_owned),
         })
     }
 }

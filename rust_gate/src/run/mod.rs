@@ -10,6 +10,7 @@ pub mod build;
 pub mod child;
 pub mod comparison;
 mod explain;
+pub mod explanation;
 pub mod frozen;
 pub mod gate;
 mod host;

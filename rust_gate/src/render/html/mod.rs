@@ -13,6 +13,7 @@ mod blocks;
 mod chart;
 mod commits;
 mod conditions;
+mod explanation;
 mod metrics;
 mod percentiles;
 mod series;
@@ -53,12 +54,13 @@ pub fn render(shown: &Shown<'_>) -> String {
             }
             body {
                 a.skip href="#main" { "Skip to the verdict" }
-                header { p { "CP1 performance gate" } (contents()) }
+                header { p { "CP1 performance gate" } (contents(shown)) }
                 main #main tabindex="-1" {
                     (answer(shown))
                     (conditions::planted(shown))
                     (problems(verdict))
                     (metrics::section(verdict, shown.policy))
+                    (explanation::section(shown.explanation))
                     (notices(verdict))
                     (percentiles::section(&sides))
                     (blocks::section(&sides, verdict, shown.policy))
@@ -86,12 +88,13 @@ fn allowed() -> String {
     format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'")
 }
 
-fn contents() -> Markup {
+fn contents(shown: &Shown<'_>) -> Markup {
+    let why = shown.explanation.map(|_| ("why", "Why"));
     html! {
         nav aria-label="Contents" {
             ul {
-                @for (id, name) in [("metrics", "Metrics"), ("percentiles", "Percentiles"), ("blocks", "Blocks"),
-                    ("series", "Over time"), ("conditions", "Conditions"), ("commits", "Commits")] {
+                @for (id, name) in [("metrics", "Metrics")].into_iter().chain(why).chain([("percentiles", "Percentiles"), ("blocks", "Blocks"),
+                    ("series", "Over time"), ("conditions", "Conditions"), ("commits", "Commits")]) {
                     li { a href={ "#" (id) } { (name) } }
                 }
             }
