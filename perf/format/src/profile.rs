@@ -198,7 +198,7 @@ pub struct Processes {
     pub binary_bytes: u64,
     /// Reductions in the pass without trace.
     pub reductions: u64,
-    /// Time of these in which they ran, of a pass in which that was traced.
+    /// Time of these in which they ran, of a sample of the requests, scaled to all of a pass.
     pub running_us: u64,
     /// Longest message queue of one of them, of the samples taken.
     pub queue_max: u64,
