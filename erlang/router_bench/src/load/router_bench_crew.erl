@@ -5,7 +5,7 @@
 %% @private
 -module(router_bench_crew).
 
--export([start/2, tell/2, gather/3]).
+-export([start/2, tell/2, gather/3, await/3, disband/1]).
 
 -export_type([crew/0, death/0, abandoned/0]).
 
@@ -30,10 +30,16 @@ tell(Crew, Message) ->
 -spec gather(crew(), Tag :: atom(), TimeoutMs :: non_neg_integer()) ->
           {ok, [Value :: term()], abandoned()} | {error, death()}.
 gather(Crew, Tag, TimeoutMs) ->
-    DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
-    Result = gather(Crew, Tag, DeadlineMs, Crew, []),
+    Result = await(Crew, Tag, TimeoutMs),
     disband(Crew),
     Result.
+
+%% @doc The same of workers that live on.
+-spec await(crew(), Tag :: atom(), TimeoutMs :: non_neg_integer()) ->
+          {ok, [Value :: term()], abandoned()} | {error, death()}.
+await(Crew, Tag, TimeoutMs) ->
+    DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
+    gather(Crew, Tag, DeadlineMs, Crew, []).
 
 gather(_Crew, _Tag, _DeadlineMs, Waiting, Values) when map_size(Waiting) =:= 0 ->
     {ok, Values, []};
@@ -65,7 +71,8 @@ death(Crew, Monitor, Pid, Reason) when is_pid(Pid) ->
 death(_Crew, _Monitor, {Name, _Node}, Reason) ->
     {router_died, Name, Reason}.
 
-%% Kills whoever is left, and waits for the end of each.
+%% @doc Kills whoever is left, and waits for the end of each.
+-spec disband(crew()) -> ok.
 disband(Crew) ->
     maps:foreach(fun(Pid, _) -> exit(Pid, kill) end, Crew),
     maps:foreach(fun(Pid, Monitor) ->

@@ -13,7 +13,7 @@
 %% @private
 -module(router_bench_monitor).
 
--export([start_link/0, watch_collections/1, stop/1]).
+-export([start_link/0, watch_collections/1, stop/1, restore/1]).
 
 -export_type([counts/0]).
 
@@ -76,7 +76,8 @@ loop(Owner, Former, Counts) ->
             loop(Owner, Former, Counts)
     end.
 
-%% Whoever took the place from this process keeps it.
+%% @doc Gives the place back to whoever had it before the calling process; who took it from that keeps it.
+-spec restore(undefined | {pid() | port(), [term()]}) -> ok.
 restore(Former) ->
     case is_mine() of
         true -> set(Former);

@@ -17,6 +17,10 @@ words({control, Side, Reason}) ->
 words({block, N, Reason}) -> [io_lib:format("block ~b: ", [N]), words(Reason)];
 words({block, N, Side, Reason}) ->
     [io_lib:format("block ~b, ", [N]), side(Side), ": ", words(Reason)];
+words({explain, Side, Reason}) -> ["while ", side(Side), " was traced: ", words(Reason)];
+words({unanswered, LimitMs, Stack}) ->
+    [io_lib:format("requests were not answered in ~b s", [LimitMs div 1000]), through(Stack)];
+words(nothing_to_compare) -> "there is no frozen build to compare with";
 words({calibration, Reason}) -> ["while the load was calibrated: ", words(Reason)];
 words({no_return, Callback, LimitMs}) ->
     [callback(Callback), io_lib:format(" did not return in ~b s", [LimitMs div 1000])];

@@ -37,6 +37,7 @@ idle(Socket) ->
 handle({ok, #{<<"describe">> := Plan}}, Socket) -> answer(Socket, describe(options(Plan)));
 handle({ok, #{<<"examine">> := Plan}}, Socket) -> answer(Socket, examine(options(Plan)));
 handle({ok, #{<<"measure">> := Plan}}, Socket) -> measure(options(Plan), Socket);
+handle({ok, #{<<"explain">> := Plan}}, Socket) -> explain(options(Plan), Socket);
 handle({ok, _}, Socket) -> refuse(Socket, <<"there is no run to go on with">>);
 handle({error, Message}, Socket) -> refuse(Socket, Message).
 
@@ -98,7 +99,6 @@ examine(Options) ->
 
 %% Measuring
 
-%% The run has a process of its own, so that this one can see the gate go.
 measure(Options, Socket) ->
     Conductor = self(),
     Ask = fun(Block) ->
@@ -106,11 +106,12 @@ measure(Options, Socket) ->
                   receive {Conductor, Answer} -> Answer end
           end,
     Tell = fun(Event) -> Conductor ! {told, Event} end,
-    {Runner, Monitor} =
-        spawn_monitor(fun() ->
-                              Told = Options#{after_block => Ask, progress => Tell},
-                              Conductor ! {ran, self(), router_bench:run(Told)}
-                      end),
+    running(fun() -> ended(router_bench:run(Options#{after_block => Ask, progress => Tell})) end, Socket).
+
+%% What takes its time has a process of its own, so that this one can see the gate go; it gives the last answer.
+running(Run, Socket) ->
+    Conductor = self(),
+    {Runner, Monitor} = spawn_monitor(fun() -> Conductor ! {ran, self(), Run()} end),
     running(Runner, Monitor, Socket).
 
 running(Runner, Monitor, Socket) ->
@@ -122,9 +123,9 @@ running(Runner, Monitor, Socket) ->
             answer(Socket, #{block => Block}),
             Run ! {self(), next(Socket)},
             running(Runner, Monitor, Socket);
-        {ran, Runner, Result} ->
+        {ran, Runner, Event} ->
             true = demonitor(Monitor, [flush]),
-            answer(Socket, ended(Result));
+            answer(Socket, Event);
         {'DOWN', Monitor, process, Runner, Reason} ->
             Text = io_lib:format("internal error of the bench: ~0tp", [Reason]),
             answer(Socket, #{failed => text(Text)});
@@ -158,6 +159,20 @@ ended({error, Reason}) -> #{refused => refusal(Reason)}.
 
 text(Text) ->
     unicode:characters_to_binary(Text).
+
+%% Explaining
+
+%% No report is written.
+explain(Options, Socket) ->
+    running(fun() ->
+                    case router_bench_plan:new(maps:remove(report_file, Options)) of
+                        {ok, Plan} -> explained(router_bench_explain:run(Plan));
+                        {error, Reason} -> #{refused => refusal(Reason)}
+                    end
+            end, Socket).
+
+explained({ok, Profiles}) -> #{explained => Profiles};
+explained({error, Reason}) -> #{failed => router_bench_failure:sentence(Reason)}.
 
 %% Options
 

@@ -10,7 +10,7 @@
 %% @private
 -module(router_bench_frozen).
 
--export([load/2, code_path/1, check/1, bench_applications/0]).
+-export([load/2, code_path/1, project_path/1, check/1, bench_applications/0]).
 
 -export_type([build/0, code/0]).
 
@@ -53,6 +53,14 @@ code_path(own) ->
     [filename:absname(Dir) || Dir <- own_path()];
 code_path(#{applications := Applications, bench_path := BenchPath}) ->
     maps:values(Applications) ++ BenchPath.
+
+%% @doc The directories among them that hold what is measured: neither the bench's own nor the machine's.
+-spec project_path(code()) -> [file:filename()].
+project_path(own) ->
+    Bench = bench_applications(),
+    [filename:absname(Dir) || Dir <- own_path(), not of_bench(Dir, Bench), not of_machine(Dir, #{})];
+project_path(#{applications := Applications}) ->
+    maps:values(Applications).
 
 %% @doc Whether every module of the frozen applications comes from the frozen build in this VM, and
 %% names one that does not. A replay that measured the candidate twice would always be green.
