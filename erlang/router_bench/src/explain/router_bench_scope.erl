@@ -61,19 +61,15 @@ is_own(Module, #{own := Own}) ->
             false
     end.
 
-%% A build tool compiles what it has fetched beside what is the project's; only the source is elsewhere.
+%% What rebar3 has fetched, it keeps and compiles where it puts what it compiles of the project: only the source
+%% is elsewhere then.
 is_fetched(Module, Dir) ->
-    case lists:splitwith(fun(Part) -> Part =/= "_build" end, filename:split(Dir)) of
-        {_, []} ->
-            false;
-        {Root, _} ->
-            Source = filename:split(proplists:get_value(source, Module:module_info(compile), "")),
-            case lists:prefix(Root, Source) andalso lists:nthtail(length(Root), Source) of
-                ["_build" | _] -> true;
-                ["deps" | _] -> true;
-                _ -> false
-            end
-    end.
+    Source = filename:split(proplists:get_value(source, Module:module_info(compile), "")),
+    is_fetched_source(Source, filename:basename(filename:dirname(Dir))).
+
+is_fetched_source(["_build", _Profile, "lib", Application | _], Application) -> true;
+is_fetched_source([_ | Rest], Application) -> is_fetched_source(Rest, Application);
+is_fetched_source([], _Application) -> false.
 
 %% @doc What a process runs; `gone' when it has ended.
 -spec who(pid(), scope()) -> who() | gone.
@@ -88,7 +84,7 @@ who(Pid, #{workers := Workers} = Scope) ->
             end
     end.
 
-%% @doc What a process runs that is said to have been started with a call.
+%% @doc What a process runs that is said to have been started with a call, for one that may have ended.
 -spec started({module(), atom(), [term()]}, scope()) -> who().
 started({proc_lib, init_p, [_Parent, _Ancestors, Fun]}, Scope) -> started({erlang, apply, [Fun, []]}, Scope);
 started({proc_lib, init_p, [_Parent, _Ancestors, M, F, Arguments]}, Scope) ->
@@ -97,7 +93,12 @@ started({erlang, apply, [Fun, Arguments]}, Scope) when is_function(Fun), is_list
     {module, Module} = erlang:fun_info(Fun, module),
     {name, Name} = erlang:fun_info(Fun, name),
     {arity, Arity} = erlang:fun_info(Fun, arity),
-    named([], {Module, Name, Arity}, Scope);
+    {env, Captured} = erlang:fun_info(Fun, env),
+    named([], {Module, Name, Arity + length(Captured)}, Scope);
+started({gen, init_it, [_Behaviour, _Starter, _Parent, Module, _Arguments, _Options]}, Scope) ->
+    named([], {Module, init, 1}, Scope);
+started({gen, init_it, [_Behaviour, _Starter, _Parent, _Name, Module, _Arguments, _Options]}, Scope) ->
+    named([], {Module, init, 1}, Scope);
 started({M, F, Arguments}, Scope) ->
     named([], {M, F, length(Arguments)}, Scope).
 
@@ -107,6 +108,7 @@ named(Name, {M, F, _} = Call, #{hidden := Hidden} = Scope) ->
                  _ -> M
              end,
     case {is_map_key(M, Hidden), Name} of
+        {true, _} when M =:= peer -> bench;
         {true, []} -> bench;
         {_, []} -> {call(Call), is_own(Module, Scope)};
         {_, _} -> {name(Name), is_own(Module, Scope)}

@@ -41,12 +41,12 @@ stop(Kind, Scope) ->
     _ = erlang:trace_pattern({'_', '_', '_'}, false, [Kind]),
     maps:from_list(Counted).
 
-value({call_count, Calls}) when is_integer(Calls), Calls > 0 -> [Calls];
-value({call_time, [_ | _] = OfProcesses}) ->
-    [lists:sum([S * 1000000 + Us || {_Pid, _Calls, S, Us} <- OfProcesses])];
-value({call_memory, [_ | _] = OfProcesses}) ->
-    [lists:sum([Words || {_Pid, _Calls, Words} <- OfProcesses])];
+value({_Kind, Calls}) when is_integer(Calls), Calls > 0 -> [Calls];
+value({_Kind, [_ | _] = OfProcesses}) -> [lists:sum([amount(Of) || Of <- OfProcesses])];
 value(_) -> [].
+
+amount({_Pid, _Calls, S, Us}) -> S * 1000000 + Us;
+amount({_Pid, _Calls, Words}) -> Words.
 
 %% @doc What was called, by most time; of several passes the median.
 -spec functions(Calls :: counted(), Times :: [counted(), ...], Words :: counted() | absent,

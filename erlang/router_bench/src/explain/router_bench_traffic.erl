@@ -96,16 +96,12 @@ event({trace_ts, From, Send, Message, To, _Ts}, Seen)
   when Send =:= send; Send =:= send_to_non_existing_process ->
     sent(From, To, Message, aliased(Message, Seen));
 event({trace_ts, _Parent, spawn, Pid, Call, _Ts}, #seen{scope = Scope, names = Names} = Seen) ->
-    Who = case router_bench_scope:who(Pid, Scope) of
-              gone -> router_bench_scope:started(Call, Scope);
-              Alive -> Alive
-          end,
-    Seen#seen{names = Names#{Pid => Who}};
+    Seen#seen{names = Names#{Pid => router_bench_scope:started(Call, Scope)}};
 event({trace_ts, Pid, In, _Call, Ns}, #seen{since = Since} = Seen)
-  when is_pid(Pid), In =:= in orelse In =:= in_exiting ->
+  when In =:= in, is_pid(Pid) ->
     Seen#seen{since = Since#{Pid => Ns}};
-event({trace_ts, Pid, Out, _Call, Ns}, #seen{since = Since, running = Running} = Seen)
-  when is_map_key(Pid, Since), Out =:= out orelse Out =:= out_exiting orelse Out =:= out_exited ->
+event({trace_ts, Pid, Out, _CallOrReason, Ns}, #seen{since = Since, running = Running} = Seen)
+  when is_map_key(Pid, Since), Out =:= out orelse Out =:= exit ->
     {FromNs, Others} = maps:take(Pid, Since),
     {Who, Known} = who(Pid, Seen#seen{since = Others}),
     Known#seen{running = maps:update_with(Who, fun(Sum) -> Sum + Ns - FromNs end, Ns - FromNs, Running)};
