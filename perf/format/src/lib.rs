@@ -82,7 +82,7 @@ pub use limit::{Limit, LimitKind};
 pub use metric::{Direction, Metric};
 pub use plan::{
     Activity, AdapterOption, BlockFigures, Calibrated, CommitBuild, Described, Event, Finding,
-    FindingVerdict, FrozenBuild, MESSAGE_MAX_BYTES, Plan, Refused, Request, Step, is_module,
+    FindingVerdict, FrozenBuild, MESSAGE_MAX_BYTES, Plan, Refused, Request, Sides, Step, is_module,
 };
 pub use policy::{
     Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,

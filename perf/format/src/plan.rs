@@ -151,7 +151,11 @@ pub enum Request {
     /// Route the same requests through both builds under trace. Answered by [`Event::Explained`] or
     /// [`Event::Failed`].
     Explain(Plan),
-    /// After a block: measure the next one.
+    /// Put the builds under load for a profiler. Answered by [`Event::Warm`] before and [`Event::Loaded`]
+    /// after a load, each of which waits to be told to go on, and at last by [`Event::Served`] or
+    /// [`Event::Failed`].
+    Load(Plan),
+    /// After a block: measure the next one. Of a load: go on.
     GoOn,
     /// After a block: the run ends here, complete.
     Stop,
@@ -167,6 +171,12 @@ pub enum Event {
     Examined(Vec<Finding>),
     /// What both builds did.
     Explained(Box<Profiles>),
+    /// These BEAMs, by their processes, are warm, and wait for their load.
+    Warm(Sides<u32>),
+    /// The load has ended; the BEAMs are still there.
+    Loaded,
+    /// So many requests each build was sent under load.
+    Served(Sides<u64>),
     /// The plan cannot be run; nothing was measured.
     Refused(Refused),
     /// What the run does from now on.
@@ -183,6 +193,18 @@ pub enum Event {
     Ended,
     /// The run failed, and why; the report says so too.
     Failed(String),
+}
+
+/// Something of each build: of the frozen one where there is one, or of one of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sides<T> {
+    /// The frozen one's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<T>,
+    /// The candidate's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<T>,
 }
 
 /// What a run does, told as it begins and never while a slice is measured.
@@ -280,6 +302,7 @@ impl Document for Request {
             Self::Examine(plan) => plan.check("examine"),
             Self::Measure(plan) => plan.check("measure"),
             Self::Explain(plan) => plan.check("explain"),
+            Self::Load(plan) => plan.check("load"),
             Self::GoOn | Self::Stop => Ok(()),
         }
     }

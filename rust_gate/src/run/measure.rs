@@ -120,7 +120,14 @@ pub fn measure(
             Ok(Some(Event::Ended)) => break (Ended::Complete, 0),
             Ok(Some(Event::Failed(why))) => break (Ended::Failed(why), 1),
             Ok(Some(Event::Refused(refused))) => return Err(RunError::Refused(refused)),
-            Ok(Some(Event::Described(_) | Event::Examined(_) | Event::Explained(_))) => {
+            Ok(Some(
+                Event::Described(_)
+                | Event::Examined(_)
+                | Event::Explained(_)
+                | Event::Warm(_)
+                | Event::Loaded
+                | Event::Served(_),
+            )) => {
                 let problem = "it answers what it was not asked".to_owned();
                 return Err(RunError::Refused(Refused { option: None, problem }));
             }

@@ -22,6 +22,7 @@ words({unanswered, LimitMs, Stack}) ->
     [io_lib:format("requests were not answered in ~b s", [LimitMs div 1000]), through(Stack)];
 words(nothing_to_compare) -> "there is no frozen build to compare with";
 words({calibration, Reason}) -> ["while the load was calibrated: ", words(Reason)];
+words({load, Side, Reason}) -> ["under load for a profiler, ", side(Side), ": ", words(Reason)];
 words({no_return, Callback, LimitMs}) ->
     [callback(Callback), io_lib:format(" did not return in ~b s", [LimitMs div 1000])];
 words({bad_return, Callback, Answer}) ->
@@ -67,6 +68,7 @@ words({latency_too_long, Rate, NeededMs, RunMs, LimitMs}) ->
                   [Rate, seconds(NeededMs), seconds(RunMs), seconds(LimitMs),
                    2 * seconds(RunMs)]);
 words(no_request_succeeded) -> "no request succeeded";
+words(stopped) -> "it was stopped";
 words(timeout) -> "the time limit was reached (PERF_TIMEOUT_SECONDS)";
 words(Reason) -> term(Reason).
 

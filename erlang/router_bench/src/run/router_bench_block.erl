@@ -10,9 +10,9 @@
 %% @private
 -module(router_bench_block).
 
--export([run/4, alive_together/1]).
+-export([run/4, load/4, alive_together/1]).
 
--export_type([side/0, results/0, tell/0]).
+-export_type([side/0, results/0, tell/0, ask/0]).
 
 -type role() :: frozen | candidate.
 -type side() :: #{role := role(), plan := router_bench_plan:plan(),
@@ -21,6 +21,8 @@
                                  went_first := #{closed | open => [boolean()]}}}.
 %% Told what begins.
 -type tell() :: fun((router_bench_progress:activity()) -> ok).
+%% Asked before a load begins, by operating system process, and when it has ended.
+-type ask() :: fun(({warm, #{role() => OsPid :: string()}} | loaded) -> go_on | stop).
 
 %% An open-loop slice is as long as that many arrivals take: a p99 of fewer is that of a few requests.
 -define(ARRIVALS_OF_A_SLICE, 1000).
@@ -33,13 +35,11 @@ alive_together(Adapter) ->
 %% @doc Measures block number `N' of a run until a deadline of `erlang:monotonic_time(millisecond)'.
 -spec run([side(), ...], N :: pos_integer(), DeadlineMs :: integer(), tell()) ->
           {ok, results()} | {error, role(), Reason :: term()}.
-run([#{plan := #{adapter := Adapter, seed := Seed}} | _] = Sides, N, DeadlineMs, Tell) ->
+run([#{plan := #{seed := Seed}} | _] = Sides, N, DeadlineMs, Tell) ->
     Ordered = in_order(router_bench_orders:frozen_boots_first(Seed, N), Sides),
     ok = router_bench_glance:block(N),
-    Measured = case alive_together(Adapter) of
-                   true -> together(Ordered, N, DeadlineMs, Tell);
-                   false -> apart(Ordered, N, DeadlineMs, Tell)
-               end,
+    Measured = conducted(Ordered, DeadlineMs, Tell,
+                         fun(Booted) -> measured(Booted, N, DeadlineMs, Tell) end),
     ok = router_bench_glance:tell(#{phase => between_blocks, peer => none}),
     case Measured of
         {ok, Results} -> {ok, maps:from_list([with_orders(Role, Result, Ordered, N)
@@ -58,36 +58,46 @@ with_orders(Role, Result, [#{role := First, plan := #{seed := Seed} = Plan} | _]
                    || Loop <- [closed, open]]),
     {Role, #{result => Result, booted_first => Role =:= First, went_first => WentFirst}}.
 
-apart(Sides, N, DeadlineMs, Tell) ->
+%% @doc Puts the sides under the load of their closed loop, in turn and slice by slice, for somebody who
+%% looks at their BEAMs from outside, and gives the requests that each was sent meanwhile.
+-spec load([side(), ...], DeadlineMs :: integer(), tell(), ask()) ->
+          {ok, #{role() => Requests :: non_neg_integer()}} | {error, role(), Reason :: term()}.
+load(Sides, DeadlineMs, Tell, Ask) ->
+    case conducted(Sides, DeadlineMs, Tell, fun(Booted) -> loaded(Booted, DeadlineMs, Tell, Ask) end) of
+        {ok, Requests} -> {ok, maps:from_list(Requests)};
+        {error, Role, Reason} -> {error, Role, Reason}
+    end.
+
+%% Boots the sides, does `Work' with them and sees them go: all at once, or one after the other.
+conducted([#{plan := #{adapter := Adapter}} | _] = Sides, DeadlineMs, Tell, Work) ->
+    case alive_together(Adapter) of
+        true -> together(Sides, DeadlineMs, Tell, Work);
+        false -> apart(Sides, DeadlineMs, Tell, Work)
+    end.
+
+apart(Sides, DeadlineMs, Tell, Work) ->
     each(fun(Side) ->
-                 case together([Side], N, DeadlineMs, Tell) of
+                 case together([Side], DeadlineMs, Tell, Work) of
                      {ok, [{_Role, Result}]} -> {ok, Result};
                      {error, _Role, Reason} -> {error, Reason}
                  end
          end, Sides).
 
 %% Boots one side after the other, and whatever happens then sees all of them go.
-together(Sides, N, DeadlineMs, Tell) ->
+together(Sides, DeadlineMs, Tell, Work) ->
     ok = Tell(boot),
-    together(Sides, N, DeadlineMs, Tell, []).
+    together(Sides, DeadlineMs, Tell, Work, []).
 
-together([], N, DeadlineMs, Tell, Booted) ->
-    Sides = lists:reverse(Booted),
-    All = fun(Function) -> each(fun(Side) -> call(Side, Function, [], DeadlineMs) end, Sides) end,
-    InTurn = fun(Loop) -> in_turn(Loop, Sides, N, DeadlineMs) end,
-    steps([fun() -> ok = Tell(Activity), Step() end
-           || {Activity, Step} <- [{warm_up, fun() -> All(warm_up) end},
-                                   {closed_loop, fun() -> InTurn(closed) end},
-                                   {open_loop, fun() -> InTurn(open) end}]],
-          fun() -> ok = Tell(stop), All(finish) end);
-together([#{role := Role, plan := Plan, code := Code} = Side | Rest], N, DeadlineMs, Tell, Booted) ->
+together([], _DeadlineMs, _Tell, Work, Booted) ->
+    Work(lists:reverse(Booted));
+together([#{role := Role, plan := Plan, code := Code} = Side | Rest], DeadlineMs, Tell, Work, Booted) ->
     ok = router_bench_glance:tell(#{phase => boot, role => Role, peer => none}),
     case router_bench_peer:start(Plan, Code, DeadlineMs) of
         {ok, Peer} ->
             try
                 Up = Side#{peer => Peer},
                 case call(Up, start, [Plan#{instance := length(Booted) + 1}], DeadlineMs) of
-                    ok -> together(Rest, N, DeadlineMs, Tell, [Up | Booted]);
+                    ok -> together(Rest, DeadlineMs, Tell, Work, [Up | Booted]);
                     {error, Reason} -> {error, Role, Reason}
                 end
             after router_bench_peer:stop(Peer)
@@ -95,6 +105,33 @@ together([#{role := Role, plan := Plan, code := Code} = Side | Rest], N, Deadlin
         {error, Reason} ->
             {error, Role, Reason}
     end.
+
+measured(Sides, N, DeadlineMs, Tell) ->
+    InTurn = fun(Loop) -> in_turn(Loop, Sides, N, DeadlineMs) end,
+    steps([fun() -> ok = Tell(Activity), Step() end
+           || {Activity, Step} <- [{warm_up, fun() -> all(warm_up, Sides, DeadlineMs) end},
+                                   {closed_loop, fun() -> InTurn(closed) end},
+                                   {open_loop, fun() -> InTurn(open) end}]],
+          fun() -> ok = Tell(stop), all(finish, Sides, DeadlineMs) end).
+
+%% Whoever looks on sees nothing but the load: nobody is stopped before it has looked away.
+loaded([#{role := First} | _] = Sides, DeadlineMs, Tell, Ask) ->
+    OsPids = maps:from_list([{Role, router_bench_peer:os_pid(Peer)}
+                             || #{role := Role, peer := Peer} <- Sides]),
+    Asked = fun(What) ->
+                    case Ask(What) of
+                        go_on -> {ok, []};
+                        stop -> {error, First, stopped}
+                    end
+            end,
+    steps([fun() -> ok = Tell(warm_up), all(warm_up, Sides, DeadlineMs) end,
+           fun() -> Asked({warm, OsPids}) end,
+           fun() -> ok = Tell(closed_loop), in_turn(closed, Sides, 1, DeadlineMs) end,
+           fun() -> Asked(loaded) end],
+          fun() -> ok = Tell(stop), all(unload, Sides, DeadlineMs) end).
+
+all(Function, Sides, DeadlineMs) ->
+    each(fun(Side) -> call(Side, Function, [], DeadlineMs) end, Sides).
 
 steps([], Last) ->
     Last();

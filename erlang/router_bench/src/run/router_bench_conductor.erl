@@ -38,6 +38,7 @@ handle({ok, #{<<"describe">> := Plan}}, Socket) -> answer(Socket, describe(optio
 handle({ok, #{<<"examine">> := Plan}}, Socket) -> answer(Socket, examine(options(Plan)));
 handle({ok, #{<<"measure">> := Plan}}, Socket) -> measure(options(Plan), Socket);
 handle({ok, #{<<"explain">> := Plan}}, Socket) -> explain(options(Plan), Socket);
+handle({ok, #{<<"load">> := Plan}}, Socket) -> load(options(Plan), Socket);
 handle({ok, _}, Socket) -> refuse(Socket, <<"there is no run to go on with">>);
 handle({error, Message}, Socket) -> refuse(Socket, Message).
 
@@ -100,29 +101,42 @@ examine(Options) ->
 %% Measuring
 
 measure(Options, Socket) ->
+    conduct(run,
+            fun(Ask, Tell) ->
+                    AskedAfter = fun(Block) -> Ask(#{block => Block}) end,
+                    ended(router_bench:run(Options#{after_block => AskedAfter, progress => Tell}))
+            end, Socket).
+
+load(Options, Socket) ->
+    conduct(load,
+            fun(Ask, Tell) ->
+                    case router_bench_plan:new(Options#{progress => Tell}) of
+                        {ok, Plan} -> served(router_bench_load:run(Plan, fun(What) -> Ask(asked(What)) end));
+                        {error, Reason} -> #{refused => refusal(Reason)}
+                    end
+            end, Socket).
+
+%% What takes its time has a process of its own, so that this one can see the gate go; it gives the last
+%% answer.
+conduct(What, Work, Socket) ->
     Conductor = self(),
-    Ask = fun(Block) ->
-                  Conductor ! {block, self(), Block},
+    Ask = fun(Event) ->
+                  Conductor ! {asks, self(), Event},
                   receive {Conductor, Answer} -> Answer end
           end,
     Tell = fun(Event) -> Conductor ! {told, Event} end,
-    running(fun() -> ended(router_bench:run(Options#{after_block => Ask, progress => Tell})) end, Socket).
+    Conducted = spawn_monitor(fun() -> Conductor ! {ran, self(), Work(Ask, Tell)} end),
+    running(What, Conducted, Socket).
 
-%% What takes its time has a process of its own, so that this one can see the gate go; it gives the last answer.
-running(Run, Socket) ->
-    Conductor = self(),
-    {Runner, Monitor} = spawn_monitor(fun() -> Conductor ! {ran, self(), Run()} end),
-    running(Runner, Monitor, Socket).
-
-running(Runner, Monitor, Socket) ->
+running(What, {Runner, Monitor} = Conducted, Socket) ->
     receive
         {told, Event} ->
             answer(Socket, told(Event)),
-            running(Runner, Monitor, Socket);
-        {block, Run, Block} ->
-            answer(Socket, #{block => Block}),
-            Run ! {self(), next(Socket)},
-            running(Runner, Monitor, Socket);
+            running(What, Conducted, Socket);
+        {asks, Run, Event} ->
+            answer(Socket, Event),
+            Run ! {self(), next(What, Conducted, Socket)},
+            running(What, Conducted, Socket);
         {ran, Runner, Event} ->
             true = demonitor(Monitor, [flush]),
             answer(Socket, Event);
@@ -130,10 +144,10 @@ running(Runner, Monitor, Socket) ->
             Text = io_lib:format("internal error of the bench: ~0tp", [Reason]),
             answer(Socket, #{failed => text(Text)});
         {tcp_closed, Socket} ->
-            halt(1)
+            gone(What, Conducted)
     end.
 
-next(Socket) ->
+next(What, Conducted, Socket) ->
     receive
         {tcp, Socket, Json} ->
             case router_bench_nif:request_decode(Json) of
@@ -141,8 +155,23 @@ next(Socket) ->
                 _ -> stop
             end;
         {tcp_closed, Socket} ->
-            halt(1)
+            gone(What, Conducted)
     end.
+
+%% The BEAMs of a run hear that this VM ends. Those of a load leave something that has to be removed.
+-spec gone(run | explain | load, {pid(), reference()}) -> no_return().
+gone(What, _Conducted) when What =:= run; What =:= explain ->
+    halt(1);
+gone(load, {Runner, Monitor}) ->
+    Runner ! {self(), stop}, % if it asks, or will
+    ok = router_bench_run:interrupt(Runner, Monitor),
+    halt(1).
+
+asked({warm, OsPids}) -> #{warm => maps:map(fun(_Role, OsPid) -> list_to_integer(OsPid) end, OsPids)};
+asked(loaded) -> loaded.
+
+served({ok, Requests}) -> #{served => Requests};
+served({error, Reason}) -> #{failed => router_bench_failure:sentence(Reason)}.
 
 %% In the shapes of the format.
 told({step, Step}) -> #{step => Step};
@@ -164,7 +193,8 @@ text(Text) ->
 
 %% No report is written.
 explain(Options, Socket) ->
-    running(fun() ->
+    conduct(explain,
+            fun(_Ask, _Tell) ->
                     case router_bench_plan:new(maps:remove(report_file, Options)) of
                         {ok, Plan} -> explained(router_bench_explain:run(Plan));
                         {error, Reason} -> #{refused => refusal(Reason)}

@@ -6,7 +6,7 @@
 %% @private
 -module(router_bench_peer).
 
--export([run/3, run/4, evaluate/4, start/3, call/5, stop/1, interrupt/1]).
+-export([run/3, run/4, evaluate/4, start/3, call/5, stop/1, interrupt/1, os_pid/1]).
 
 -export_type([peer/0]).
 
@@ -17,6 +17,9 @@
 %% For the peer's operating system process to go, once asked and once killed.
 -define(EXIT_TIMEOUT_MS, 5000).
 -define(POLL_MS, 10).
+
+%% What an emulator with +JPperf writes and never removes, in the place where perf looks for it.
+-define(LEFT_FOR_PERF(OsPid), ["/tmp/perf-" ++ OsPid ++ ".map", "/tmp/jit-" ++ OsPid ++ ".dump"]).
 
 %% What the emulator takes from the environment as it starts, beside its flags.
 -define(READ_BY_THE_EMULATOR, ["ERL_LIBS", "ERL_FULLSWEEP_AFTER", "ERL_MAX_ETS_TABLES",
@@ -98,6 +101,10 @@ shapes_vm(Name) ->
 code_paths(Code) ->
     lists:append([["-pa", Dir] || Dir <- lists:reverse(router_bench_frozen:code_path(Code))]).
 
+%% @doc Its operating system process.
+-spec os_pid(peer()) -> string().
+os_pid({_Peer, OsPid}) -> OsPid.
+
 %% @doc Calls a function in a peer until a deadline of `erlang:monotonic_time(millisecond)'.
 -spec call(peer(), module(), atom(), [term()], DeadlineMs :: integer()) -> term().
 call({Peer, _OsPid}, Module, Function, Arguments, DeadlineMs) ->
@@ -130,7 +137,9 @@ see_go(OsPid) ->
             _ = os:cmd("kill -KILL " ++ OsPid),
             _ = wait_for_exit(OsPid, ?EXIT_TIMEOUT_MS),
             ok
-    end.
+    end,
+    _ = [file:delete(File) || File <- ?LEFT_FOR_PERF(OsPid)],
+    ok.
 
 %% @doc Ends the peers of a process, whatever it waits for from them, and sees them go: its call answers an
 %% error.

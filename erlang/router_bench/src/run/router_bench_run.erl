@@ -16,7 +16,7 @@
 %% @private
 -module(router_bench_run).
 
--export([run/1, stop/0]).
+-export([run/1, stop/0, interrupt/2]).
 
 %% What a BEAM takes to start and to end, about.
 -define(BOOT_MS, 1000).
@@ -268,7 +268,9 @@ interruptible(Do, #{caller := Caller}) ->
             {interrupted, caller_gone}
     end.
 
-%% It may have none of its BEAMs yet, or be between two.
+%% @doc Ends a process that conducts BEAMs, and these, and sees all of them go. It may have none of its
+%% BEAMs yet, or be between two.
+-spec interrupt(pid(), reference()) -> ok.
 interrupt(Worker, Monitor) ->
     true = unlink(Worker),
     ok = router_bench_peer:interrupt(Worker),

@@ -7,7 +7,7 @@
 %% @private
 -module(router_bench_side).
 
--export([start/1, warm_up/0, slice/2, finish/0, glance/0]).
+-export([start/1, warm_up/0, slice/2, finish/0, unload/0, glance/0]).
 
 -export_type([context/0, result/0, glance/0, seen/0]).
 
@@ -36,7 +36,7 @@
                   rejected := non_neg_integer(), skipped => non_neg_integer(),
                   p50_ns => router_bench_nif:ns(), p95_ns => router_bench_nif:ns(),
                   p99_ns => router_bench_nif:ns()}.
--type answer() :: ok | {ok, result()} | {error, Reason :: term()}.
+-type answer() :: ok | {ok, result()} | {ok, Requests :: non_neg_integer()} | {error, Reason :: term()}.
 
 -define(SIDE, router_bench_side).
 -define(OWNER, router_bench_side_owner).
@@ -76,6 +76,10 @@ slice(Loop, DurationMs) -> ask({Loop, DurationMs}).
 %% @doc Stops the router and gives what was measured.
 -spec finish() -> answer().
 finish() -> ask(finish).
+
+%% @doc Stops a router that had no load but the closed loop, and gives the requests that it was sent.
+-spec unload() -> answer().
+unload() -> ask(unload).
 
 %% @doc Looks on, from any process. The side answers one signal, and each of the router's processes that
 %% are watched by name another; nothing native is called and nothing is reset.
@@ -165,6 +169,16 @@ measure(finish, Kept) ->
     case in_loop(none, Kept) of
         {ok, Current} -> finished(Current);
         {error, Reason} -> {error, Reason}
+    end;
+measure(unload, Kept) ->
+    case in_loop(none, Kept) of
+        {ok, #{sampler := Sampler, watch := Watch,
+               done := #{closed := #{accounting := #{offered := Offered}}}}} ->
+            _ = router_bench_sampler:stop(Sampler),
+            _ = router_bench_evidence:close(Watch),
+            {ok, Offered};
+        {error, Reason} ->
+            {error, Reason}
     end.
 
 %% One loop after the other: the one before ends with the first slice of the next.
