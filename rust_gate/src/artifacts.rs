@@ -63,9 +63,9 @@ const CHECKED: [(&str, &str, Render); 11] = [
     ("tap", "tap", |shown| Ok(tap::render(shown))),
 ];
 
-/// What a run leaves besides: its reports, and what explains them.
-const MEASURED: [(&str, &str); 3] =
-    [("baseline", "json"), ("replay", "json"), ("explanation", "json")];
+/// What is left besides: reports of a run, what explains them, and flame graphs.
+const BESIDES: [(&str, &str); 4] =
+    [("baseline", "json"), ("replay", "json"), ("explanation", "json"), ("flame", "svg")];
 
 /// Renders every artifact of a check.
 ///
@@ -99,7 +99,7 @@ pub fn is_of_a_run(file_name: &str) -> bool {
             && file_name.ends_with(&format!(".{extension}"))
     };
     let checked = CHECKED.iter().map(|(name, extension, _)| (*name, *extension));
-    checked.chain(MEASURED).any(is_it)
+    checked.chain(BESIDES).any(is_it)
 }
 
 /// What the names of a check's artifacts have in common.

@@ -33,6 +33,7 @@ use perf_gate::render::terminal::{self, Detail, Paint};
 use perf_gate::render::{answers, bisection, explanation};
 use perf_gate::run::bisect::bisect;
 use perf_gate::run::explanation::explain;
+use perf_gate::run::flame::{Flame, flame};
 use perf_gate::run::hygiene;
 use perf_gate::run::measure::{Ended, Measurement, OUT_OF_TIME};
 use perf_gate::run::prove::prove;
@@ -45,6 +46,8 @@ enum Ending {
     Judged { outcome: Outcome, told: Told },
     /// A signal ended a run; its artifacts are written.
     Interrupted(u8),
+    /// What it takes is not on this machine; the reason is printed.
+    Unavailable,
     /// The benchmark ran out of time; the report says so.
     OutOfTime,
     /// What was measured is no good for what it was measured for; the reasons are printed.
@@ -67,6 +70,9 @@ enum Told {
     /// Nobody has it.
     Not,
 }
+
+/// EX_UNAVAILABLE of sysexits.h.
+const UNAVAILABLE: u8 = 69;
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|info| complain(&internal_error(info))));
@@ -99,6 +105,7 @@ fn exit_code(ending: &Ending) -> u8 {
         Ending::Done => 0,
         Ending::Found => 1,
         Ending::Unusable => Outcome::Inconclusive.exit_code(),
+        Ending::Unavailable => UNAVAILABLE,
         Ending::OutOfTime => OUT_OF_TIME,
         Ending::Interrupted(code) => *code,
     }
@@ -127,6 +134,7 @@ fn run() -> Ending {
         Command::Bisect(arguments) => run_bisect(&arguments, &line),
         Command::Sessions(arguments) => run_sessions(&arguments, &line),
         Command::Explain(arguments) => run_explain(&arguments, &line),
+        Command::Flame(arguments) => run_flame(&arguments, &line),
         Command::Check(arguments) => check(&arguments),
         Command::Trend(arguments) => page(trend(&arguments)),
         Command::Diff(arguments) => page(diff(&arguments)),
@@ -333,6 +341,22 @@ fn run_explain(arguments: &settings::Explain, line: &CommandLine) -> Ending {
     match arguments.print.format {
         Format::Text => print(&explanation::terminal(&found, Detail::Explained), Ending::Done),
         Format::Json => page(cp1_format::to_json(&found)),
+    }
+}
+
+fn run_flame(arguments: &settings::Flame, line: &CommandLine) -> Ending {
+    match flame(arguments, line) {
+        Ok(Flame::Drawn(graph)) => answer::<RunError>(Ok(Said::Flame(graph)), arguments.print),
+        Ok(Flame::Unavailable(why)) => {
+            complain(&format!("no flame graph: {why}"));
+            Ending::Unavailable
+        }
+        Ok(Flame::OutOfTime(why)) => {
+            complain(&why);
+            Ending::OutOfTime
+        }
+        Err(RunError::Interrupted(code)) => Ending::Interrupted(code),
+        Err(error) => failed(&error),
     }
 }
 

@@ -61,6 +61,8 @@ pub enum Said {
     Bench(BenchReport),
     /// What may become a baseline.
     Sessions(SessionReports),
+    /// Where a flame graph is.
+    Flame(FlameGraph),
     /// How often gates err that were drawn.
     Simulate(Simulation),
     /// How often searches for a commit err that were drawn.
@@ -193,6 +195,37 @@ pub enum CheckStatus {
 pub struct BenchReport {
     /// Its path.
     pub report: String,
+}
+
+/// A flame graph that was drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlameGraph {
+    /// Where it is.
+    pub file: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// How long each build was under load.
+    pub seconds: u32,
+    /// The build that the candidate is set against.
+    pub frozen: Sampled,
+    /// The candidate.
+    pub candidate: Sampled,
+}
+
+/// What a profiler saw of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sampled {
+    /// The commit; absent where what was built is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Samples of its threads.
+    pub samples: u64,
+    /// Requests that it was sent meanwhile.
+    pub requests: u64,
+    /// Processor time of all its threads for each request, by the samples.
+    pub request_ns: u64,
 }
 
 /// Sessions that were measured.

@@ -54,10 +54,10 @@ mod write;
 
 pub use answer::{
     Answer, BenchReport, BlocksNeeded, Budget, CheckKind, CheckStatus, DelayReading, Figure,
-    Findings, InitStep, Initialized, Light, LimitBlocks, LimitBudget, MachineCheck, MeasuredChange,
-    MedianEstimate, OutcomeRate, PlantedChange, Proof, ProvenGates, Rate, Recorded, Said,
-    SearchSimulation, SessionLoad, SessionReports, SimulatedGates, SimulatedSearches, Simulation,
-    Tally,
+    Findings, FlameGraph, InitStep, Initialized, Light, LimitBlocks, LimitBudget, MachineCheck,
+    MeasuredChange, MedianEstimate, OutcomeRate, PlantedChange, Proof, ProvenGates, Rate, Recorded,
+    Said, Sampled, SearchSimulation, SessionLoad, SessionReports, SimulatedGates,
+    SimulatedSearches, Simulation, Tally,
 };
 pub use bisection::{BisectedCommit, BisectedStep, Bisection, BisectionResult, Sought};
 pub use block::{

@@ -8,7 +8,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use cp1_format::Timestamp;
 
 use crate::cli::help;
-use crate::cli::settings::{Bench, Bisect, Doctor, Explain, Prove, Run, Sessions};
+use crate::cli::settings::{Bench, Bisect, Doctor, Explain, Flame, Prove, Run, Sessions};
 
 /// Gates that are simulated for each line of a table.
 pub const SIMULATED_GATES: u32 = 2000;
@@ -75,6 +75,10 @@ pub enum Command {
     /// Set two reports or verdicts side by side, and judge nothing
     #[command(after_help = help::DIFF)]
     Diff(Diff),
+    /// Draw where the processor time of both builds goes, function by function, and how they differ: one SVG
+    /// file with flame graphs
+    #[command(after_help = help::FLAME)]
+    Flame(Box<Flame>),
     /// Print how often gates under this policy would err, by Monte Carlo over a baseline's blocks
     #[command(after_help = help::SIMULATE)]
     Simulate(Simulate),

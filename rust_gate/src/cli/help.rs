@@ -193,6 +193,22 @@ Exit codes:
   0  printed, whatever differs
   2  a file cannot be read; wrong usage; a failed write";
 
+pub(super) const FLAME: &str = with_settings!(
+    "\
+Examples:
+  perf-gate flame
+  perf-gate flame --good HEAD~1 --seconds 30 --artifacts out
+
+Exit codes:
+  0  perf_flame_*.svg is written; a browser opens it
+  2  nothing was drawn: a setting, a build, the host, the router; wrong usage
+  69 perf or the JIT cannot be used here: the reason is printed, and what to do
+  124 out of time; 130 or 143 when interrupted
+
+Both builds get the same requests in a closed loop, in turn, under the baseline's load, while
+Linux's perf samples their threads. They run with +JPperf: nothing of it is a figure to judge by."
+);
+
 pub(super) const SIMULATE: &str = "\
 Examples:
   perf-gate simulate --baseline perf/baseline_cp1.json --policy perf/policy_cp1.json

@@ -60,6 +60,29 @@ pub struct Doctor {
     pub talk: Talking,
 }
 
+/// Arguments of `flame`.
+#[derive(Debug, Args)]
+pub struct Flame {
+    /// What is looked at.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Where files go.
+    #[command(flatten)]
+    pub output: Output,
+    /// What is told.
+    #[command(flatten)]
+    pub talk: Talking,
+    /// The commit to set the work tree against [default: the baseline's]
+    #[arg(long, value_name = "REV")]
+    pub good: Option<String>,
+    /// How long each build is under load while perf looks on
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = whole::<u32, 1, 600>)]
+    pub seconds: u32,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
+}
+
 /// Arguments of `sessions`.
 #[derive(Debug, Args)]
 pub struct Sessions {

@@ -11,7 +11,8 @@ use clap::{Arg, Command, CommandFactory as _};
 use crate::cli::arguments::Arguments;
 
 /// The commands that have settings.
-const COMMANDS: [&str; 7] = ["run", "bench", "bisect", "sessions", "prove", "explain", "doctor"];
+const COMMANDS: [&str; 8] =
+    ["run", "bench", "bisect", "sessions", "prove", "explain", "flame", "doctor"];
 
 /// The project's settings, counted from it.
 pub const FILE: &str = "perf/perf_gate.toml";

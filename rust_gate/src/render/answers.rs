@@ -2,8 +2,9 @@
 
 use cp1_format::{
     BlocksNeeded, Budget, CheckKind, CheckStatus, Decimal, Finding, FindingVerdict, Findings,
-    InitStep, Initialized, Light, MachineCheck, PlantedChange, Proof, ProvenGates, Rate, Recorded,
-    Said, SearchSimulation, SessionReports, SimulatedGates, SimulatedSearches, Simulation, Tally,
+    FlameGraph, InitStep, Initialized, Light, MachineCheck, PlantedChange, Proof, ProvenGates,
+    Rate, Recorded, Said, Sampled, SearchSimulation, SessionReports, SimulatedGates,
+    SimulatedSearches, Simulation, Tally,
 };
 
 use crate::contract::list;
@@ -21,6 +22,7 @@ pub fn text(said: &Said) -> String {
         Said::Runner(checks) => runner(checks),
         Said::Bench(bench) => format!("report: {}", bench.report),
         Said::Sessions(sessions) => self::sessions(sessions),
+        Said::Flame(graph) => flame(graph),
         Said::Simulate(simulation) => simulate(simulation),
         Said::SimulateSearches(simulation) => simulate_searches(simulation),
         Said::Plan(needed) => plan(needed),
@@ -101,6 +103,24 @@ fn sessions(SessionReports { problems, load, next, .. }: &SessionReports) -> Str
     }));
     lines.extend(next.as_ref().map(|next| format!("next:\n{next}")));
     lines.join("\n")
+}
+
+fn flame(FlameGraph { file, size_bytes, seconds, frozen, candidate }: &FlameGraph) -> String {
+    let build = |what: &str, sampled: &Sampled| {
+        let Sampled { samples, requests, request_ns, .. } = sampled;
+        format!(
+            "{what:<11}{samples} samples, {requests} requests, {request_ns} ns of processor time for each"
+        )
+    };
+    [
+        format!(
+            "flame graph: {file} ({} KB, {seconds} s of load for each build)",
+            size_bytes / 1024
+        ),
+        build("candidate", candidate),
+        build("frozen", frozen),
+    ]
+    .join("\n")
 }
 
 fn simulate(simulation: &Simulation) -> String {

@@ -20,6 +20,7 @@ pub mod difference;
 pub mod erlang_terms;
 pub mod explanation;
 pub mod figures;
+pub mod flame;
 pub mod html;
 pub mod junit;
 pub mod markdown;

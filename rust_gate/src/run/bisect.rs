@@ -9,8 +9,9 @@ use std::time::Instant;
 
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 use cp1_format::{
-    Amount, BisectedCommit, BisectedStep, Bisection, BisectionResult, Decimal, Metric, Plan,
-    Policy, Report, SchemaName, SchemaTag, Sought, read_file, to_json, write_atomically,
+    Amount, BisectedCommit, BisectedStep, Bisection, BisectionResult, CommitBuild, Decimal,
+    FrozenBuild, Metric, Plan, Policy, Report, SchemaName, SchemaTag, Sought, read_file, to_json,
+    write_atomically,
 };
 
 use crate::bisect::code;
@@ -24,7 +25,6 @@ use crate::judge::blocks::Sides;
 use crate::judge::decision::{self, JudgedLimit, Ruling};
 use crate::read::git::Git;
 use crate::run::bench::Bench;
-use crate::run::frozen::{Frozen, frozen_build};
 use crate::run::host::{Host, absolute, is_writable, listen, stamp, text};
 use crate::run::measure::{Ended, Next};
 use crate::run::progress::{Progress, about};
@@ -244,7 +244,7 @@ impl Bisecting<'_> {
 
     /// A digest of what a commit runs; builds it.
     fn code(&self, commit: &str) -> Result<String, RunError> {
-        let built = self.build(commit)?;
+        let built = PathBuf::from(self.build(commit)?.lib_dir);
         let failed =
             |source| RunError::Io { what: "read the build in", path: built.clone(), source };
         code::digest(&built).map_err(failed)
@@ -445,13 +445,8 @@ impl Bisecting<'_> {
         let replay_file = self.directory.join(format!("perf_replay_{stamp}.json"));
         let mut plan = self.host.plan(&candidate_file, self.state.load.as_ref(), blocks, None)?;
         plan.seed = plan.seed.or_else(|| Some(u64::from(fastrand::u32(..))));
-        plan.candidate = Some(cp1_format::CommitBuild { lib_dir: text(&build)?, commit: hash });
-        plan.replay = Some(cp1_format::FrozenBuild {
-            lib_dir: text(&other)?,
-            report_file: text(&replay_file)?,
-            commit: against,
-            tree: None,
-        });
+        plan.candidate = Some(CommitBuild { lib_dir: build.lib_dir, commit: hash });
+        plan.replay = Some(FrozenBuild { report_file: text(&replay_file)?, ..other });
         let ended = self
             .measured(&plan, |candidate, replay| after_block(&Sides::in_turn(replay, candidate)));
         if let Ok(report) = read_file::<Report>(&candidate_file) {
@@ -490,21 +485,8 @@ impl Bisecting<'_> {
         Ok(measurement.ended)
     }
 
-    fn build(&self, commit: &str) -> Result<PathBuf, RunError> {
-        frozen_build(
-            &Frozen {
-                project: &self.project,
-                build: &self.host.settings.build,
-                code_path: &self.host.settings.code_path,
-                commit,
-                tree: None,
-                otp_release: &self.described.otp_release,
-                bench_applications: &self.described.bench_applications,
-                candidate_path: &self.path,
-            },
-            self.host.interrupt,
-            self.host.progress,
-        )
+    fn build(&self, commit: &str) -> Result<FrozenBuild, RunError> {
+        self.host.frozen(commit, None, &self.described, &self.path)
     }
 
     fn keep(&self) -> Result<(), RunError> {

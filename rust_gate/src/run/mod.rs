@@ -11,6 +11,7 @@ pub mod child;
 pub mod comparison;
 mod explain;
 pub mod explanation;
+pub mod flame;
 pub mod frozen;
 pub mod gate;
 mod host;
@@ -242,6 +243,9 @@ pub enum RunError {
         /// What the bench says.
         why: String,
     },
+    /// A build under load for a profiler.
+    #[error("the builds could not be put under load: {0}")]
+    NotLoaded(String),
     /// Baseline or policy; a check says why.
     #[error("baseline or policy cannot be read; see perf-gate lint")]
     Unread,

@@ -110,7 +110,7 @@ measure(Options, Socket) ->
 load(Options, Socket) ->
     conduct(load,
             fun(Ask, Tell) ->
-                    case router_bench_plan:new(Options#{progress => Tell}) of
+                    case unreported(Options#{progress => Tell}) of
                         {ok, Plan} -> served(router_bench_load:run(Plan, fun(What) -> Ask(asked(What)) end));
                         {error, Reason} -> #{refused => refusal(Reason)}
                     end
@@ -191,11 +191,10 @@ text(Text) ->
 
 %% Explaining
 
-%% No report is written.
 explain(Options, Socket) ->
     conduct(explain,
             fun(_Ask, _Tell) ->
-                    case router_bench_plan:new(maps:remove(report_file, Options)) of
+                    case unreported(Options) of
                         {ok, Plan} -> explained(router_bench_explain:run(Plan));
                         {error, Reason} -> #{refused => refusal(Reason)}
                     end
@@ -205,6 +204,10 @@ explained({ok, Profiles}) -> #{explained => Profiles};
 explained({error, Reason}) -> #{failed => router_bench_failure:sentence(Reason)}.
 
 %% Options
+
+%% A plan of which no report is written.
+unreported(Options) ->
+    router_bench_plan:new(maps:remove(report_file, Options)).
 
 %% The gate starts this VM in the project, wherever the adapter comes from.
 options(Plan) ->
