@@ -14,9 +14,12 @@ use super::division::Times;
 use super::figures::{amount, signed};
 use super::{each, kept};
 
-/// Calls for a request below which a function does not count: what fewer than one request in 200 does moves
-/// no p99, and the VM's own functions are called some times in any pass.
+/// Calls for a request below which a function of the project does not count: what fewer than one request in
+/// 200 does moves no p99.
 const CALLS_LEAST: f64 = 0.005;
+
+/// The same of a function of Erlang/OTP or a dependency, which the VM itself calls some times in any pass.
+const FOREIGN_CALLS_LEAST: f64 = 0.01;
 
 /// Part by which calls for a request may differ where the code is the same: retries of atomic operations,
 /// and whatever else depends on who came first.
@@ -36,6 +39,9 @@ const TIME_DEVIATIONS: f64 = 5.0;
 
 /// And so much of all own time.
 const TIME_LEAST: f64 = 0.005;
+
+/// Part by which an own time must differ where it is certain that what is called is made otherwise.
+const OTHER_LEAST: f64 = 0.05;
 
 /// Functions that a common factor needs: of fewer the median could be the change itself.
 const FACTOR_FUNCTIONS_MIN: usize = 8;
@@ -90,6 +96,8 @@ pub struct Compared {
     pub calls: Calls,
     /// The difference of own time for a request, without the price of tracing and the common factor.
     pub change_us: f64,
+    /// Of that what lies beyond noise, by which places are ranked: all of it, where calls changed.
+    pub firm_us: f64,
     /// Whether the change is more than noise.
     pub is_changed: bool,
 }
@@ -103,6 +111,14 @@ impl Compared {
             (true, false) => PlaceState::Gone,
             _ => PlaceState::Both,
         }
+    }
+
+    /// Whether it is called for requests and its time differs at all, where something else says that it may.
+    #[must_use]
+    pub fn is_other(&self) -> bool {
+        let own_us = self.frozen.own_us.max(self.candidate.own_us);
+        let is_often = self.frozen.calls.max(self.candidate.calls) >= rarest(self.is_own);
+        is_often && self.change_us.abs() > OTHER_LEAST * own_us
     }
 
     /// For a file.
@@ -165,8 +181,9 @@ impl Functions {
             is_own,
             frozen,
             candidate,
-            calls: calls(&frozen, &candidate),
+            calls: calls(&frozen, &candidate, rarest(is_own)),
             change_us: 0.0,
+            firm_us: 0.0,
             is_changed: false,
         };
         let mut functions =
@@ -198,7 +215,7 @@ impl Functions {
             let after_us = after.own_us / factor;
             let change = after_us - before.own_us - price * (after.calls - before.calls);
             let calls = after.calls - before.calls;
-            let is_often = before.calls.max(after.calls) >= CALLS_LEAST;
+            let is_often = before.calls.max(after.calls) >= rarest(function.is_own);
             (function.change_us, function.is_changed) = match function.calls {
                 Calls::More => (change.max(calls * CALL_LEAST_US), true),
                 Calls::Fewer => (change.min(calls * CALL_LEAST_US), true),
@@ -207,6 +224,12 @@ impl Functions {
                     (change, is_often && is_beyond && change.abs() >= least && change != 0.0)
                 }
             };
+            let noise = match function.calls {
+                Calls::AsOften => tolerance * before.own_us.min(after_us),
+                Calls::More | Calls::Fewer => 0.0,
+            };
+            let beyond = (function.change_us.abs() - noise).max(0.0);
+            function.firm_us = beyond.copysign(function.change_us);
         }
         (self.price_us, self.factor) = (price, factor);
     }
@@ -217,7 +240,7 @@ impl Functions {
             let times = [function.frozen.own_us, function.candidate.own_us];
             let is_long =
                 times.iter().zip(own).all(|(us, all)| *us > 0.0 && *us >= FACTOR_TIME_LEAST * all);
-            let is_often = function.frozen.calls >= CALLS_LEAST;
+            let is_often = function.frozen.calls >= rarest(function.is_own);
             function.calls == Calls::AsOften && is_long && is_often
         };
         let mut ratios: Vec<f64> = self
@@ -241,14 +264,18 @@ fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-fn calls(frozen: &Use, candidate: &Use) -> Calls {
+fn rarest(is_own: bool) -> f64 {
+    if is_own { CALLS_LEAST } else { FOREIGN_CALLS_LEAST }
+}
+
+fn calls(frozen: &Use, candidate: &Use, least: f64) -> Calls {
     let difference = candidate.calls - frozen.calls;
     let most = candidate.calls.max(frozen.calls);
     let by_chance = CALLS_DEVIATIONS * (candidate.counted + frozen.counted).sqrt();
     // Both sides route as many requests, so a count of one is a rate of the other.
     let counted = difference.abs() * (candidate.counted + frozen.counted)
         / (candidate.calls + frozen.calls).max(f64::MIN_POSITIVE);
-    let tolerance = CALLS_LEAST.max(CALLS_TOLERANCE * most);
+    let tolerance = least.max(CALLS_TOLERANCE * most);
     let is_beyond_chance = most >= CALLS_RARE || counted > by_chance;
     match difference.abs() >= tolerance && is_beyond_chance {
         true if difference > 0.0 => Calls::More,

@@ -79,9 +79,12 @@ pub fn explanation(profiles: &Profiles, explained: Explained) -> Explanation {
     }
 }
 
-/// A text out of a build, of bounded length.
+/// A text out of a build, of bounded length, and never none.
 fn kept(text: &str) -> String {
-    clip(text, TEXT_MAX_CHARS)
+    match text.trim() {
+        "" => "(no name)".to_owned(),
+        _ => clip(text, TEXT_MAX_CHARS),
+    }
 }
 
 /// A count of a pass for one request. No profile is of no request.

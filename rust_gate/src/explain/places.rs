@@ -34,10 +34,10 @@ const FUNCTIONS_MAX: usize = 10;
 const FUNCTIONS_TOLD: usize = 3;
 
 /// Memory below which a place does not count: heaps of processes differ by that from one run to the next.
-pub(super) const BYTES_LEAST: f64 = 100.0 * 1024.0;
+pub(super) const BYTES_LEAST: f64 = 256.0 * 1024.0;
 
-/// And so much of all memory.
-const BYTES_PART_LEAST: f64 = 0.005;
+/// And so much of all memory, by which two runs of one build differ, a third of a usual limit.
+const BYTES_PART_LEAST: f64 = 0.05;
 
 /// Part of a request's time below which waiting has no place.
 const WAITING_LEAST: f64 = 0.01;
@@ -77,6 +77,8 @@ struct Draft {
     is_certain: bool,
     /// Own time of its functions.
     own_us: f64,
+    /// Of that what lies beyond noise.
+    firm_us: f64,
     /// What requests wait for it.
     waiting_us: f64,
     bytes: f64,
@@ -91,6 +93,7 @@ impl Draft {
             state,
             is_certain: state != PlaceState::Both,
             own_us: 0.0,
+            firm_us: 0.0,
             waiting_us: 0.0,
             bytes: 0.0,
             evidence: Vec::new(),
@@ -100,6 +103,7 @@ impl Draft {
 
     fn take(&mut self, function: &Compared) {
         self.own_us += function.change_us;
+        self.firm_us += function.firm_us;
         self.is_certain |= function.calls != Calls::AsOften;
         self.functions.push(function.clone());
     }
@@ -122,9 +126,10 @@ pub fn ranked(profiles: &Profiles, functions: &Functions, times: &Times) -> Rank
     let scale = times.without_collecting(functions);
     for draft in drafts.values_mut() {
         draft.own_us *= scale;
+        draft.firm_us *= scale;
     }
     let weight = |draft: &Draft| {
-        let parts = [times.part(draft.own_us + draft.waiting_us), memory.part(draft.bytes)];
+        let parts = [times.part(draft.firm_us + draft.waiting_us), memory.part(draft.bytes)];
         let most = parts.into_iter().fold(f64::MIN, f64::max);
         if most > 0.0 { most } else { parts.into_iter().fold(0.0, f64::min) }
     };
@@ -272,7 +277,12 @@ fn add_functions(
             let grown = a.change_bytes().abs().total_cmp(&b.change_bytes().abs());
             (how(a).0.cmp(&how(b).0)).then(grown).then(how(a).1.cmp(&how(b).1))
         })
-        .map(|table| (table.name.clone(), table.is_made_otherwise()));
+        .map(|table| {
+            // A new table changes what a call takes by being called, and not by how it is made.
+            let is_slower_by_make = table.is_made_otherwise() && table.state() == PlaceState::Both;
+            (table.name.clone(), is_slower_by_make)
+        });
+    let spawned = spawned(running).map(|it| it.name.clone());
     // Who is talked to more, or less.
     let talked_to = |more: bool| {
         let talking = running.iter().filter(|it| is_there(PlaceKind::Process, &it.name));
@@ -286,13 +296,15 @@ fn add_functions(
         let is_talk = TALKING.contains(&function.module.as_str())
             || TALKING_ERLANG.contains(&function.name.as_str());
         let server = match function.calls {
+            Calls::More if is_spawning(function) && spawned.is_some() => spawned.as_ref(),
             Calls::More if is_talk => more.as_ref(),
             Calls::Fewer if is_talk => fewer.as_ref(),
             _ => None,
         };
         let key = match (&table, server) {
             (Some((name, made_otherwise)), _)
-                if function.module == "ets" && (*made_otherwise || function.is_changed) =>
+                if function.module == "ets"
+                    && (function.is_changed || *made_otherwise && function.is_other()) =>
             {
                 (PlaceKind::Table, name.clone())
             }
@@ -312,6 +324,19 @@ fn add_functions(
         });
         draft.take(function);
     }
+}
+
+/// A process of the project that is new, ran, and has ended: it was spawned for requests, and of several the
+/// one that ran most.
+fn spawned(running: &[Running]) -> Option<&Running> {
+    let new = running.iter().filter(|it| it.is_own && it.is_spawned());
+    new.max_by(|a, b| a.ran_us().total_cmp(&b.ran_us()).then_with(|| b.name.cmp(&a.name)))
+}
+
+fn is_spawning(function: &Compared) -> bool {
+    let name = function.name.split_once(':').map_or("", |(_, name)| name);
+    matches!(function.module.as_str(), "erlang" | "proc_lib")
+        && (name.starts_with("spawn") || matches!(name, "exit/1" | "start_link/3" | "start/3"))
 }
 
 /// What requests wait longer, and for whom.
@@ -339,10 +364,10 @@ fn add_waiting(drafts: &mut Drafts, profiles: &Profiles, running: &[Running], ti
     if times.part(waiting) < WAITING_LEAST {
         return;
     }
-    let by_queue = running
-        .iter()
-        .filter(|it| it.is_waited_for())
-        .max_by_key(|it| (it.is_longer(), it.queue_max(), Reverse(it.name.clone())));
+    let by_queue = running.iter().filter(|it| it.is_waited_for()).max_by_key(|it| {
+        let signs = u8::from(it.is_longer()) + u8::from(it.change_messages() > 0.0);
+        (signs, it.queue_max(), Reverse(it.name.clone()))
+    });
     let by_talk = || {
         let more = running.iter().filter(|it| it.change_messages() > 0.0);
         more.max_by(|a, b| a.change_messages().total_cmp(&b.change_messages()))
@@ -355,7 +380,7 @@ fn add_waiting(drafts: &mut Drafts, profiles: &Profiles, running: &[Running], ti
             .map(|(name, _)| (PlaceKind::Lock, name.clone()))
             .filter(|key| drafts.contains_key(key))
     };
-    let of_process = by_queue.or_else(by_talk);
+    let of_process = by_queue.or_else(by_talk).or_else(|| spawned(running));
     let key = match of_process {
         Some(process) => Some((PlaceKind::Process, process.name.clone())),
         None => by_lock(),
@@ -522,6 +547,7 @@ impl Memory {
 #[must_use]
 pub fn class_line(class: &ClassSides) -> String {
     let (before, after) = (class.frozen_bytes as f64, class.candidate_bytes as f64);
-    let more = grouped(&format!("{:+.0}", after - before));
-    format!("{}, {} before ({more} bytes)", size(after), size(before))
+    let more = grouped(&format!("{:.0}", (after - before).abs()));
+    let sign = if after < before { '-' } else { '+' };
+    format!("{}, {} before ({sign}{more} bytes)", size(after), size(before))
 }

@@ -186,6 +186,20 @@ impl Running {
         is_line || self.is_longer()
     }
 
+    /// Whether it is new and has run, and is not there any more: spawned and ended for requests.
+    #[must_use]
+    pub fn is_spawned(&self) -> bool {
+        let is_gone = self.candidate.as_ref().is_some_and(|it| it.count == 0 && it.running_us > 0);
+        self.frozen.is_none() && is_gone
+    }
+
+    /// What it ran for a request of the candidate.
+    #[must_use]
+    pub fn ran_us(&self) -> f64 {
+        let [_, requests] = self.requests;
+        each(self.candidate.as_ref().map_or(0, |it| it.running_us), requests)
+    }
+
     /// Whether a mailbox grew.
     #[must_use]
     pub fn is_longer(&self) -> bool {
@@ -199,6 +213,9 @@ impl Running {
         let mut said = Vec::new();
         let count = |side: &Option<Processes>| side.as_ref().map_or(0, |it| it.count);
         match (self.state(), count(&self.frozen), count(&self.candidate)) {
+            (PlaceState::New, _, 0) => {
+                said.push("new, and ended before the last request".to_owned())
+            }
             (PlaceState::New, _, after) => said.push(format!("new: {after} at the end")),
             (PlaceState::Gone, before, _) => {
                 said.push(format!("not there any more: {before} before"))

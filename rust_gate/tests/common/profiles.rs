@@ -1,5 +1,6 @@
 //! Profiles of a made router, as the bench measures them: with the price of tracing, noise, and functions of
 //! the VM beside.
+#![allow(dead_code, reason = "each test has use for a part of it")]
 
 use std::collections::BTreeMap;
 
@@ -245,6 +246,21 @@ pub(crate) fn planted() -> Vec<Planted> {
                 .extend([messages(worker, "router_hop", 12), messages("router_hop", worker, 8)]);
             router.waiting_us = 6.0;
         }),
+        plant("a process for each request", &["router:-run/2-fun-0-/2"], &|router| {
+            router.functions.extend([
+                made("erlang:spawn_monitor/1", 1.0, 0.3),
+                made("erlang:spawn_opt/4", 1.0, 2.0),
+                made("erlang:exit/1", 1.0, 0.2),
+            ]);
+            let name = "router:-run/2-fun-0-/2";
+            router.processes.push(Processes {
+                count: 0,
+                bytes: 0,
+                running_us: 60_000,
+                ..process(name, true, 1)
+            });
+            router.waiting_us = 4.0;
+        }),
         plant("a copied binary", &["binary:copy/1"], &|router| {
             router.functions.push(made("binary:copy/1", 1.0, 2.5));
             router.collecting_us = 0.5;
@@ -290,7 +306,7 @@ pub(crate) fn explained(frozen: Profile, candidate: Profile) -> Explanation {
 
 /// An explanation that has everything, with a name, a sample and a subject that look like something else.
 pub(crate) fn hostile(text: &str) -> Explanation {
-    let mut router = planted().remove(5).router;
+    let mut router = planted().remove(6).router;
     router.tables.push(table(text, text, text, 50_000));
     router.tables[2].read_concurrency = false;
     router.processes.push(Processes { queue_max: 9, ..process(text, true, 1) });
