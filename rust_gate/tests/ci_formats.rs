@@ -31,7 +31,7 @@ fn shown_over_all(render: impl Fn(&Shown<'_>) -> String) -> String {
 
 #[test]
 fn every_format_over_every_kind_of_verdict() {
-    insta::assert_snapshot!("markdown", shown_over_all(|shown| markdown::render(shown)));
+    insta::assert_snapshot!("markdown", shown_over_all(markdown::render));
     insta::assert_snapshot!("junit", shown_over_all(|shown| junit::render(shown).unwrap()));
     insta::assert_snapshot!("sarif", shown_over_all(|shown| sarif::render(shown).unwrap()));
     insta::assert_snapshot!("annotations", shown_over_all(annotations::render));

@@ -209,10 +209,8 @@ pub struct Run {
     /// Print what the verdict follows from, as in the log among the artifacts
     #[arg(long)]
     pub explain: bool,
-    /// Whether a REGRESSION is explained, function by function, in the time that is left
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub find_cause: FindCause,
-    /// Do not explain a REGRESSION, as with --find-cause=never
+    /// Do not look for the cause of a REGRESSION, function by function, in the time that is left, as
+    /// perf-gate explain does; --explain prints how the verdict came to be, and looks for none
     #[arg(long)]
     pub no_explain: bool,
 }
@@ -241,15 +239,6 @@ pub struct Explain {
     /// How the answer is printed.
     #[command(flatten)]
     pub print: Print,
-}
-
-/// Whether a regression is explained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FindCause {
-    /// Where time is left
-    Auto,
-    /// Never
-    Never,
 }
 
 /// Where files go.

@@ -193,6 +193,9 @@ impl Git {
         arguments: &[&str],
         deadline: Instant,
     ) -> Result<Option<Vec<u8>>, GitError> {
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
         let mut command = self.command(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(GitError::NotStarted)?;

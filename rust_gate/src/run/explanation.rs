@@ -10,7 +10,7 @@ use cp1_format::{
 };
 
 use crate::artifacts;
-use crate::cli::settings::{self, FindCause};
+use crate::cli::settings;
 use crate::cli::sources::CommandLine;
 use crate::contract::BASELINE;
 use crate::explain::{Explained, explanation};
@@ -107,7 +107,7 @@ pub(super) fn of_regression(
     arguments: &settings::Run,
     measured: Measured,
 ) -> Option<Explanation> {
-    if arguments.no_explain || arguments.find_cause == FindCause::Never {
+    if arguments.no_explain {
         return None;
     }
     let limit = Duration::from_secs(host.settings.timeout_seconds);

@@ -124,7 +124,10 @@ pub fn run(arguments: &settings::Run, line: &CommandLine) -> Result<Outcome, Run
         if let Some(found) = of_regression(&host, arguments, measured) {
             let label = outcome.checked.stamp.to_string().parse().ok();
             let project = Some(host.settings.project.as_path());
-            outcome.checked = judge(&outcome.inputs, label.as_ref(), project, Some(found))?;
+            match judge(&outcome.inputs, label.as_ref(), project, Some(found)) {
+                Ok(checked) => outcome.checked = checked,
+                Err(error) => progress.complain(&format!("not explained: {error}")),
+            }
         }
     }
     Ok(outcome)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cp1_format::{Policy, Proof, Report, RunStatus, read_file};
 
 use crate::artifacts;
-use crate::cli::settings::{self, Compare, ContractFiles, Extent, FindCause, Mode, Output};
+use crate::cli::settings::{self, Compare, ContractFiles, Extent, Mode, Output};
 use crate::cli::sources::CommandLine;
 use crate::contract::{BASELINE, POLICY};
 use crate::prove::kept::Kept;
@@ -137,7 +137,6 @@ fn run_of(
         talk: arguments.talk,
         explain: false,
         no_explain: true,
-        find_cause: FindCause::Never,
     })
 }
 
