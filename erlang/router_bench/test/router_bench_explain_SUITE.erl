@@ -199,6 +199,9 @@ tables_and_processes_are_named_and_weighed(Config) ->
     #{kind := set, owner := <<"toy_explained_server">>, count := 1, bytes := Bytes, read_concurrency := false} =
         the(<<"toy_explained_rows">>, OneTables),
     true = Bytes > 0 andalso maps:get(ets, Memory) >= Bytes,
+    [atom, binary, code, ets, processes, system, total] = lists:sort(maps:keys(Memory)),
+    #{total := Total, processes := OfProcesses, system := System} = Memory,
+    Total = OfProcesses + System,
     #{kind := ordered_set, read_concurrency := true} = the(<<"toy_explained_rows">>, OtherTables),
     [] = [Name || #{name := Name} <- OtherTables, binary:match(Name, <<"router_bench">>) =/= nomatch],
     #{count := 1, is_own := true, reductions := Few} = the(<<"toy_explained_server">>, One),
