@@ -207,6 +207,9 @@ impl Functions {
         let paid: f64 =
             own.iter().zip(running).map(|(own, running)| (own - running).max(0.0)).sum();
         let price = if calls > 0.0 { paid / calls } else { 0.0 };
+        let all = |sides: [f64; 2]| sides.into_iter().sum::<f64>();
+        // Noise of a time under trace is noise of tracing too.
+        let untraced = (all(running) / all(own).max(f64::MIN_POSITIVE)).min(1.0);
         let (factor, spread) = self.in_common(own);
         let tolerance = TIME_TOLERANCE.max(TIME_DEVIATIONS * spread);
         let least = TIME_LEAST * own.into_iter().fold(0.0, f64::max);
@@ -228,6 +231,9 @@ impl Functions {
                 Calls::AsOften => tolerance * before.own_us.min(after_us),
                 Calls::More | Calls::Fewer => 0.0,
             };
+            if !function.is_changed {
+                function.change_us *= untraced;
+            }
             let beyond = (function.change_us.abs() - noise).max(0.0);
             function.firm_us = beyond.copysign(function.change_us);
         }
