@@ -175,6 +175,9 @@ fn explained(
 fn add_histories(found: &mut Explanation, project: &Path) {
     let deadline = Instant::now() + HISTORIES;
     let (Some(from), Some(to)) = (&found.frozen.commit, &found.candidate.commit) else { return };
+    if from == to {
+        return;
+    }
     let Ok(project) = absolute(project) else { return };
     let git = Git::at(&project);
     let Ok(sources) = Sources::of(&git, from, to) else { return };
