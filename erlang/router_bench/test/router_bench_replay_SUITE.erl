@@ -14,6 +14,7 @@
          both_reports_are_on_disk_unfinished_while_the_run_goes_on/1,
          a_run_that_is_told_to_stop_ends_as_if_it_had_been_planned_so/1,
          a_run_of_one_side_is_told_too/1, nobody_is_asked_after_the_last_block/1,
+         a_load_waits_for_whoever_looks_on_and_leaves_nothing/1,
          options_that_make_no_replay_are_refused/1]).
 
 -define(COMMIT, <<"0123456789abcdef0123456789abcdef01234567">>).
@@ -273,6 +274,47 @@ nobody_is_asked_after_the_last_block(Config) ->
         run(Config, #{blocks => 3, after_block => fun(N) -> Case ! {asked, N}, go_on end}),
     Asked = fun Asked() -> receive {asked, N} -> [N | Asked()] after 0 -> [] end end,
     [1, 2] = Asked().
+
+%% A perf of nobody: what it would see is that the BEAMs are there, with the names of their functions.
+a_load_waits_for_whoever_looks_on_and_leaves_nothing(Config) ->
+    GoOn = fun(_) -> go_on end,
+    {{ok, #{frozen := Frozen, candidate := Candidate}}, [{warm, Both}, loaded]} =
+        loaded(Config, twin_adapter, GoOn),
+    true = Frozen > 0 andalso Candidate > 0,
+    [candidate, frozen] = lists:sort(maps:keys(Both)),
+    {{ok, #{frozen := _, candidate := _}}, [{warm, First}, loaded, {warm, Second}, loaded]} =
+        loaded(Config, lonely_adapter, GoOn),
+    {[frozen], [candidate]} = {maps:keys(First), maps:keys(Second)},
+    {{error, {load, frozen, stopped}}, [{warm, _}]} = loaded(Config, twin_adapter, fun(_) -> stop end),
+    {{error, {load, frozen, stopped}}, [{warm, _}, loaded]} =
+        loaded(Config, twin_adapter, fun({warm, _}) -> go_on; (loaded) -> stop end).
+
+loaded(Config, Adapter, Answer) ->
+    Log = file(Config, "loaded.log"),
+    {ok, Plan} = router_bench_plan:new(options(Config, #{adapter => Adapter, adapter_options => #{log => Log},
+                                                         progress => fun(_) -> ok end})),
+    Self = self(),
+    Loaded = router_bench_load:run(Plan, fun(What) ->
+        _ = [true = is_alive(OsPid) andalso has_names(OsPid) || OsPid <- os_pids(What)],
+        Self ! {asked, What},
+        Answer(What)
+    end),
+    Asked = (fun All() -> receive {asked, What} -> [What | All()] after 0 -> [] end end)(),
+    _ = [false = is_alive(OsPid) orelse filelib:is_file(names(OsPid))
+         || What <- Asked, OsPid <- os_pids(What)],
+    {Loaded, Asked}.
+
+os_pids({warm, OsPids}) -> maps:values(OsPids);
+os_pids(loaded) -> [].
+
+is_alive(OsPid) -> os:cmd("kill -0 " ++ OsPid ++ " 2>/dev/null && echo alive") =/= "".
+
+names(OsPid) -> "/tmp/perf-" ++ OsPid ++ ".map".
+
+%% Which only the JIT writes, and only for Linux.
+has_names(OsPid) ->
+    filelib:is_file(names(OsPid)) orelse erlang:system_info(emu_flavor) =/= jit
+        orelse os:type() =/= {unix, linux}.
 
 options_that_make_no_replay_are_refused(Config) ->
     #{replay := Replay} = Options = options(Config, #{}),
