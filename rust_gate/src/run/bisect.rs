@@ -463,25 +463,34 @@ impl Bisecting<'_> {
         }
     }
 
-    /// The bench asks after each block but the last, so that one is planned that is not measured.
+    /// Shows all blocks so far after each: the bench asks after each but the last.
     fn measured(
         &self,
         plan: &Plan,
         mut after_block: impl FnMut(&Report, &Report) -> Next,
     ) -> Result<Ended, RunError> {
-        let most = plan.blocks;
-        let plan = &Plan { blocks: most + 1, ..plan.clone() };
         let bench = Bench::start(&self.project, &self.path, self.host.interrupt)?;
-        let files = (&plan.report_file, plan.replay.as_ref().map(|replay| &replay.report_file));
-        let measurement = self.host.measure(bench, plan, None, |number| {
-            let (candidate, Some(replay)) = files else { return Ok(Next::Stop) };
-            let both = [replay, candidate].map(|path| read_file::<Report>(Path::new(path)));
-            let [Ok(replay), Ok(candidate)] = both else {
+        let Some(replay) = &plan.replay else { return Err(RunError::Unread) };
+        let files = [&replay.report_file, &plan.report_file];
+        // What was not measured, as time ran out, is not shown.
+        let mut show = |number: u32| {
+            let [Ok(replay), Ok(candidate)] =
+                files.map(|path| read_file::<Report>(Path::new(path)))
+            else {
                 return Err(RunError::Unread);
             };
-            let next = after_block(&candidate, &replay);
-            Ok(if number == most { Next::Stop } else { next })
+            let blocks = candidate.blocks.as_ref().map_or(0, Vec::len);
+            let is_there = blocks >= number as usize;
+            Ok(if is_there { after_block(&candidate, &replay) } else { Next::Stop })
+        };
+        let mut shown = 0;
+        let measurement = self.host.measure(bench, plan, None, |number| {
+            shown = number;
+            show(number)
         })?;
+        if matches!(measurement.ended, Ended::Complete) {
+            show(shown + 1)?;
+        }
         Ok(measurement.ended)
     }
 
