@@ -357,7 +357,11 @@ pub fn kill_beam(artifacts: &Path, sign: &str) -> std::io::Result<()> {
     Err(Error::other("no such BEAM was started"))
 }
 
-fn processes_with_environment(needle: &str) -> std::io::Result<BTreeMap<u32, String>> {
+/// The processes that have this in their environment, with their command lines.
+///
+/// # Errors
+/// The operating system's.
+pub fn processes_with_environment(needle: &str) -> std::io::Result<BTreeMap<u32, String>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir("/proc")? {
         let path = entry?.path();
