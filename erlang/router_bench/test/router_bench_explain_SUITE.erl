@@ -149,7 +149,9 @@ functions_are_the_projects_or_not(Config) ->
     [#{is_own := false, calls := Requests}] = Of(<<"explained_adapter">>, <<"route">>),
     [] = [M || #{module := M} <- Functions, M =/= <<"router_bench_fault">>,
                binary:match(M, <<"router_bench">>) =/= nomatch],
-    [] = Of(<<"explained_adapter">>, <<"request">>).
+    [] = Of(<<"explained_adapter">>, <<"request">>),
+    % Nor of what traces.
+    [] = [N || #{function := N} <- Functions, binary:match(N, <<"trace">>) =/= nomatch].
 
 own_time_is_of_the_function_that_takes_it(Config) ->
     [_, #{functions := Functions, functions_left_out := 0}] = profiles(Config),

@@ -5,7 +5,7 @@
 -export([take/3]).
 
 %% Rows of each list, by most memory.
--define(ROWS_MAX, 300).
+-define(ROWS_MAX, 500).
 -define(SETTLE_READINGS, 15).
 -define(SETTLE_MS, 20).
 -define(CLASSES, [total, processes, system, atom, binary, code, ets]).

@@ -1,7 +1,7 @@
 %% @doc Counts and times of functions, as the emulator keeps them for whoever asks: no message is sent.
 %%
-%% Calls are counted of all processes. Times and words are of the processes that are traced, which are all but
-%% the one that asks; so the bench's modules are left out by name.
+%% Calls are counted of all processes; times and words of all but the one that asks. The bench's modules are left
+%% out by name.
 %% @private
 -module(router_bench_trace).
 
@@ -32,17 +32,24 @@ start(Kind, Scope) ->
 %% @doc Ends, and gives what there was of functions that were called.
 -spec stop(kind(), router_bench_scope:scope()) -> counted().
 stop(Kind, Scope) ->
-    _ = erlang:trace(processes, false, [call]),
+    _ = [erlang:trace(processes, false, [call]) || Kind =/= call_count],
     _ = erlang:trace_pattern({'_', '_', '_'}, pause, [Kind]),
     Counted = [{{Module, Function, Arity}, Value}
                || Module <- router_bench_scope:modules(Scope),
-                  {Function, Arity} <- Module:module_info(functions),
+                  {Function, Arity} <- Module:module_info(functions), not is_tracing(Module, Function),
                   Value <- value(erlang:trace_info({Module, Function, Arity}, Kind))],
     _ = erlang:trace_pattern({'_', '_', '_'}, false, [Kind]),
     maps:from_list(Counted).
 
+%% What is called here to begin and to end.
+is_tracing(Module, Function) ->
+    lists:member(Module, [erlang, erts_internal])
+        andalso lists:member(Function, [trace, trace_pattern, ensure_tracer_module_loaded]).
+
 value({_Kind, Calls}) when is_integer(Calls), Calls > 0 -> [Calls];
-value({_Kind, [_ | _] = OfProcesses}) -> [lists:sum([amount(Of) || Of <- OfProcesses])];
+%% Some emulators trace the one that asks too.
+value({_Kind, [_ | _] = OfProcesses}) ->
+    [lists:sum([amount(Of) || Of <- OfProcesses, element(1, Of) =/= self()])];
 value(_) -> [].
 
 amount({_Pid, _Calls, S, Us}) -> S * 1000000 + Us;

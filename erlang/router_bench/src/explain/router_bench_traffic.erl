@@ -16,6 +16,8 @@
 -define(REQUESTS, 256).
 -define(EVENTS_MAX, 100000).
 -define(HEAP_MAX_WORDS, 8000000).
+%% Of what is told, by most words.
+-define(ROWS_MAX, 500).
 -define(GONE, {<<"a process that has ended">>, false}).
 
 -record(seen, {scope :: router_bench_scope:scope(),
@@ -37,7 +39,8 @@ run(#{plan := #{concurrency := Workers} = Plan, adapter := Adapter} = Context, S
             Known = router_bench_scope:with_workers(Pids, Adapter, Scope),
             Heap = #{size => ?HEAP_MAX_WORDS, kill => true, error_logger => false},
             {Collector, Monitor} = spawn_opt(fun() -> collect(#seen{scope = Known}) end,
-                                             [monitor, {priority, high}, {max_heap_size, Heap}]),
+                                             [monitor, {priority, high}, {max_heap_size, Heap},
+                                              {message_queue_data, on_heap}]),
             _ = erlang:trace(processes, true, [send, running, procs, monotonic_timestamp,
                                                {tracer, Collector}]),
             try rounds(Rounds, Rounds, Crew, Plan, Collector, Monitor) of
@@ -159,6 +162,7 @@ traffic(#seen{messages = Messages, running = Running}, Sampled, Requests) ->
     Rows = lists:reverse(lists:sort([{Words, Count, Most, Key}
                                      || {Key, {Count, Words, Most}} <- maps:to_list(Messages)])),
     #{messages => [#{from => From, to => To, count => Count, requests => Sampled, words => Words,
-                     words_max => Most} || {Words, Count, Most, {{From, _}, {To, _}}} <- Rows],
+                     words_max => Most}
+                   || {Words, Count, Most, {{From, _}, {To, _}}} <- lists:sublist(Rows, ?ROWS_MAX)],
       seen => maps:from_list([{Who, #{running_us => Ns * Requests div Sampled div 1000}}
                               || {Who, Ns} <- maps:to_list(Running), Who =/= bench])}.
