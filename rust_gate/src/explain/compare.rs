@@ -37,6 +37,11 @@ const TIME_TOLERANCE: f64 = 0.15;
 /// And so many times what functions of this pair of passes differ by, by their median.
 const TIME_DEVIATIONS: f64 = 5.0;
 
+/// And so many times the median distance, by the root of how many functions there are, is what the common
+/// factor itself may be off by: three standard errors of a median (1.2533 deviations by the root, a
+/// deviation being 1.4826 median distances).
+const FACTOR_DEVIATIONS: f64 = 3.0 * 1.2533 * 1.4826;
+
 /// And so much of all own time.
 const TIME_LEAST: f64 = 0.005;
 
@@ -210,8 +215,9 @@ impl Functions {
         let all = |sides: [f64; 2]| sides.into_iter().sum::<f64>();
         // Noise of a time under trace is noise of tracing too.
         let untraced = (all(running) / all(own).max(f64::MIN_POSITIVE)).min(1.0);
-        let (factor, spread) = self.in_common(own);
-        let tolerance = TIME_TOLERANCE.max(TIME_DEVIATIONS * spread);
+        let (factor, spread, functions) = self.in_common(own);
+        let of_factor = FACTOR_DEVIATIONS * spread / (functions.max(1) as f64).sqrt();
+        let tolerance = TIME_TOLERANCE.max(TIME_DEVIATIONS * spread) + of_factor;
         let least = TIME_LEAST * own.into_iter().fold(0.0, f64::max);
         for function in &mut self.all {
             let (before, after) = (function.frozen, function.candidate);
@@ -240,8 +246,9 @@ impl Functions {
         (self.price_us, self.factor) = (price, factor);
     }
 
-    /// The ratio that own times of functions have in common, and how far one lies from it by the median.
-    fn in_common(&self, own: [f64; 2]) -> (f64, f64) {
+    /// The ratio that own times of functions have in common, how far one lies from it by the median, and of
+    /// how many functions these are.
+    fn in_common(&self, own: [f64; 2]) -> (f64, f64, usize) {
         let counts = |function: &&Compared| {
             let times = [function.frozen.own_us, function.candidate.own_us];
             let is_long =
@@ -256,11 +263,11 @@ impl Functions {
             .map(|function| (function.candidate.own_us / function.frozen.own_us).ln())
             .collect();
         if ratios.len() < FACTOR_FUNCTIONS_MIN {
-            return (1.0, 0.0);
+            return (1.0, 0.0, 0);
         }
         let common = median(&mut ratios);
         let mut distances: Vec<f64> = ratios.iter().map(|ratio| (ratio - common).abs()).collect();
-        (common.exp(), median(&mut distances))
+        (common.exp(), median(&mut distances), distances.len())
     }
 }
 

@@ -6,7 +6,8 @@
 //! longer, for the process in whose mailbox they stand, or that they talk to more, or for the emulator's lock.
 //!
 //! Places are ranked by the part of a request's time in the frozen build, or of its memory, that they add;
-//! those that save some come last.
+//! those that save some come last. A table that is made otherwise comes first: that it is was read and not
+//! measured, and of how long its functions take little may be beyond noise.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -75,6 +76,8 @@ struct Draft {
     is_own: bool,
     state: PlaceState,
     is_certain: bool,
+    /// Whether it is a table of another kind than before.
+    is_made_otherwise: bool,
     /// Own time of its functions.
     own_us: f64,
     /// Of that what lies beyond noise.
@@ -92,6 +95,7 @@ impl Draft {
             is_own,
             state,
             is_certain: state != PlaceState::Both,
+            is_made_otherwise: false,
             own_us: 0.0,
             firm_us: 0.0,
             waiting_us: 0.0,
@@ -139,8 +143,13 @@ pub fn ranked(profiles: &Profiles, functions: &Functions, times: &Times) -> Rank
         .collect();
     all.sort_by(|(weight_a, kind_a, name_a, a), (weight_b, kind_b, name_b, b)| {
         let tie = |draft: &Draft| Reverse((draft.is_certain, draft.is_own));
-        let saves = |weight: f64| weight < 0.0;
-        (saves(*weight_a).cmp(&saves(*weight_b)))
+        let saves = |weight: f64, draft: &Draft| {
+            let is_noise =
+                draft.is_made_otherwise && !draft.functions.iter().any(|it| it.is_changed);
+            weight < 0.0 && !is_noise
+        };
+        (saves(*weight_a, a).cmp(&saves(*weight_b, b)))
+            .then(b.is_made_otherwise.cmp(&a.is_made_otherwise))
             .then(weight_b.abs().total_cmp(&weight_a.abs()))
             .then_with(|| tie(a).cmp(&tie(b)))
             .then_with(|| (kind_a, name_a).cmp(&(kind_b, name_b)))
@@ -238,6 +247,7 @@ fn add_tables(drafts: &mut Drafts, tables: &[Tables], running: &[Running], memor
         let is_own = running.iter().any(|owner| owner.is_own && table.is_of(&owner.name));
         let mut draft = Draft::new(is_own, table.state());
         draft.is_certain = table.is_made_otherwise();
+        draft.is_made_otherwise = draft.is_certain && table.state() == PlaceState::Both;
         draft.bytes = bytes;
         draft.evidence = table.evidence();
         drafts.insert((PlaceKind::Table, table.name.clone()), draft);
