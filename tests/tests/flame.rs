@@ -39,7 +39,8 @@ fn both_builds_are_drawn_in_one_file_or_it_says_why_not() {
     let workplace = Workplace::with_baseline().unwrap();
     let mut probe = Command::new("perf");
     probe.args(["record", "--event", "cpu-clock", "--output"]).arg(workplace.path("probe.data"));
-    probe.args(["--", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+    probe.args(["--", "true"]).env("HOME", workplace.path(""));
+    probe.stdout(Stdio::null()).stderr(Stdio::null());
     let is_usable = probe.status().is_ok_and(|status| status.success());
 
     let ended = workplace.run(&mut flame(&workplace)).unwrap();

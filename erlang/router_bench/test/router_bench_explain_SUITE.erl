@@ -23,8 +23,8 @@ all() ->
 %% Both builds are explained once, for all tests that only look at what came of it.
 init_per_suite(Config) ->
     Dir = proplists:get_value(priv_dir, Config),
-    Frozen = filename:join(Dir, "frozen"),
-    Own = filename:join(Dir, "own"),
+    Frozen = filename:join(Dir, "explained_frozen"),
+    Own = filename:join(Dir, "explained_own"),
     ok = build(Frozen, frozen()),
     ok = build(Own, candidate()),
     Ebin = filename:join([Own, "toy_explained", "ebin"]),

@@ -322,7 +322,7 @@ options_that_make_no_replay_are_refused(Config) ->
          {error, {bad_option, replay, _, _} = Reason} =
              router_bench_plan:new(Options#{replay := Bad}),
          true = says(router_bench_plan:message(Reason), Expected)
-     end || {Bad, Expected} <- [{#{}, "a map of"},
+     end || {Bad, Expected} <- [{#{}, "a map with lib_dir"},
                                 {Replay#{commit := <<"--output=x">>}, "40 lower"},
                                 {Replay#{commit := <<?COMMIT/binary, "\n">>}, "40 lower"},
                                 {Replay#{tree := "../.."}, "40 lower"},
