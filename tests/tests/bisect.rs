@@ -263,6 +263,20 @@ fn ends_that_run_the_same_code_blame_nobody() {
 }
 
 #[test]
+fn ends_without_the_time_to_compare_them_are_not_taken_to_be_alike() {
+    let mut project = Project::new(&FEW_BLOCKS.replace("[2]", "[2, 100]"));
+    project.commit(Router { revision: 1, ..QUICK }, "another revision");
+    let good = project.commits[0].clone();
+    let arguments: Vec<&str> =
+        SHORT.into_iter().chain(["--good", &good, "--timeout-seconds=20"]).collect();
+    let ended = Ended::from(project.bisect(&arguments).output().unwrap());
+    // Two blocks of a busy machine may say anything but that.
+    assert_ne!(ended.code, Some(3), "{}", ended.printed);
+    let result = project.kept().and_then(|state| state.result);
+    assert_ne!(result, Some(BisectionResult::EndsAlike), "{}", ended.printed);
+}
+
+#[test]
 fn what_cannot_be_searched_is_said() {
     let mut project = Project::new(FEW_BLOCKS);
     project.commit(Router { rounds: 200, ..QUICK }, "more");

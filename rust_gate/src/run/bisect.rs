@@ -187,34 +187,44 @@ impl Bisecting<'_> {
             return self.keep();
         }
         let looks = self.policy.decision.looks.clone();
+        let most = looks.last().copied().unwrap_or(STEP_BLOCKS);
         self.begins("the ends: the bad one against the good one");
-        let mut sought = None;
-        let measured =
-            self.measure(last, None, looks.last().copied().unwrap_or(STEP_BLOCKS), |sides| {
-                let number = sides.len();
-                let is_look = looks.iter().any(|look| *look as usize == number);
-                if !is_look {
-                    return Next::GoOn { look: u32::try_from(number + 1).unwrap_or(u32::MAX) };
-                }
-                let failing = limits.iter().filter_map(|held| {
-                    let shift = sides.shift(held);
-                    let is_red = decision::decide(&shift, &held.criteria) == Ruling::Fail;
-                    is_red.then_some((held, shift.estimate / held.criteria.limit))
-                });
-                let worst = failing.max_by(|(_, one), (_, other)| one.total_cmp(other));
-                sought = worst.map(|(held, _)| Sought {
-                    metric: held.metric,
-                    ends: sides.changes_of(held.metric).into_iter().map(kept).collect(),
-                });
-                match sought {
-                    Some(_) => Next::Stop,
-                    None => Next::GoOn { look: u32::try_from(number + 1).unwrap_or(u32::MAX) },
-                }
-            })?;
+        let (mut sought, mut shown) = (None, 0);
+        let measured = self.measure(last, None, most, |sides| {
+            let number = sides.len();
+            shown = number;
+            let is_look = looks.iter().any(|look| *look as usize == number);
+            if !is_look {
+                return Next::GoOn { look: u32::try_from(number + 1).unwrap_or(u32::MAX) };
+            }
+            let failing = limits.iter().filter_map(|held| {
+                let shift = sides.shift(held);
+                let is_red = decision::decide(&shift, &held.criteria) == Ruling::Fail;
+                is_red.then_some((held, shift.estimate / held.criteria.limit))
+            });
+            let worst = failing.max_by(|(_, one), (_, other)| one.total_cmp(other));
+            sought = worst.map(|(held, _)| Sought {
+                metric: held.metric,
+                ends: sides.changes_of(held.metric).into_iter().map(kept).collect(),
+            });
+            match sought {
+                Some(_) => Next::Stop,
+                None => Next::GoOn { look: u32::try_from(number + 1).unwrap_or(u32::MAX) },
+            }
+        })?;
         if let Measured::Not(why) = measured {
             return Err(RunError::EndNotMeasured { commit: self.hash(last), why });
         }
         match sought {
+            // Too few blocks say nothing of the ends, and nothing is kept of them.
+            None if shown < most as usize => {
+                return Err(RunError::NothingMeasured {
+                    why: format!(
+                        "there was time for {shown} of the {most} blocks that may be needed of the ends; give \
+                         more with --timeout-seconds"
+                    ),
+                });
+            }
             None => self.state.result = Some(BisectionResult::EndsAlike),
             Some(sought) => {
                 self.host.progress.say(&format!("the ends differ in {}", sought.metric));
@@ -310,7 +320,9 @@ impl Bisecting<'_> {
         let progress = self.host.progress;
         let most = self.arguments.step_blocks;
         let measured = self.measure(commit, None, most, |sides| {
-            let Some(change) = sides.changes_of(metric).pop() else { return Next::Stop };
+            // A block without this figure says nothing, and the one before it has spoken already.
+            let changes = sides.changes_of(metric);
+            let Some(change) = changes.get(seen.len()).copied() else { return Next::Stop };
             seen.push(kept(change));
             search.observe(commit, change);
             let probability = search.probability_of(commit) * 100.0;
@@ -325,11 +337,16 @@ impl Bisecting<'_> {
         for (of, probability) in self.state.commits.iter_mut().zip(&probabilities) {
             of.probability = Some(percent(*probability));
         }
+        let is_silent = seen.is_empty();
         if let Some(of) = self.state.commits.get_mut(commit) {
             of.changes.extend(seen);
         }
         self.keep()?;
         match measured? {
+            // It would be chosen again, and again say nothing.
+            Measured::Blocks if is_silent => {
+                self.skip(search, commit, &format!("its blocks have no {metric}"))
+            }
             Measured::Blocks => Ok(()),
             Measured::Not(why) => self.skip(search, commit, &why),
         }
