@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use memchr::{memchr2, memchr3, memmem};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -328,22 +329,24 @@ fn typed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, (Place, String, 
 const KEYS_MAX: usize = 64;
 
 /// Whether a text, if it is JSON, has neither `null` nor a key twice, by a look at its bytes that costs a
-/// fraction of reading it. Of what it cannot tell it says no, and [`Strict`] decides: strings with escapes, and
-/// objects of very many keys.
+/// fraction of reading it. Of what it cannot tell it says no, and [`Strict`] decides: strings with escapes or
+/// with `null` in them, and objects of very many keys.
 fn is_plainly_strict(text: &str) -> bool {
     let mut rest = text.as_bytes();
+    if memmem::find(rest, b"null").is_some() {
+        return false;
+    }
     // Of each open object where its keys begin, and the keys of all.
     let (mut objects, mut keys) = (Vec::new(), Vec::<&[u8]>::new());
-    while let Some((byte, after)) = rest.split_first() {
+    while let Some((byte, after)) = from_next(memchr3(b'{', b'}', b'"', rest), rest) {
         rest = after;
         match byte {
-            b'n' => return false,
             b'{' => objects.push(keys.len()),
             b'}' => keys.truncate(objects.pop().unwrap_or_default()),
-            b'"' => {
-                let end = after.iter().position(|byte| matches!(byte, b'"' | b'\\'));
-                let (string, after) = after.split_at(end.unwrap_or(after.len()));
-                let Some((b'"', after)) = after.split_first() else { return false };
+            _ => {
+                let Some(end) = memchr2(b'"', b'\\', rest) else { return false };
+                let (string, closing) = rest.split_at(end);
+                let Some((b'"', after)) = closing.split_first() else { return false };
                 rest = after;
                 if after.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':') {
                     let first = objects.last().copied().unwrap_or_default();
@@ -354,10 +357,14 @@ fn is_plainly_strict(text: &str) -> bool {
                     keys.push(string);
                 }
             }
-            _ => {}
         }
     }
     true
+}
+
+/// The byte at a place, and what is behind it.
+fn from_next(place: Option<usize>, bytes: &[u8]) -> Option<(&u8, &[u8])> {
+    bytes.get(place?..)?.split_first()
 }
 
 /// What typed reading would let through in silence: a key given twice, and `null` unless it is allowed.

@@ -22,6 +22,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 use serde::Serialize;
 
@@ -39,6 +40,9 @@ pub const GENERATOR_SHARE_MAX: f64 = 2.0 / 3.0;
 
 /// Decimal places of a block's figure, of a spread: below the resolution of every figure.
 const DIGITS: i64 = 9;
+
+/// Decimal places of a rate before it is rounded.
+const RATE_DIGITS: u32 = 29;
 
 /// Decimal places of a headline: the mean of two figures has more.
 const HEADLINE_DIGITS: i64 = 12;
@@ -159,7 +163,10 @@ pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
                 (u128::from(*ok) * u128::from(*others_ns))
                     .cmp(&(u128::from(*others_ok) * u128::from(*ns)))
             };
-            let rate = |(ok, ns): &(u64, u64)| BigDecimal::from(*ok) * 1_000_000_000 / *ns;
+            let rate = |(ok, ns): &(u64, u64)| {
+                let scaled = BigInt::from(*ok) * 10_u128.pow(9 + RATE_DIGITS) / *ns;
+                BigDecimal::new(scaled, i64::from(RATE_DIGITS))
+            };
             median_by(rates, order, rate).ok_or(Unmeasured::NoRate)
         }
         Metric::MemMbTotalErlang => {
@@ -386,9 +393,14 @@ fn middle<T>(sorted: &[T]) -> Option<(&T, &T)> {
 /// The middle of the figures, or the mean of the two in the middle; `None` of none.
 #[must_use]
 pub fn median(mut figures: Vec<f64>) -> Option<f64> {
-    figures.sort_by(f64::total_cmp);
-    let (lower, upper) = middle(&figures)?;
-    Some(f64::midpoint(*lower, *upper))
+    if figures.is_empty() {
+        return None;
+    }
+    let is_odd = figures.len() % 2 == 1;
+    let half = figures.len() / 2;
+    let (below, upper, _) = figures.select_nth_unstable_by(half, f64::total_cmp);
+    let lower = below.iter().copied().max_by(f64::total_cmp).filter(|_| !is_odd);
+    Some(f64::midpoint(lower.unwrap_or(*upper), *upper))
 }
 
 /// The arithmetic mean; not a number of none.

@@ -4,7 +4,7 @@ use cp1_format::{EncodedHistogram, Phase, Quantity, Report};
 use hdrhistogram::Histogram;
 
 use crate::convert::export::Absent;
-use crate::judge::histograms;
+use crate::judge::histograms::Decoder;
 
 /// One of them, and where it comes from.
 pub(super) struct Distribution<'a> {
@@ -20,9 +20,13 @@ const NONE: Absent = Absent {
 /// All of them, in the order of the report.
 pub(super) fn all(report: &Report) -> Result<Vec<Distribution<'_>>, Absent> {
     let encoded = report.histograms.as_deref().filter(|all| !all.is_empty()).ok_or(NONE)?;
-    let decoded = histograms::decode_all(encoded).ok_or(NONE)?;
-    let pairs = encoded.iter().zip(decoded);
-    Ok(pairs.map(|(encoded, times_ns)| Distribution { encoded, times_ns }).collect())
+    let mut decoder = Decoder::new();
+    let decoded = encoded.iter().map(|encoded| {
+        let times_ns =
+            decoder.decode(encoded).and_then(|times| times.histogram()).map_err(|_| NONE)?;
+        Ok(Distribution { encoded, times_ns })
+    });
+    decoded.collect()
 }
 
 /// The response times of all blocks together.

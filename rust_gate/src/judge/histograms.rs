@@ -7,22 +7,24 @@
 //! most `ALL_MAX_BYTES`.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cp1_format::{Block, EncodedHistogram, HISTOGRAM_ENCODING, Percentiles, Phase, Quantity};
-use flate2::read::ZlibDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
 
 use crate::judge::contradictions::Contradictions;
 
 /// Largest encoded histogram without compression: 3 significant digits over every `u64` need less.
-const ONE_MAX_BYTES: u64 = 1024 * 1024;
+const ONE_MAX_BYTES: usize = 1024 * 1024;
 
 /// Largest sum of them in one report.
-pub(crate) const ALL_MAX_BYTES: u64 = 64 * 1024 * 1024;
+const ALL_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Cells of equal width: 3 significant digits take 2000, and the next power of two is used. The upper half
+/// of them comes again with each doubling of the width.
+const CELLS: u64 = 2048;
 
 /// Decodes every histogram and compares it with the block that it belongs to.
 pub(crate) fn check(
@@ -31,7 +33,7 @@ pub(crate) fn check(
     found: &mut Contradictions<'_>,
 ) {
     let mut seen = BTreeSet::new();
-    let mut left_bytes = ALL_MAX_BYTES;
+    let mut decoder = Decoder::new();
     for (index, one) in encoded.iter().enumerate() {
         let place = || format!("histograms[{index}]");
         if !seen.insert((one.block, one.phase, one.quantity)) {
@@ -43,7 +45,7 @@ pub(crate) fn check(
             found.add(place(), format!("there is no such quantity in a block {}", one.block));
             continue;
         };
-        if let Err(message) = compare(one, figures, &mut left_bytes) {
+        if let Err(message) = compare(one, figures, &mut decoder) {
             found.add(place(), message);
         }
     }
@@ -53,13 +55,6 @@ pub(crate) fn check(
             found.add("histograms".into(), message);
         }
     }
-}
-
-/// All of them decoded, in order; `None` where [`check`] refuses one.
-#[must_use]
-pub(crate) fn decode_all(encoded: &[EncodedHistogram]) -> Option<Vec<Histogram<u64>>> {
-    let mut left_bytes = ALL_MAX_BYTES;
-    encoded.iter().map(|one| decode(one, &mut left_bytes).ok()).collect()
 }
 
 fn figures(block: &Block, phase: Phase, quantity: Quantity) -> Option<&Percentiles> {
@@ -75,77 +70,253 @@ fn figures(block: &Block, phase: Phase, quantity: Quantity) -> Option<&Percentil
 fn compare(
     encoded: &EncodedHistogram,
     figures: &Percentiles,
-    left_bytes: &mut u64,
+    decoder: &mut Decoder,
 ) -> Result<(), String> {
-    let histogram = decode(encoded, left_bytes)?;
-    // The decoder's sum stops at the largest u64; below it no sum on the way overflowed.
-    if histogram.len() != figures.count || histogram.len() == u64::MAX {
-        return Err(format!("{} samples, but the block says {}", histogram.len(), figures.count));
+    let times = decoder.decode(encoded)?;
+    if times.count != figures.count {
+        return Err(format!("{} samples, but the block says {}", times.count, figures.count));
     }
     for (name, quantile, stated) in
         [("p95_ns", 0.95, figures.p95_ns), ("p99_ns", 0.99, figures.p99_ns)]
     {
         let Some(stated) = stated else { continue };
-        let own = histogram.value_at_quantile(quantile);
-        // Which value stands for a bucket is the writer's choice, so its width is allowed.
-        if own.abs_diff(stated) > histogram.equivalent_range(own) {
+        let (lowest, width) = times.cell_at(quantile);
+        let own = lowest + (width - 1);
+        // Which value stands for a cell is the writer's choice, so its width is allowed.
+        if own.abs_diff(stated) > width {
             return Err(format!("{name} is {own} here, but the block says {stated}"));
         }
     }
     Ok(())
 }
 
-/// Decodes HdrHistogram's compressed V2 format in base64, and takes what it needs from the bytes that are
-/// left, which are [`ALL_MAX_BYTES`] for a report.
-///
-/// Source of the layout: HdrHistogram, `AbstractHistogram.encodeIntoCompressedByteBuffer` and
-/// `encodeIntoByteBuffer`.
-pub(crate) fn decode(
-    encoded: &EncodedHistogram,
-    left_bytes: &mut u64,
-) -> Result<Histogram<u64>, String> {
-    const COMPRESSED_COOKIE: u32 = 0x1c84_9314;
-    const HEADER_BYTES: usize = 40;
-    let damaged = || "the histogram is damaged".to_owned();
-
-    if encoded.unit != "ns" || encoded.encoding != HISTOGRAM_ENCODING {
-        return Err(format!("the unit must be ns and the encoding {HISTOGRAM_ENCODING}"));
-    }
-    let compressed = STANDARD.decode(&encoded.data).map_err(|_| "this is not base64".to_owned())?;
-    let (cookie, rest) = be_u32(&compressed).ok_or_else(damaged)?;
-    let (length, rest) = be_u32(rest).ok_or_else(damaged)?;
-    if cookie != COMPRESSED_COOKIE || rest.len() != length as usize {
-        return Err(damaged());
-    }
-    let limit = ONE_MAX_BYTES.min(*left_bytes);
-    let mut plain = Vec::new();
-    ZlibDecoder::new(rest).take(limit + 1).read_to_end(&mut plain).map_err(|_| damaged())?;
-    let size = plain.len() as u64;
-    if size > limit {
-        return Err("the histogram is too large".to_owned());
-    }
-    *left_bytes -= size;
-
-    // The decoder trusts its header, so the header is looked at first.
-    let (_cookie, rest) = be_u32(&plain).ok_or_else(damaged)?;
-    let (payload_bytes, rest) = be_u32(rest).ok_or_else(damaged)?;
-    let (_normalizing_offset, rest) = be_u32(rest).ok_or_else(damaged)?;
-    let (digits, rest) = be_u32(rest).ok_or_else(damaged)?;
-    let (lowest_high, rest) = be_u32(rest).ok_or_else(damaged)?;
-    let (lowest_low, rest) = be_u32(rest).ok_or_else(damaged)?;
-    let (highest_high, _) = be_u32(rest).ok_or_else(damaged)?;
-    if (digits, lowest_high, lowest_low) != (3, 0, 1) || highest_high > u32::MAX / 2 {
-        return Err("the histogram must have 3 significant digits from 1 ns up".to_owned());
-    }
-    let payload = plain.get(HEADER_BYTES..).ok_or_else(damaged)?;
-    // Nine bytes of ones are the number that the decoder cannot negate; no count is that large.
-    if payload.len() != payload_bytes as usize || payload.windows(9).any(|nine| nine == [0xff; 9]) {
-        return Err(damaged());
-    }
-    Deserializer::new().deserialize(&mut plain.as_slice()).map_err(|_| damaged())
+/// A decoded distribution.
+pub(crate) struct Distribution<'a> {
+    /// The largest value that its writer meant to keep.
+    highest: u64,
+    /// Of each cell that has any: its place, and how many values. Ascending.
+    counts: &'a [(u64, u64)],
+    /// All values.
+    count: u64,
 }
 
-fn be_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    let (first, rest) = bytes.split_first_chunk::<4>()?;
-    Some((u32::from_be_bytes(*first), rest))
+impl Distribution<'_> {
+    /// The cell that holds a quantile, by its lowest value and its width; that of 0 where there are no
+    /// values.
+    fn cell_at(&self, quantile: f64) -> (u64, u64) {
+        let wanted = ((quantile * self.count as f64).ceil() as u64).max(1);
+        let mut seen = 0;
+        let holds = |(_, count): &&(u64, u64)| {
+            seen += count;
+            seen >= wanted
+        };
+        cell(self.counts.iter().find(holds).map_or(0, |(place, _)| *place))
+    }
+
+    /// As the library knows it that draws and writes them.
+    ///
+    /// # Errors
+    /// It does not hold these values.
+    pub(crate) fn histogram(&self) -> Result<Histogram<u64>, String> {
+        let mut histogram = Histogram::new_with_bounds(1, self.highest, 3).map_err(damaged)?;
+        for (place, count) in self.counts {
+            histogram.record_n(cell(*place).0, *count).map_err(damaged)?;
+        }
+        Ok(histogram)
+    }
+}
+
+/// The lowest value and the width of the cell at a place.
+fn cell(place: u64) -> (u64, u64) {
+    let half = CELLS / 2;
+    let doublings = (place / half).saturating_sub(1);
+    ((place - doublings * half) << doublings, 1 << doublings)
+}
+
+fn damaged<E>(_: E) -> String {
+    "the histogram is damaged".to_owned()
+}
+
+/// Decodes the histograms of one report.
+pub(crate) struct Decoder {
+    inflater: Inflater,
+    counts: Vec<(u64, u64)>,
+}
+
+impl Decoder {
+    /// With nothing decoded yet.
+    pub(crate) fn new() -> Self {
+        let inflater = Inflater {
+            inflate: Decompress::new(true),
+            compressed: Vec::new(),
+            plain: vec![0; ONE_MAX_BYTES + 1],
+            left_bytes: ALL_MAX_BYTES,
+        };
+        Self { inflater, counts: Vec::new() }
+    }
+
+    /// Decodes HdrHistogram's compressed V2 format in base64.
+    ///
+    /// Source of the layout: HdrHistogram, `AbstractHistogram.encodeIntoCompressedByteBuffer`,
+    /// `encodeIntoByteBuffer` and `ZigZagEncoding`.
+    ///
+    /// # Errors
+    /// It is another format, damaged, or too large.
+    pub(crate) fn decode(
+        &mut self,
+        encoded: &EncodedHistogram,
+    ) -> Result<Distribution<'_>, String> {
+        const COOKIE: u32 = 0x1c84_9313;
+
+        if encoded.unit != "ns" || encoded.encoding != HISTOGRAM_ENCODING {
+            return Err(format!("the unit must be ns and the encoding {HISTOGRAM_ENCODING}"));
+        }
+        let Self { inflater, counts } = self;
+        let plain = inflater.inflated(&encoded.data)?;
+        let header = be_u32s(plain).ok_or_else(|| damaged(()))?;
+        let (
+            [cookie, bytes, offset, digits, low_1, low_0, high_1, high_0, ratio_1, ratio_0],
+            payload,
+        ) = header;
+        let (lowest, highest) = (be_u64(low_1, low_0), be_u64(high_1, high_0));
+        if (digits, lowest) != (3, 1) || highest > i64::MAX as u64 {
+            return Err("the histogram must have 3 significant digits from 1 ns up".to_owned());
+        }
+        let ratio = f64::from_bits(be_u64(ratio_1, ratio_0));
+        let is_sound =
+            (cookie, offset, ratio) == (COOKIE, 0, 1.0) && payload.len() == bytes as usize;
+        let count = is_sound.then(|| count(payload, highest, counts)).flatten();
+        let count = count.ok_or_else(|| damaged(()))?;
+        Ok(Distribution { highest, counts, count })
+    }
+}
+
+/// What is behind base64 and zlib, of which there is a limit.
+struct Inflater {
+    inflate: Decompress,
+    compressed: Vec<u8>,
+    plain: Vec<u8>,
+    left_bytes: usize,
+}
+
+impl Inflater {
+    fn inflated(&mut self, base64: &str) -> Result<&[u8], String> {
+        const COOKIE: u32 = 0x1c84_9314;
+
+        let Self { inflate, compressed, plain, left_bytes } = self;
+        compressed.clear();
+        STANDARD.decode_vec(base64, compressed).map_err(|_| "this is not base64".to_owned())?;
+        let ([cookie, bytes], stream) = be_u32s(compressed).ok_or_else(|| damaged(()))?;
+        if cookie != COOKIE || stream.len() != bytes as usize {
+            return Err(damaged(()));
+        }
+        let limit = ONE_MAX_BYTES.min(*left_bytes);
+        let room = plain.get_mut(..=limit).unwrap_or_default();
+        inflate.reset(true);
+        let status = inflate.decompress(stream, room, FlushDecompress::Finish).map_err(damaged)?;
+        let size = usize::try_from(inflate.total_out()).map_err(damaged)?;
+        if size > limit {
+            return Err("the histogram is too large".to_owned());
+        }
+        if status != Status::StreamEnd || inflate.total_in() != stream.len() as u64 {
+            return Err(damaged(()));
+        }
+        *left_bytes -= size;
+        plain.get(..size).ok_or_else(|| damaged(()))
+    }
+}
+
+/// Puts into `counts` the places of cells that have values, with these, and gives their sum. A number of a
+/// payload is how many values the next cell has, or, below 0, how many cells have none. `None` where there
+/// are more cells than the largest value takes, or more values than 64 bits.
+fn count(mut payload: &[u8], highest: u64, counts: &mut Vec<(u64, u64)>) -> Option<u64> {
+    let doublings = u64::from(u64::BITS - (highest / CELLS).leading_zeros());
+    let end = (CELLS / 2) * (doublings + 2);
+    counts.clear();
+    let (mut place, mut sum) = (0_u64, 0_u64);
+    while !payload.is_empty() {
+        let (number, rest) = variable_length(payload)?;
+        payload = rest;
+        // Zigzag: 0, -1, 1, -2, 2.
+        let half = number >> 1;
+        let is_negative = number & 1 == 1;
+        if half > 0 && !is_negative {
+            counts.push((place, half));
+            sum = sum.checked_add(half)?;
+        }
+        let cells = if is_negative { half + 1 } else { 1 };
+        place = place.checked_add(cells).filter(|place| *place <= end)?;
+    }
+    Some(sum)
+}
+
+/// A number of up to 9 bytes, the least significant 7 bits first; the ninth has 8.
+fn variable_length(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = 0;
+    for (index, byte) in bytes.iter().take(9).enumerate() {
+        let is_last = *byte < 0x80 || index == 8;
+        let bits = if index == 8 { *byte } else { byte & 0x7f };
+        number |= u64::from(bits) << (7 * index);
+        if is_last {
+            return Some((number, bytes.get(index + 1..)?));
+        }
+    }
+    None
+}
+
+/// Numbers of 4 bytes, the most significant first, and what follows.
+fn be_u32s<const N: usize>(mut bytes: &[u8]) -> Option<([u32; N], &[u8])> {
+    let mut numbers = [0; N];
+    for number in &mut numbers {
+        let (first, rest) = bytes.split_first_chunk::<4>()?;
+        (*number, bytes) = (u32::from_be_bytes(*first), rest);
+    }
+    Some((numbers, bytes))
+}
+
+fn be_u64(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_the_library_writes_is_read_as_it_was(
+            highest in 2u64..(1 << 62),
+            times in proptest::collection::vec((any::<u64>(), 0u32..63, 1u64..(1 << 40)), 0..200),
+            quantile in 0.001f64..=1.0,
+        ) {
+            let mut written = Histogram::<u64>::new_with_bounds(1, highest, 3).unwrap();
+            for (time, smaller, count) in times {
+                written.record_n((time >> smaller) % (highest + 1), count).unwrap();
+            }
+            let mut bytes = Vec::new();
+            V2DeflateSerializer::new().serialize(&written, &mut bytes).unwrap();
+            let encoded = EncodedHistogram {
+                block: 1,
+                phase: Phase::Latency,
+                quantity: Quantity::ResponseTime,
+                unit: "ns".to_owned(),
+                encoding: HISTOGRAM_ENCODING.to_owned(),
+                data: STANDARD.encode(bytes),
+            };
+            let mut decoder = Decoder::new();
+            // A second time, as what the first left behind must not show.
+            let _ = decoder.decode(&encoded).unwrap();
+            let read = decoder.decode(&encoded).unwrap();
+            prop_assert_eq!(read.count, written.len());
+            let (lowest, width) = read.cell_at(quantile);
+            prop_assert_eq!(lowest + (width - 1), written.value_at_quantile(quantile));
+            prop_assert_eq!(width, written.equivalent_range(lowest));
+            prop_assert_eq!(&read.histogram().unwrap(), &written);
+            prop_assert_eq!(read.histogram().unwrap().high(), written.high());
+        }
+    }
 }

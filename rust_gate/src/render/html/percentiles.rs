@@ -12,7 +12,7 @@ use super::chart::{
 };
 use super::sides::{Side, Sides, legend};
 use super::table::{ABSENT, sentence, table};
-use crate::judge::histograms::{ALL_MAX_BYTES, decode};
+use crate::judge::histograms::Decoder;
 use crate::render::figures::grouped;
 
 /// Points of a curve between a percentile and that of ten times as rare a time.
@@ -102,9 +102,11 @@ fn curve(
     phase: Phase,
 ) -> Result<Option<Curve>, String> {
     let mut all = Histogram::<u64>::new(3).map_err(|error| error.to_string())?;
-    let mut left_bytes = ALL_MAX_BYTES;
+    let mut decoder = Decoder::new();
     for one in encoded.iter().filter(|one| one.quantity == quantity && one.phase == phase) {
-        let decoded = decode(one, &mut left_bytes)
+        let decoded = decoder
+            .decode(one)
+            .and_then(|times| times.histogram())
             .map_err(|problem| format!("block {}: {problem}", one.block))?;
         all.add(&decoded).map_err(|error| error.to_string())?;
     }
