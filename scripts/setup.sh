@@ -1,21 +1,38 @@
 #!/usr/bin/env bash
 # Checks for what building, measuring and testing need, and installs what is missing where it may.
 #
-# Usage: scripts/setup.sh [--test]
-#   --test   also what only ./scripts/test.sh needs
+# Usage: scripts/setup.sh [--test] [--with nats|rabbitmq|ejabberd|cowboy]...
+#   --test        also what only ./scripts/test.sh needs
+#   --with NAME   also a server, or a library, that tests talk to: unpacked in _build/test_tools/NAME out of
+#                 Debian's packages, neither installed nor started; may be given several times
 #
 # As root on a Debian system it installs with apt; elsewhere it prints the line to type and exits 2.
-# Writes: system packages; with --test also _build/test_python and _build/test_tools.
+# Writes: system packages; with --test also _build/test_python, with either _build/test_tools.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 packages=()
 with_tests=false
-for argument in "$@"; do
-  case "$argument" in
-    --test) with_tests=true ;;
-    *) echo "setup.sh: unknown argument $argument; the only one is --test" >&2; exit 2 ;;
+servers=()
+
+# Debian's package of a server. The libraries of cowboy are no package of their own in Debian; RabbitMQ's
+# brings them, as plain folders.
+package_of() { # server
+  case "$1" in
+    nats) echo nats-server ;;
+    rabbitmq | cowboy) echo rabbitmq-server ;;
+    ejabberd) echo ejabberd ;;
+    *) echo "setup.sh: unknown server '$1'; there are nats, rabbitmq, ejabberd and cowboy" >&2; return 2 ;;
   esac
+}
+
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --test) with_tests=true ;;
+    --with) shift; package_of "${1:-}" >/dev/null || exit 2; servers+=("$1") ;;
+    *) echo "setup.sh: unknown argument $1; there are --test and --with NAME" >&2; exit 2 ;;
+  esac
+  shift
 done
 
 # Evaluates an expression. What ~/.erlang does or prints is no part of the answer, nor what a shell says to
@@ -117,10 +134,55 @@ test_promtool() {
     rm prometheus_*.deb)
 }
 
+# What of a package and of what it needs this system has not, a name a line.
+closure() { # package
+  apt-get install --simulate --no-install-recommends "$1" 2>/dev/null | awk '$1 == "Inst" { print $2 }'
+}
+
+# Unpacks a server with what it needs, whole or not at all. To install it would start it, and add users.
+test_server() { # server
+  local package part=$root/_build/test_tools/$1.part tools=$root/_build/test_tools/$1 needed one
+  [ ! -d "$tools" ] || return 0
+  package=$(package_of "$1")
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+    echo "setup.sh: missing: $package. Here it is unpacked out of Debian's packages, with apt-get and dpkg-deb;" >&2
+    echo "  elsewhere put what your system installs as $package in $tools" >&2
+    exit 2
+  fi
+  # Lists of packages are old, or none, where nobody installs anything; a package of yesterday is no longer there.
+  [ "$(id -u)" -ne 0 ] || apt-get update --quiet >/dev/null
+  needed=$(closure "$package") || {
+    echo "setup.sh: missing: $package, which apt-get does not know. Type, then try again:" >&2
+    echo "  sudo apt-get update" >&2
+    exit 2
+  }
+  echo "setup.sh: unpacking $package in _build/test_tools/$1"
+  rm -rf "$part"
+  mkdir -p "$part"
+  # The sandbox's user may not write here, which apt-get says for each package.
+  # shellcheck disable=SC2046,SC2086 # a list of words
+  (cd "$part" && apt-get download --quiet --option APT::Sandbox::User=root \
+    $(printf '%s\n' "$package" $needed | sort --unique) >/dev/null) || {
+    echo "setup.sh: failed to download $package, or what it needs, from Debian; apt-get said above which" >&2
+    exit 1
+  }
+  for one in "$part"/*.deb; do
+    dpkg-deb --extract "$one" "$part" || {
+      echo "setup.sh: failed to unpack $one" >&2
+      exit 1
+    }
+    rm "$one"
+  done
+  mv "$part" "$tools"
+}
+
 if $with_tests; then
   test_python
   test_promtool
 fi
+for server in ${servers[@]+"${servers[@]}"}; do
+  test_server "$server"
+done
 
 rust_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 rust_found=$(cargo --version 2>/dev/null | cut -d ' ' -f 2 || true)
