@@ -9,17 +9,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # A frozen commit is built without its bench.
 [ -d "$root/erlang/router_bench" ] || exit 0
 priv="$root/erlang/router_bench/priv"
-staged=
-trap '[ -z "$staged" ] || rm -f "$staged"' EXIT
-
-# A running BEAM may have the old file mapped: replace its name, never its content.
-put() { # built name mode
-  staged=$(mktemp "$priv/.$2.XXXXXX")
-  cp "$built/$1" "$staged"
-  chmod "$3" "$staged"
-  if cmp --silent "$staged" "$priv/$2"; then rm -f "$staged"; else mv "$staged" "$priv/$2"; fi
-}
-
 case "$(uname -s)" in
   Darwin) nif=librouter_bench_nif.dylib ;;
   *) nif=librouter_bench_nif.so ;;
@@ -27,5 +16,5 @@ esac
 
 build_rust
 mkdir -p "$priv"
-put "$nif" librouter_bench_nif.so 0644
-put perf-gate perf-gate 0755
+put "$built/$nif" "$priv/librouter_bench_nif.so" 0644
+put "$built/perf-gate" "$priv/perf-gate" 0755

@@ -34,3 +34,14 @@ absolute() {
     *) printf '%s/%s\n' "$PWD" "$1" ;;
   esac
 }
+
+# A running program may have the old file mapped: its name is replaced, never its content, and only by another.
+put() { # built where mode
+  local staged
+  staged=$(mktemp "$(dirname "$2")/.$(basename "$2").XXXXXX") || return 2
+  if ! { cp "$1" "$staged" && chmod "$3" "$staged"; }; then
+    rm -f "$staged"
+    return 2
+  fi
+  if cmp --silent "$staged" "$2"; then rm -f "$staged"; else mv "$staged" "$2"; fi
+}
