@@ -32,7 +32,7 @@ contract() {
   "$built/perf-gate" lint
 }
 
-"$scripts/setup.sh" --test
+"$scripts/setup.sh" --test --with nats
 step "formatting" cargo fmt --all --check
 step "lints" cargo clippy --locked --workspace --all-targets -- --deny warnings
 step "shell" shellcheck --external-sources scripts/*.sh .ci/run
@@ -41,11 +41,12 @@ step "Rust tests, a minute of them fuzzing" env FUZZ_SECONDS=60 \
 step "every interleaving of the shards" env RUSTFLAGS="--cfg loom" \
   CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom" \
   cargo test --locked --release --package latency_recorder --test loom
+step "NATS client" ./scripts/nats.sh build
 step "Erlang cross references" rebar3 xref
 step "Erlang types" rebar3 dialyzer
 step "Erlang documentation" ./scripts/docs.escript
 step "Erlang tests" rebar3 ct \
-  --dir erlang/ref_router/test,erlang/ref_router_adapter/test,erlang/router_bench/test
+  --dir erlang/ref_router/test,erlang/ref_router_adapter/test,erlang/router_bench/test,erlang/nats_client/test
 step "the contract of this project" contract
 step "bench and gate together" cargo test --locked --package cp1_pipeline_tests -- --test-threads=1
 

@@ -70,27 +70,23 @@
 %% For a thread that is told to end.
 -define(CLOSE_MS, 5000).
 
-%% @doc Connects. An error is what the server, the certificate check or the system says; it raises
-%% `{nats_client, not_built, How}' where there is no library.
--spec connect(options()) -> {ok, connection()} | {error, reason() | {option, atom()}}.
+%% @doc Connects. An error is what the server, the certificate check or the system says, the option that is
+%% missing or wrong, or that there is no library.
+-spec connect(options()) ->
+          {ok, connection()} | {error, reason() | {option, atom()} | {not_built, Cure :: string()}}.
 connect(Options) ->
-    ok = loaded(),
-    case settings(Options) of
-        {ok, #{connect_timeout_ms := LimitMs} = Settings} ->
+    case {code:ensure_loaded(nats_client_nif), settings(Options)} of
+        {{error, _Logged}, _} ->
+            {error, {not_built, "build the library of the NATS client with: scripts/nats.sh build"}};
+        {_, {ok, #{connect_timeout_ms := LimitMs} = Settings}} ->
             Reference = make_ref(),
             Connection = nats_client_nif:connect(Settings, Reference),
             case answer(Reference, LimitMs + ?GRACE_MS) of
                 ok -> {ok, Connection};
                 {error, Reason} -> {error, Reason}
             end;
-        {error, Reason} ->
+        {_, {error, Reason}} ->
             {error, Reason}
-    end.
-
-loaded() ->
-    case code:ensure_loaded(nats_client_nif) of
-        {module, _} -> ok;
-        {error, Reason} -> error({nats_client, not_built, {"build it with: scripts/nats.sh build", Reason}})
     end.
 
 defaults() ->
@@ -171,7 +167,8 @@ request(Connection, Subject, Payload, TimeoutMs) when is_binary(Subject) ->
     ask(Connection, Subject, Payload, TimeoutMs).
 
 %% @doc Sends a message to itself: once it is there, the server has dealt with everything before it.
--spec round_trip(connection(), TimeoutMs :: non_neg_integer()) -> ok | {error, reason()} | {rejected, backpressure}.
+-spec round_trip(connection(), TimeoutMs :: non_neg_integer()) ->
+          ok | {error, reason()} | {rejected, backpressure}.
 round_trip(Connection, TimeoutMs) ->
     case ask(Connection, nil, <<>>, TimeoutMs) of
         {ok, <<>>} -> ok;

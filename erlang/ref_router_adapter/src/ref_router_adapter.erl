@@ -1,9 +1,14 @@
 %% @doc Measures the reference router: requests of four tenants, a session for each key.
+%%
+%% Adapter options say how requests reach it: `transport' is `local' (in this BEAM, the default), `nats' or
+%% `nats-tls', through the server that `scripts/nats.sh' started, there and back. `nats_dir' is where that
+%% is kept (`_build/nats/plain' or `_build/nats/tls' under the project), `nats_max_in_flight' (1024) how many
+%% requests may be under way, and `nats_timeout_ms' (5000) how long one is waited for.
 -module(ref_router_adapter).
 -behaviour(router_bench_adapter).
 
 -export([init/1, request/2, route/2, counters/1, terminate/1]).
--export([processes/1, faults/0, control/2]).
+-export([processes/1, faults/0, control/2, transport/1]).
 
 %% Callers at which backpressure begins while it is planted as a fault: few, so that reaching them
 %% is quick.
@@ -15,14 +20,39 @@ init(Options) ->
     case application:ensure_all_started(ref_router) of
         {ok, _Started} ->
             case configure(Fault) of
-                ok -> {ok, #{planted => router_bench_fault:plant(Fault, actions()),
-                             keys => maps:get(keys, Options),
-                             body => binary:copy(<<"0123456789abcdef">>, 32)}};
+                ok -> reachable(bus(Options), Options, Fault);
                 {error, Reason} -> {error, Reason}
             end;
         {error, Reason} ->
             {error, Reason}
     end.
+
+reachable({ok, Bus}, Options, Fault) ->
+    {ok, #{planted => router_bench_fault:plant(Fault, actions()),
+           keys => maps:get(keys, Options),
+           body => binary:copy(<<"0123456789abcdef">>, 32),
+           bus => Bus}};
+reachable({error, Reason}, _Options, _Fault) ->
+    _ = application:stop(ref_router),
+    {error, Reason}.
+
+bus(Options) ->
+    case option(transport, Options, <<"local">>) of
+        <<"local">> -> {ok, local};
+        <<"nats">> -> ref_router_nats:start(nats(Options, false, "_build/nats/plain"));
+        <<"nats-tls">> -> ref_router_nats:start(nats(Options, true, "_build/nats/tls"));
+        Other -> {error, {unknown_transport, Other, expected, ['local', 'nats', 'nats-tls']}}
+    end.
+
+nats(Options, Tls, Dir) ->
+    #{dir => option(nats_dir, Options, Dir), tls => Tls, instance => maps:get(instance, Options),
+      max_in_flight => option(nats_max_in_flight, Options, 1024),
+      timeout_ms => option(nats_timeout_ms, Options, 5000),
+      workers => max(2, erlang:system_info(schedulers_online))}.
+
+%% A name that comes from a file or a variable is a binary.
+option(Name, Options, Default) ->
+    maps:get(atom_to_binary(Name), Options, maps:get(Name, Options, Default)).
 
 configure({backpressure, _}) ->
     ref_router:configure(#{intake => #{high_watermark => ?PLANTED_WATERMARK,
@@ -52,25 +82,50 @@ tenant(3) -> <<"umbrella">>.
 
 %% @doc Routes a message, through the planted fault if there is one.
 -spec route(ref_router:message(), map()) -> router_bench_adapter:result().
-route(Message, #{planted := Planted}) ->
-    router_bench_fault:route(Planted, fun() -> ref_router:route(Message) end).
+route(Message, #{planted := Planted, bus := Bus}) ->
+    router_bench_fault:route(Planted, fun() -> ask(Bus, Message) end).
 
-%% @doc The router's own counters, and whether backpressure is active.
+ask(local, Message) -> ref_router:route(Message);
+ask(Bus, Message) -> ref_router_nats:ask(Bus, Message).
+
+%% @doc The router's own counters and those of its bus, and whether backpressure is active in either. A
+%% request that timed out is an error here; the router knows of none that the bus lost.
 -spec counters(map()) -> router_bench_adapter:counters().
-counters(_State) ->
-    (maps:with([errors_total, backpressure_active_total], ref_router:counters()))
-        #{backpressure_active => ref_router_intake:is_backpressure_active()}.
+counters(#{bus := Bus}) ->
+    Router = (maps:with([errors_total, backpressure_active_total], ref_router:counters()))
+        #{backpressure_active => ref_router_intake:is_backpressure_active()},
+    with_bus(Bus, Router).
 
-%% @doc Stops the router.
+with_bus(local, Router) ->
+    Router;
+with_bus(Bus, #{errors_total := Errors, backpressure_active_total := Edges,
+                backpressure_active := Active}) ->
+    #{errors := BusErrors, timeouts := Timeouts, backpressure_active_total := BusEdges,
+      backpressure_active := BusActive} = ref_router_nats:counters(Bus),
+    #{errors_total => Errors + BusErrors + Timeouts, backpressure_active_total => Edges + BusEdges,
+      backpressure_active => Active orelse BusActive}.
+
+%% @doc Stops the router, and first its bus.
 -spec terminate(map()) -> ok | {error, term()}.
-terminate(_State) ->
+terminate(#{bus := local}) ->
+    application:stop(ref_router);
+terminate(#{bus := _Bus}) ->
+    ok = ref_router_nats:stop(),
     application:stop(ref_router).
+
+%% @doc What carries requests to the router.
+-spec transport(map()) -> #{name := binary(), server => binary(),
+                            tls_version => binary(), tls_cipher => binary()}.
+transport(#{bus := local}) -> #{name => <<"local">>};
+transport(#{bus := Bus}) -> ref_router_nats:transport(Bus).
 
 %% @doc The router lives as long as its supervisor. The others start again when they crash, but they
 %% have no reason to while they are measured; their mailboxes are watched.
 -spec processes(map()) -> [atom()].
-processes(_State) ->
-    [ref_router_sup, ref_router_owner, ref_router_queue, ref_router_janitor].
+processes(#{bus := local}) ->
+    [ref_router_sup, ref_router_owner, ref_router_queue, ref_router_janitor];
+processes(#{bus := _Bus}) ->
+    [ref_router_nats | processes(#{bus => local})].
 
 %% @doc All faults can be planted here.
 -spec faults() -> [router_bench_fault:name()].
@@ -80,8 +135,8 @@ faults() ->
 %% @doc A tenant that nobody knows is an error; as many callers as the high watermark are
 %% backpressure.
 -spec control(errors_total | backpressure_active_total, map()) -> term().
-control(errors_total, _State) ->
-    ref_router:route(#{tenant => <<"nobody">>});
+control(errors_total, #{bus := Bus}) ->
+    ask(Bus, #{tenant => <<"nobody">>});
 control(backpressure_active_total, _State) ->
     #{intake := #{high_watermark := High}} = ref_router_config:defaults(),
     ref_router_intake:release(ref_router_intake:hold(High)).

@@ -1,0 +1,208 @@
+%% @doc The reference router behind a real server, through its adapter.
+-module(nats_router_SUITE).
+
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
+-export([requests_are_answered_through_the_server/1, what_the_router_refuses_comes_back_as_it_is/1,
+         two_routers_share_nothing/1, a_full_bus_is_backpressure/1, what_is_no_message_harms_nobody/1,
+         what_comes_from_a_bus_is_nobodys_word/1, a_server_that_is_not_there_is_named/1,
+         a_server_that_dies_leaves_no_request_unanswered/1, a_worker_that_dies_takes_the_bus_along/1]).
+
+suite() -> [{timetrap, {seconds, 60}}].
+
+all() ->
+    [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info, F =/= init_per_suite, F =/= end_per_suite].
+
+init_per_suite(Config) ->
+    Dir = fun(Name) -> filename:join(proplists:get_value(priv_dir, Config), Name) end,
+    [{plain, nats_test_server:start(Dir("plain"), [])},
+     {tls, nats_test_server:start(Dir("tls"), ["--tls"])} | Config].
+
+end_per_suite(Config) ->
+    ok = nats_test_server:stop(proplists:get_value(plain, Config)),
+    ok = nats_test_server:stop(proplists:get_value(tls, Config)).
+
+requests_are_answered_through_the_server(Config) ->
+    [with_router(Config, Transport, #{}, fun(State) ->
+         Answers = [ref_router_adapter:route(ref_router_adapter:request(N, State), State) || N <- lists:seq(1, 100)],
+         [true = is_map_key(provider, Decision) || {ok, Decision} <- Answers],
+         100 = length([ok || {ok, _} <- Answers]),
+         #{routed_total := 100, errors_total := 0} = ref_router:counters(),
+         #{errors_total := 0, backpressure_active_total := 0, backpressure_active := false} =
+             ref_router_adapter:counters(State),
+         [true = is_pid(whereis(Name)) || Name <- ref_router_adapter:processes(State)],
+         transport(Transport, ref_router_adapter:transport(State))
+     end) || Transport <- [<<"nats">>, <<"nats-tls">>]].
+
+transport(<<"nats">>, Told) ->
+    #{name := <<"nats">>, server := <<"nats-server ", _/binary>>} = Told,
+    2 = map_size(Told);
+transport(<<"nats-tls">>, Told) ->
+    #{name := <<"nats-tls">>, server := <<"nats-server ", _/binary>>, tls_version := <<"TLSv1.", _/binary>>,
+      tls_cipher := <<"TLS_", _/binary>>} = Told.
+
+what_the_router_refuses_comes_back_as_it_is(Config) ->
+    with_router(Config, <<"nats">>, #{}, fun(State) ->
+        {error, unknown_tenant} = ref_router_adapter:control(errors_total, State),
+        #{errors_total := 1} = ref_router_adapter:counters(State),
+        _ = ref_router_adapter:control(backpressure_active_total, State),
+        #{backpressure_active_total := 1} = ref_router_adapter:counters(State),
+        ok = configure_one_a_second(),
+        Message = ref_router_adapter:request(0, State),
+        {ok, _} = ref_router_adapter:route(Message, State),
+        {rejected, rate_limited} = ref_router_adapter:route(Message, State),
+        % It outlives the application.
+        ok = ref_router:configure(#{})
+    end).
+
+configure_one_a_second() ->
+    #{policies := Policies} = ref_router_config:defaults(),
+    Slow = maps:map(fun(_, Policy) -> Policy#{rate_per_second => 1, burst => 1} end, Policies),
+    ref_router:configure(#{policies => Slow}).
+
+%% Another BEAM's requests never reach this one.
+two_routers_share_nothing(Config) ->
+    with_router(Config, <<"nats">>, #{}, fun(#{bus := #{subject := Subject}} = State) ->
+        ok = ref_router_nats:stop(),
+        Dir = maps:get(dir, proplists:get_value(plain, Config)),
+        {ok, #{subject := Other}} = ref_router_nats:start(#{dir => Dir, tls => false, instance => 2, timeout_ms => 1000,
+                                                            max_in_flight => 10, workers => 2}),
+        true = Subject =/= Other,
+        {ok, Connection} = nats_client:connect(#{port => nats_test_server:port(proplists:get_value(plain, Config))}),
+        {error, no_responders} = nats_client:request(Connection, Subject, <<>>, 1000),
+        ok = nats_client:close(Connection),
+        {error, closed} = ref_router_adapter:route(ref_router_adapter:request(0, State), State)
+    end).
+
+a_full_bus_is_backpressure(Config) ->
+    with_router(Config, <<"nats">>, #{<<"nats_max_in_flight">> => 4}, fun(State) ->
+        % Nobody serves meanwhile, so that requests stay under way.
+        Workers = workers(),
+        [true = erlang:suspend_process(Worker) || Worker <- Workers],
+        Test = self(),
+        Callers = [spawn_link(fun() -> Test ! {self(), ref_router_adapter:route(ref_router_adapter:request(N, State), State)} end)
+                   || N <- lists:seq(1, 10)],
+        true = until(fun() -> maps:get(rejected, ref_router_nats:counters(maps:get(bus, State))) =:= 6 end),
+        #{backpressure_active_total := 1, backpressure_active := true} = ref_router_adapter:counters(State),
+        [true = erlang:resume_process(Worker) || Worker <- Workers],
+        Answers = [receive {Caller, Answer} -> Answer end || Caller <- Callers],
+        {4, 6} = {length([ok || {ok, _} <- Answers]), length([rejected || {rejected, backpressure} <- Answers])},
+        #{backpressure_active_total := 1, backpressure_active := false, errors_total := 0} = ref_router_adapter:counters(State)
+    end).
+
+what_is_no_message_harms_nobody(Config) ->
+    with_router(Config, <<"nats">>, #{}, fun(#{bus := #{connection := Connection, subject := Subject}} = State) ->
+        [begin
+             {ok, Reply} = nats_client:request(Connection, Subject, Bytes, 5000),
+             {error, damaged} = ref_router_wire:decode_outcome(Reply)
+         end || Bytes <- [<<>>, <<1>>, <<2, 0:800>>, rand:bytes(100), rand:bytes(1000000)]],
+        ok = nats_client:publish(Connection, Subject, <<"nobody waits">>),
+        {ok, _} = ref_router_adapter:route(ref_router_adapter:request(0, State), State)
+    end).
+
+what_comes_from_a_bus_is_nobodys_word(_Config) ->
+    Message = #{tenant => <<"acme">>, session => <<"s">>, payload => #{number => 1}},
+    {ok, #{tenant := <<"acme">>, session := <<"s">>, payload := Payload}} =
+        ref_router_wire:decode_message(ref_router_wire:encode_message(Message)),
+    #{number := 1} = binary_to_term(Payload),
+    Bytes = ref_router_wire:encode_message(Message),
+    Outcomes = [{ok, #{provider => alpha, policy => spread, reason => {fallback, {open, bravo}}, attempts => 2}},
+                {rejected, overloaded}, {error, {no_provider, {failed, alpha}}}],
+    [Outcome = ref_router_wire:decode_outcome(ref_router_wire:encode_outcome(Outcome)) || Outcome <- Outcomes],
+    Before = erlang:system_info(atom_count),
+    [begin
+         Damaged = damaged(What),
+         _ = ref_router_wire:decode_message(Damaged),
+         _ = ref_router_wire:decode_outcome(Damaged)
+     end || _ <- lists:seq(1, 2000), What <- [Bytes | [ref_router_wire:encode_outcome(O) || O <- Outcomes]]],
+    % An atom that this VM does not know, as text in the external term format.
+    New = rand:bytes(8),
+    {error, damaged} = ref_router_wire:decode_outcome(<<1, 131, 119, 16, (binary:encode_hex(New))/binary>>),
+    Before = erlang:system_info(atom_count).
+
+damaged(Bytes) ->
+    At = rand:uniform(byte_size(Bytes)) - 1,
+    <<Head:At/binary, Byte, Tail/binary>> = Bytes,
+    case rand:uniform(3) of
+        1 -> <<Head/binary, (Byte bxor rand:uniform(255)), Tail/binary>>;
+        2 -> Head;
+        3 -> <<Head/binary, Byte, Byte, Tail/binary>>
+    end.
+
+a_server_that_is_not_there_is_named(Config) ->
+    Dir = filename:join(proplists:get_value(priv_dir, Config), "none"),
+    {error, {adapter_failed, {ref_router_adapter, init, 1}, {error, {no_server, _, enoent, start_it_with, 'scripts/nats.sh start'}}}} =
+        routed(#{<<"transport">> => <<"nats">>, <<"nats_dir">> => list_to_binary(Dir)}, fun(_) -> ok end),
+    {error, {adapter_failed, _, {error, {unknown_transport, <<"pigeon">>, _, _}}}} =
+        routed(#{<<"transport">> => <<"pigeon">>}, fun(_) -> ok end).
+
+%% The bench's own books: every request that was sent ended as one of four.
+a_server_that_dies_leaves_no_request_unanswered(Config) ->
+    Server = nats_test_server:start(filename:join(proplists:get_value(priv_dir, Config), "dies"), []),
+    with_router([{plain, Server}], <<"nats">>, #{<<"nats_timeout_ms">> => 1000}, fun(State) ->
+        Tally = router_bench_outcome:new(),
+        Answered = counters:new(1, []),
+        Test = self(),
+        Callers = [spawn_link(fun() -> drive(State, Tally, Answered), Test ! {done, self()} end) || _ <- lists:seq(1, 16)],
+        Reached = fun(N) -> until(fun() -> counters:get(Answered, 1) > N end) end,
+        true = Reached(100),
+        ok = nats_test_server:kill(Server),
+        true = until(fun() -> maps:get(error, router_bench_outcome:counts(Tally)) > 100 end),
+        ok = nats_test_server:restart(Server),
+        true = Reached(counters:get(Answered, 1) + 100),
+        [Caller ! stop || Caller <- Callers],
+        [receive {done, Caller} -> ok after 30000 -> error(hang) end || Caller <- Callers],
+        Counts = router_bench_outcome:counts(Tally),
+        {ok, Books} = router_bench_outcome:accounting(Counts, counters:get(Answered, 1), 0, 0),
+        #{error := Errors, timeout := Timeouts, rejected := 0} = Books,
+        #{errors_total := Total} = ref_router_adapter:counters(State),
+        Total = Errors + Timeouts,
+        ct:pal("~p~n~p", [Books, router_bench_outcome:reasons(Tally)]),
+        [] = [Reason || #{reason := Reason} <- router_bench_outcome:reasons(Tally),
+                        not lists:member(Reason, [<<"disconnected">>, <<"timeout">>, <<"no_responders">>])]
+    end),
+    ok = nats_test_server:stop(Server).
+
+drive(State, Tally, Answered) ->
+    receive
+        stop -> ok
+    after 0 ->
+        ok = router_bench_outcome:sent(Tally),
+        case router_bench_outcome:route(ref_router_adapter, ref_router_adapter:request(1, State), State) of
+            ok -> counters:add(Answered, 1, 1);
+            Failure -> router_bench_outcome:count(Tally, Failure), timer:sleep(1)
+        end,
+        drive(State, Tally, Answered)
+    end.
+
+a_worker_that_dies_takes_the_bus_along(Config) ->
+    with_router(Config, <<"nats">>, #{<<"nats_timeout_ms">> => 500}, fun(State) ->
+        Monitor = monitor(process, ref_router_nats),
+        exit(hd(workers()), kill),
+        receive {'DOWN', Monitor, process, _, {worker_ended, killed}} -> ok end,
+        {error, closed} = ref_router_adapter:route(ref_router_adapter:request(0, State), State),
+        % For the adapter to stop it.
+        {ok, _} = ref_router_nats:start(#{dir => maps:get(dir, proplists:get_value(plain, Config)), tls => false,
+                                          instance => 1, timeout_ms => 500, max_in_flight => 8, workers => 1})
+    end).
+
+workers() ->
+    {links, Links} = process_info(whereis(ref_router_nats), links),
+    Links.
+
+until(Condition) -> until(Condition, 1000).
+
+until(Condition, Looks) ->
+    Condition() orelse (Looks > 0 andalso begin timer:sleep(10), until(Condition, Looks - 1) end).
+
+with_router(Config, Transport, More, Test) ->
+    Kind = case Transport of
+               <<"nats">> -> plain;
+               <<"nats-tls">> -> tls
+           end,
+    Dir = unicode:characters_to_binary(maps:get(dir, proplists:get_value(Kind, Config))),
+    {ok, done} = routed(More#{<<"transport">> => Transport, <<"nats_dir">> => Dir}, Test),
+    undefined = whereis(ref_router_nats).
+
+routed(Options, Test) ->
+    {ok, Plan} = router_bench_plan:new(#{adapter => ref_router_adapter, adapter_options => Options}),
+    router_bench_router:with(Plan, fun(State) -> _ = Test(State), {ok, done} end).
