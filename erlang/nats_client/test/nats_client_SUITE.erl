@@ -4,11 +4,13 @@
 -include_lib("public_key/include/public_key.hrl").
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, init_per_testcase/2, end_per_testcase/2]).
--export([a_request_is_replied_to/1, of_a_queue_group_each_message_goes_to_one/1, a_payload_may_be_as_long_as_the_server_says/1,
+-export([a_request_is_replied_to/1, of_a_queue_group_each_message_goes_to_one/1,
+         a_payload_may_be_as_long_as_the_server_says/1,
          a_subject_that_is_none_is_refused/1, permits_run_out_and_come_back/1,
          a_late_reply_reaches_nobody/1, an_owner_gets_no_more_than_its_credit/1,
          a_slow_consumer_costs_its_own_messages/1, a_killed_caller_leaves_nothing_under_way/1,
-         a_killed_member_leaves_the_group/1, a_connection_ends_with_its_maker/1, a_drain_finishes_what_is_under_way/1,
+         a_killed_member_leaves_the_group/1, a_connection_ends_with_its_maker/1,
+         a_drain_finishes_what_is_under_way/1,
          what_the_server_says_is_no_atom/1, options_that_are_wrong_are_named/1,
          tls_is_what_the_server_says_it_is/1, a_server_of_another_authority_is_refused/1,
          a_server_of_another_name_is_refused/1, an_expired_server_is_refused/1,
@@ -20,8 +22,8 @@
 -export([halts/1]).
 
 all() ->
-    [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info, F =/= init_per_suite, F =/= end_per_suite,
-          F =/= halts].
+    [F || {F, 1} <- ?MODULE:module_info(exports),
+          not lists:member(F, [module_info, init_per_suite, end_per_suite, halts])].
 
 suite() -> [{timetrap, {seconds, 60}}].
 
@@ -61,7 +63,8 @@ a_request_is_replied_to(Config) ->
 of_a_queue_group_each_message_goes_to_one(Config) ->
     Connection = connected(Config),
     Members = [echo(connected(Config), <<"shared">>, <<"group">>) || _ <- [1, 2]],
-    [{ok, <<N:32>>} = nats_client:request(Connection, <<"shared">>, <<N:32>>, 5000) || N <- lists:seq(1, 200)],
+    [{ok, <<N:32>>} = nats_client:request(Connection, <<"shared">>, <<N:32>>, 5000)
+     || N <- lists:seq(1, 200)],
     [One, Two] = [echoed(Member) || Member <- Members],
     200 = One + Two,
     true = One > 0 andalso Two > 0,
@@ -97,7 +100,7 @@ a_subject_that_is_none_is_refused(Config) ->
 permits_run_out_and_come_back(Config) ->
     Connection = connected(Config, #{max_in_flight => 8}),
     Mute = mute(connected(Config), <<"mute">>),
-    Wave = fun() -> outcomes([fun() -> nats_client:request(Connection, <<"mute">>, <<>>, 1000) end || _ <- lists:seq(1, 20)]) end,
+    Wave = fun() -> outcomes([fun() -> ask(Connection, <<"mute">>, 1000) end || _ <- lists:seq(1, 20)]) end,
     #{timeout := 8, rejected := 12} = Wave(),
     #{backpressure_active_total := 1, backpressure_active := false} = balanced(Connection),
     #{timeout := 8, rejected := 12} = Wave(),
@@ -113,7 +116,9 @@ a_late_reply_reaches_nobody(Config) ->
         Own = connected(Config),
         {ok, {Reference, _}} = nats_client:subscribe(Own, <<"slow">>, #{}),
         Test ! up,
-        receive {nats_message, Reference, _, ReplyTo, _} -> receive go -> ok = nats_client:publish(Own, ReplyTo, <<"late">>) end end,
+        ReplyTo = receive {nats_message, Reference, _, To, _} -> To end,
+        receive go -> ok end,
+        ok = nats_client:publish(Own, ReplyTo, <<"late">>),
         ok = nats_client:round_trip(Own, 5000),
         Test ! sent
     end),
@@ -131,7 +136,11 @@ an_owner_gets_no_more_than_its_credit(Config) ->
     {ok, {Reference, _} = Subscription} = nats_client:subscribe(Connection, <<"many">>, #{credit => 5}),
     [ok = nats_client:publish(Connection, <<"many">>, <<N>>) || N <- lists:seq(1, 50)],
     ok = nats_client:round_trip(Connection, 5000),
-    Next = fun() -> receive {nats_message, Reference, <<"many">>, nil, <<N>>} -> N after 100 -> none end end,
+    Next = fun() ->
+                   receive {nats_message, Reference, <<"many">>, nil, <<N>>} -> N
+                   after 100 -> none
+                   end
+           end,
     [1, 2, 3, 4, 5, none] = [Next() || _ <- lists:seq(1, 6)],
     ok = nats_client:acknowledge(Subscription, 2),
     [6, 7, none] = [Next() || _ <- lists:seq(1, 3)],
@@ -164,7 +173,7 @@ a_slow_consumer_costs_its_own_messages(Config) ->
 a_killed_caller_leaves_nothing_under_way(Config) ->
     Connection = connected(Config),
     Mute = mute(connected(Config), <<"mute">>),
-    Callers = [spawn(fun() -> nats_client:request(Connection, <<"mute">>, <<>>, 60000) end) || _ <- lists:seq(1, 30)],
+    Callers = [spawn(fun() -> ask(Connection, <<"mute">>, 60000) end) || _ <- lists:seq(1, 30)],
     true = until(fun() -> maps:get(in_flight, nats_client:counters(Connection)) =:= 30 end),
     [exit(Caller, kill) || Caller <- Callers],
     true = until(fun() -> maps:get(in_flight, nats_client:counters(Connection)) =:= 0 end),
@@ -179,11 +188,12 @@ a_killed_member_leaves_the_group(Config) ->
     Two = echo(Serving, <<"shared">>, <<"group">>),
     exit(One, kill),
     % The server hears of it a moment later.
-    true = until(fun() -> ok =:= nats_client:round_trip(Serving, 5000) andalso
-                          [{ok, <<>>}] =:= lists:usort([nats_client:request(Connection, <<"shared">>, <<>>, 200) || _ <- lists:seq(1, 20)])
+    true = until(fun() ->
+                         Answers = [ask(Connection, <<"shared">>, 200) || _ <- lists:seq(1, 20)],
+                         [{ok, <<>>}] =:= lists:usort(Answers)
                  end),
     exit(Two, kill),
-    true = until(fun() -> {error, no_responders} =:= nats_client:request(Connection, <<"shared">>, <<>>, 200) end),
+    true = until(fun() -> {error, no_responders} =:= ask(Connection, <<"shared">>, 200) end),
     [ok = nats_client:close(C) || C <- [Serving, Connection]].
 
 a_connection_ends_with_its_maker(Config) ->
@@ -201,7 +211,11 @@ a_connection_ends_with_its_maker(Config) ->
     {error, closed} = nats_client:drain(Connection, 1000),
     ok = nats_client:close(Connection),
     % And with its last term.
-    {Pid, Monitor} = spawn_monitor(fun() -> _ = connected(Config), erlang:garbage_collect(), true = until(fun() -> threads() =:= 0 end) end),
+    {Pid, Monitor} = spawn_monitor(fun() ->
+        _ = connected(Config),
+        erlang:garbage_collect(),
+        true = until(fun() -> threads() =:= 0 end)
+    end),
     receive {'DOWN', Monitor, process, Pid, Reason} -> normal = Reason end.
 
 a_drain_finishes_what_is_under_way(Config) ->
@@ -214,7 +228,7 @@ a_drain_finishes_what_is_under_way(Config) ->
         slow(Serving, Subscription, Reference)
     end),
     receive up -> ok end,
-    Requests = [fun() -> nats_client:request(Connection, <<"slow">>, <<>>, 20000) end || _ <- lists:seq(1, 20)],
+    Requests = [fun() -> ask(Connection, <<"slow">>, 20000) end || _ <- lists:seq(1, 20)],
     spawn_link(fun() -> Test ! {outcomes, outcomes(Requests)} end),
     true = until(fun() -> maps:get(in_flight, nats_client:counters(Connection)) =:= 20 end),
     ok = nats_client:round_trip(Serving, 5000),
@@ -309,7 +323,8 @@ an_expired_server_is_refused(Config) ->
     {match, _} = re:run(Why, "[Ee]xpired"),
     % The same server is believed while its certificate is good: it then says nothing, and time runs out.
     {Good, GoodFiles} = greeter(Config, [], []),
-    {error, timeout} = nats_client:connect(#{host => <<"localhost">>, port => Good, tls => GoodFiles, connect_timeout_ms => 500}).
+    {error, timeout} = nats_client:connect(#{host => <<"localhost">>, port => Good, tls => GoodFiles,
+                                             connect_timeout_ms => 500}).
 
 who_shows_no_certificate_is_refused(Config) ->
     Server = proplists:get_value(tls, Config),
@@ -320,11 +335,13 @@ nobody_speaks_old_tls(Config) ->
     Server = proplists:get_value(tls, Config),
     #{ca := Ca, certificate := Certificate, key := Key} = nats_test_server:tls(Server),
     Shake = fun(Version) ->
-        {ok, Socket} = gen_tcp:connect({127, 0, 0, 1}, nats_test_server:port(Server), [binary, {active, false}, {packet, line}]),
+        {ok, Socket} = gen_tcp:connect({127, 0, 0, 1}, nats_test_server:port(Server),
+                                       [binary, {active, false}, {packet, line}]),
         {ok, <<"INFO ", _/binary>>} = gen_tcp:recv(Socket, 0, 5000),
         ok = inet:setopts(Socket, [{packet, raw}]),
-        ssl:connect(Socket, [{versions, [Version]}, {cacertfile, Ca}, {certfile, Certificate}, {keyfile, Key},
-                             {server_name_indication, "localhost"}, {verify, verify_peer}, {log_level, none}], 5000)
+        ssl:connect(Socket, [{versions, [Version]}, {cacertfile, Ca}, {certfile, Certificate},
+                             {keyfile, Key}, {server_name_indication, "localhost"},
+                             {verify, verify_peer}, {log_level, none}], 5000)
     end,
     {ok, New} = Shake('tlsv1.2'),
     ok = ssl:close(New),
@@ -337,15 +354,16 @@ nobody_speaks_old_tls(Config) ->
 %% An authority and a certificate of it for localhost.
 test_certificates(Peer) ->
     Key = [{key, {rsa, 2048, 65537}}, {digest, sha256}],
-    Name = #'Extension'{extnID = ?'id-ce-subjectAltName', extnValue = [{dNSName, "localhost"}], critical = false},
+    Name = #'Extension'{extnID = ?'id-ce-subjectAltName', extnValue = [{dNSName, "localhost"}],
+                        critical = false},
     Chain = #{root => Key, intermediates => [], peer => Peer ++ [{extensions, [Name]} | Key]},
     public_key:pkix_test_data(#{server_chain => Chain,
                                  client_chain => #{root => [], intermediates => [], peer => []}}).
 
 authority(Config, Name, #{client_config := ClientSide}) ->
     File = filename:join(proplists:get_value(priv_dir, Config), Name),
-    Authorities = proplists:get_value(cacerts, ClientSide),
-    ok = file:write_file(File, public_key:pem_encode([{'Certificate', Der, not_encrypted} || Der <- Authorities])),
+    Entries = [{'Certificate', Der, not_encrypted} || Der <- proplists:get_value(cacerts, ClientSide)],
+    ok = file:write_file(File, public_key:pem_encode(Entries)),
     File.
 
 %% A server that greets as NATS does, makes a handshake, and then says nothing.
@@ -358,11 +376,12 @@ greeter(Config, Peer, Options) ->
         Test ! {greeter, Port},
         greet(Listen, Options ++ [{log_level, none} | proplists:delete(cacerts, ServerSide)])
     end),
-    receive {greeter, Port} -> {Port, #{ca => authority(Config, integer_to_list(Port) ++ ".pem", Certificates)}} end.
+    Bound = receive {greeter, Port} -> Port end,
+    {Bound, #{ca => authority(Config, integer_to_list(Bound) ++ ".pem", Certificates)}}.
 
 greet(Listen, Options) ->
     {ok, Socket} = gen_tcp:accept(Listen),
-    ok = gen_tcp:send(Socket, <<"INFO {\"server_id\":\"A\",\"version\":\"2.9.10\",\"max_payload\":1,\"tls_required\":true}\r\n">>),
+    ok = gen_tcp:send(Socket, "INFO {\"version\":\"2.9.10\",\"max_payload\":1,\"tls_required\":true}\r\n"),
     _ = ssl:handshake(Socket, Options, 5000),
     greet(Listen, Options).
 
@@ -376,7 +395,7 @@ a_killed_server_comes_back(Config) ->
         true = until(fun() -> maps:get(state, nats_client:info(Connection)) =:= disconnected end),
         timer:sleep(200),
         ok = nats_test_server:restart(Server),
-        true = until(fun() -> {ok, <<>>} =:= nats_client:request(Connection, <<"echo">>, <<>>, 1000) end),
+        true = until(fun() -> {ok, <<>>} =:= ask(Connection, <<"echo">>, 1000) end),
         timer:sleep(200)
     end),
     #{ok := Ok, error := Errors} = Tally,
@@ -395,7 +414,7 @@ a_cut_connection_is_made_again(Config) ->
         [begin
              timer:sleep(100),
              ok = nats_test_server:cut(Relay),
-             true = until(fun() -> {ok, <<>>} =:= nats_client:request(Connection, <<"cut">>, <<>>, 1000) end)
+             true = until(fun() -> {ok, <<>>} =:= ask(Connection, <<"cut">>, 1000) end)
          end || _ <- [1, 2, 3]]
     end),
     #{ok := Ok, error := _} = Tally,
@@ -410,7 +429,7 @@ a_server_that_is_gone_leaves_nobody_waiting(Config) ->
     Connection = connected_to(nats_test_server:port(Server), #{max_in_flight => 8}),
     Mute = mute(connected_to(nats_test_server:port(Server), #{}), <<"mute">>),
     Test = self(),
-    Waiting = [fun() -> nats_client:request(Connection, <<"mute">>, <<>>, 60000) end || _ <- lists:seq(1, 12)],
+    Waiting = [fun() -> ask(Connection, <<"mute">>, 60000) end || _ <- lists:seq(1, 12)],
     spawn_link(fun() -> Test ! {outcomes, outcomes(Waiting)} end),
     true = until(fun() -> maps:get(rejected, nats_client:counters(Connection)) =:= 4 end),
     ok = nats_test_server:kill(Server),
@@ -455,7 +474,8 @@ a_vm_halts_with_open_connections(Config) ->
     Eval = lists:flatten(io_lib:format("nats_client_SUITE:halts(~b).", [Port])),
     Arguments = ["-noshell", "-noinput", "-boot", "no_dot_erlang" | paths(own_dirs())] ++ ["-eval", Eval],
     [begin
-         Vm = open_port({spawn_executable, Erl}, [{args, Arguments}, exit_status, stderr_to_stdout, binary]),
+         Vm = open_port({spawn_executable, Erl},
+                        [{args, Arguments}, exit_status, stderr_to_stdout, binary]),
          {0, <<>>} = vm_ended(Vm, <<>>)
      end || _ <- lists:seq(1, 3)].
 
@@ -490,7 +510,9 @@ without_a_library_the_cure_is_named(Config) ->
 the_script_says_what_there_is(Config) ->
     Dir = filename:join(proplists:get_value(priv_dir, Config), "script"),
     Script = filename:join(nats_test_server:root(), "scripts/nats.sh"),
-    Run = fun(Arguments) -> string:trim(os:cmd(Script ++ " " ++ Arguments ++ " --dir " ++ Dir ++ "; echo $?")) end,
+    Run = fun(Arguments) ->
+                  string:trim(os:cmd(lists:join(" ", [Script, Arguments, "--dir", Dir, "; echo $?"])))
+          end,
     Has = fun(Text, Said) -> {match, _} = re:run(Said, Text, [dotall]) end,
     Has("does not run.*1$", Run("status")),
     Has("does not run.*0$", Run("stop")),
@@ -523,9 +545,13 @@ encrypted(Config, Host) ->
 own_server(Config, Name) ->
     nats_test_server:start(filename:join(proplists:get_value(priv_dir, Config), Name), []).
 
+ask(Connection, Subject, TimeoutMs) ->
+    nats_client:request(Connection, Subject, <<>>, TimeoutMs).
+
 %% A member that sends back what it gets.
 echo(Connection, Subject, Group) ->
-    member(Connection, Subject, Group, fun(ReplyTo, Payload) -> nats_client:publish(Connection, ReplyTo, Payload) end).
+    Answer = fun(ReplyTo, Payload) -> nats_client:publish(Connection, ReplyTo, Payload) end,
+    member(Connection, Subject, Group, Answer).
 
 %% A member that answers nothing.
 mute(Connection, Subject) ->
@@ -539,7 +565,8 @@ member(Connection, Subject, Group, Answer) ->
               end,
     Pid = spawn(fun() ->
         % The connection may be its maker's alone.
-        {ok, {Reference, _} = Subscription} = nats_client:subscribe(Connection, Subject, Options#{credit => 1000}),
+        {ok, {Reference, _} = Subscription} =
+            nats_client:subscribe(Connection, Subject, Options#{credit => 1000}),
         Test ! {self(), up},
         answer(Subscription, Reference, Answer, 0)
     end),
@@ -583,31 +610,33 @@ load(Connection, Happens) ->
                   {error, no_responders} -> <<"echo">>
               end,
     Test = self(),
-    Callers = [spawn_link(fun() -> Test ! {self(), ask(Connection, Subject, #{})} end) || _ <- lists:seq(1, 16)],
+    Callers = [spawn_link(fun() -> Test ! {self(), drive(Connection, Subject, #{})} end)
+               || _ <- lists:seq(1, 16)],
     _ = Happens(),
     [Caller ! stop || Caller <- Callers],
     Tallies = [receive {Caller, Tally} -> Tally after 30000 -> error(hang) end || Caller <- Callers],
-    Tally = lists:foldl(fun(One, All) -> maps:merge_with(fun(_, A, B) -> A + B end, One, All) end, #{}, Tallies),
+    Sum = fun(One, All) -> maps:merge_with(fun(_, A, B) -> A + B end, One, All) end,
+    Tally = lists:foldl(Sum, #{}, Tallies),
     #{sent := Sent} = Tally,
     Sent = lists:sum(maps:values(maps:remove(sent, Tally))),
     ct:pal("~p~n~p", [Tally, nats_client:counters(Connection)]),
     Tally.
 
-ask(Connection, Subject, Tally) ->
+drive(Connection, Subject, Tally) ->
     receive
         stop -> Tally
     after 0 ->
-        Kind = kind(nats_client:request(Connection, Subject, <<>>, 1000)),
+        Kind = kind(ask(Connection, Subject, 1000)),
         % Without a connection the answer comes at once.
         Kind =:= error andalso timer:sleep(1),
         Add = fun(Key, All) -> maps:update_with(Key, fun(N) -> N + 1 end, 1, All) end,
-        ask(Connection, Subject, Add(Kind, Add(sent, Tally)))
+        drive(Connection, Subject, Add(Kind, Add(sent, Tally)))
     end.
 
 %% Every request ended in one way.
 balanced(Connection) ->
-    Counters = #{requests := Requests, replied := Replied, errors := Errors, timeouts := Timeouts,
-                 rejected := Rejected, abandoned := Abandoned, in_flight := 0} = nats_client:counters(Connection),
+    #{requests := Requests, replied := Replied, errors := Errors, timeouts := Timeouts, rejected := Rejected,
+      abandoned := Abandoned, in_flight := 0} = Counters = nats_client:counters(Connection),
     {Requests, Requests} = {Requests, Replied + Errors + Timeouts + Rejected + Abandoned},
     Counters.
 
@@ -621,7 +650,8 @@ until(Condition, Looks) ->
     Condition() orelse (Looks > 0 andalso begin timer:sleep(10), until(Condition, Looks - 1) end).
 
 in_another_vm(Dirs, Work) ->
-    {ok, Peer, _} = peer:start(#{connection => standard_io, args => ["-boot", "no_dot_erlang" | paths(Dirs)]}),
+    {ok, Peer, _} = peer:start(#{connection => standard_io,
+                                 args => ["-boot", "no_dot_erlang" | paths(Dirs)]}),
     try peer:call(Peer, erlang, apply, [Work, []], 60000)
     after peer:stop(Peer)
     end.

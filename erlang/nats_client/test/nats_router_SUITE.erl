@@ -10,7 +10,8 @@
 suite() -> [{timetrap, {seconds, 60}}].
 
 all() ->
-    [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info, F =/= init_per_suite, F =/= end_per_suite].
+    [F || {F, 1} <- ?MODULE:module_info(exports),
+          not lists:member(F, [module_info, init_per_suite, end_per_suite])].
 
 init_per_suite(Config) ->
     Dir = fun(Name) -> filename:join(proplists:get_value(priv_dir, Config), Name) end,
@@ -23,7 +24,7 @@ end_per_suite(Config) ->
 
 requests_are_answered_through_the_server(Config) ->
     [with_router(Config, Transport, #{}, fun(State) ->
-         Answers = [ref_router_adapter:route(ref_router_adapter:request(N, State), State) || N <- lists:seq(1, 100)],
+         Answers = [ask(N, State) || N <- lists:seq(1, 100)],
          [true = is_map_key(provider, Decision) || {ok, Decision} <- Answers],
          100 = length([ok || {ok, _} <- Answers]),
          #{routed_total := 100, errors_total := 0} = ref_router:counters(),
@@ -63,15 +64,21 @@ configure_one_a_second() ->
 two_routers_share_nothing(Config) ->
     with_router(Config, <<"nats">>, #{}, fun(#{bus := #{subject := Subject}} = State) ->
         ok = ref_router_nats:stop(),
-        Dir = maps:get(dir, proplists:get_value(plain, Config)),
-        {ok, #{subject := Other}} = ref_router_nats:start(#{dir => Dir, tls => false, instance => 2, timeout_ms => 1000,
-                                                            max_in_flight => 10, workers => 2}),
+        {ok, #{subject := Other}} = another(Config),
         true = Subject =/= Other,
-        {ok, Connection} = nats_client:connect(#{port => nats_test_server:port(proplists:get_value(plain, Config))}),
+        Port = nats_test_server:port(proplists:get_value(plain, Config)),
+        {ok, Connection} = nats_client:connect(#{port => Port}),
         {error, no_responders} = nats_client:request(Connection, Subject, <<>>, 1000),
         ok = nats_client:close(Connection),
-        {error, closed} = ref_router_adapter:route(ref_router_adapter:request(0, State), State)
+        {error, closed} = ask(0, State)
     end).
+
+another(Config) ->
+    ref_router_nats:start(#{dir => maps:get(dir, proplists:get_value(plain, Config)), tls => false,
+                            instance => 2, timeout_ms => 1000, max_in_flight => 10, workers => 2}).
+
+ask(N, State) ->
+    ref_router_adapter:route(ref_router_adapter:request(N, State), State).
 
 a_full_bus_is_backpressure(Config) ->
     with_router(Config, <<"nats">>, #{<<"nats_max_in_flight">> => 4}, fun(State) ->
@@ -79,24 +86,27 @@ a_full_bus_is_backpressure(Config) ->
         Workers = workers(),
         [true = erlang:suspend_process(Worker) || Worker <- Workers],
         Test = self(),
-        Callers = [spawn_link(fun() -> Test ! {self(), ref_router_adapter:route(ref_router_adapter:request(N, State), State)} end)
-                   || N <- lists:seq(1, 10)],
-        true = until(fun() -> maps:get(rejected, ref_router_nats:counters(maps:get(bus, State))) =:= 6 end),
+        Callers = [spawn_link(fun() -> Test ! {self(), ask(N, State)} end) || N <- lists:seq(1, 10)],
+        Rejected = fun() -> maps:get(rejected, ref_router_nats:counters(maps:get(bus, State))) end,
+        true = until(fun() -> Rejected() =:= 6 end),
         #{backpressure_active_total := 1, backpressure_active := true} = ref_router_adapter:counters(State),
         [true = erlang:resume_process(Worker) || Worker <- Workers],
         Answers = [receive {Caller, Answer} -> Answer end || Caller <- Callers],
-        {4, 6} = {length([ok || {ok, _} <- Answers]), length([rejected || {rejected, backpressure} <- Answers])},
-        #{backpressure_active_total := 1, backpressure_active := false, errors_total := 0} = ref_router_adapter:counters(State)
+        4 = length([ok || {ok, _} <- Answers]),
+        6 = length([rejected || {rejected, backpressure} <- Answers]),
+        #{backpressure_active_total := 1, backpressure_active := false, errors_total := 0} =
+            ref_router_adapter:counters(State)
     end).
 
 what_is_no_message_harms_nobody(Config) ->
-    with_router(Config, <<"nats">>, #{}, fun(#{bus := #{connection := Connection, subject := Subject}} = State) ->
+    with_router(Config, <<"nats">>, #{}, fun(#{bus := Bus} = State) ->
+        #{connection := Connection, subject := Subject} = Bus,
         [begin
              {ok, Reply} = nats_client:request(Connection, Subject, Bytes, 5000),
              {error, damaged} = ref_router_wire:decode_outcome(Reply)
          end || Bytes <- [<<>>, <<1>>, <<2, 0:800>>, rand:bytes(100), rand:bytes(1000000)]],
         ok = nats_client:publish(Connection, Subject, <<"nobody waits">>),
-        {ok, _} = ref_router_adapter:route(ref_router_adapter:request(0, State), State)
+        {ok, _} = ask(0, State)
     end).
 
 what_comes_from_a_bus_is_nobodys_word(_Config) ->
@@ -105,15 +115,17 @@ what_comes_from_a_bus_is_nobodys_word(_Config) ->
         ref_router_wire:decode_message(ref_router_wire:encode_message(Message)),
     #{number := 1} = binary_to_term(Payload),
     Bytes = ref_router_wire:encode_message(Message),
-    Outcomes = [{ok, #{provider => alpha, policy => spread, reason => {fallback, {open, bravo}}, attempts => 2}},
+    Decision = #{provider => alpha, policy => spread, reason => {fallback, {open, bravo}}, attempts => 2},
+    Outcomes = [{ok, Decision},
                 {rejected, overloaded}, {error, {no_provider, {failed, alpha}}}],
-    [Outcome = ref_router_wire:decode_outcome(ref_router_wire:encode_outcome(Outcome)) || Outcome <- Outcomes],
+    Encoded = [ref_router_wire:encode_outcome(Outcome) || Outcome <- Outcomes],
+    Outcomes = [ref_router_wire:decode_outcome(One) || One <- Encoded],
     Before = erlang:system_info(atom_count),
     [begin
          Damaged = damaged(What),
          _ = ref_router_wire:decode_message(Damaged),
          _ = ref_router_wire:decode_outcome(Damaged)
-     end || _ <- lists:seq(1, 2000), What <- [Bytes | [ref_router_wire:encode_outcome(O) || O <- Outcomes]]],
+     end || _ <- lists:seq(1, 2000), What <- [Bytes | Encoded]],
     % An atom that this VM does not know, as text in the external term format.
     New = rand:bytes(8),
     {error, damaged} = ref_router_wire:decode_outcome(<<1, 131, 119, 16, (binary:encode_hex(New))/binary>>),
@@ -130,7 +142,8 @@ damaged(Bytes) ->
 
 a_server_that_is_not_there_is_named(Config) ->
     Dir = filename:join(proplists:get_value(priv_dir, Config), "none"),
-    {error, {adapter_failed, {ref_router_adapter, init, 1}, {error, {no_server, _, enoent, start_it_with, 'scripts/nats.sh start'}}}} =
+    {error, {adapter_failed, {ref_router_adapter, init, 1},
+             {error, {no_server, _, enoent, start_it_with, 'scripts/nats.sh start'}}}} =
         routed(#{<<"transport">> => <<"nats">>, <<"nats_dir">> => list_to_binary(Dir)}, fun(_) -> ok end),
     {error, {adapter_failed, _, {error, {unknown_transport, <<"pigeon">>, _, _}}}} =
         routed(#{<<"transport">> => <<"pigeon">>}, fun(_) -> ok end).
@@ -142,7 +155,8 @@ a_server_that_dies_leaves_no_request_unanswered(Config) ->
         Tally = router_bench_outcome:new(),
         Answered = counters:new(1, []),
         Test = self(),
-        Callers = [spawn_link(fun() -> drive(State, Tally, Answered), Test ! {done, self()} end) || _ <- lists:seq(1, 16)],
+        Callers = [spawn_link(fun() -> drive(State, Tally, Answered), Test ! {done, self()} end)
+                   || _ <- lists:seq(1, 16)],
         Reached = fun(N) -> until(fun() -> counters:get(Answered, 1) > N end) end,
         true = Reached(100),
         ok = nats_test_server:kill(Server),
@@ -179,10 +193,9 @@ a_worker_that_dies_takes_the_bus_along(Config) ->
         Monitor = monitor(process, ref_router_nats),
         exit(hd(workers()), kill),
         receive {'DOWN', Monitor, process, _, {worker_ended, killed}} -> ok end,
-        {error, closed} = ref_router_adapter:route(ref_router_adapter:request(0, State), State),
+        {error, closed} = ask(0, State),
         % For the adapter to stop it.
-        {ok, _} = ref_router_nats:start(#{dir => maps:get(dir, proplists:get_value(plain, Config)), tls => false,
-                                          instance => 1, timeout_ms => 500, max_in_flight => 8, workers => 1})
+        {ok, _} = another(Config)
     end).
 
 workers() ->

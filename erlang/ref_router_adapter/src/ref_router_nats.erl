@@ -5,6 +5,7 @@
 %% worker has a subscription of its own in the queue group, so that the server spreads the requests. Whatever
 %% of this dies takes the rest along. It lives beside the adapter and not in the router, so that a replay
 %% measures a frozen router behind the same bus.
+%% @private
 -module(ref_router_nats).
 -behaviour(gen_server).
 

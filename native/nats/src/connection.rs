@@ -193,6 +193,8 @@ async fn serve(
     let mut subscriptions = Vec::new();
     while let Some(command) = commands.recv().await {
         match command {
+            // It was given up before its turn came.
+            Command::Request { waiting, .. } if waiting.ticket.is_over() => {}
             Command::Request { subject, payload, waiting } => {
                 let token = waiting.ticket.token;
                 let inbox = format!("{prefix}.{token}");

@@ -23,6 +23,11 @@ impl Ticket {
         Self { shared, token, open: AtomicBool::new(true) }
     }
 
+    /// Whether nobody waits any more.
+    pub(crate) fn is_over(&self) -> bool {
+        !self.open.load(Ordering::Acquire)
+    }
+
     /// Ends the request and gives its permit back; false if it has ended before. Whoever is told true
     /// counts how it ended.
     fn end(&self) -> bool {
