@@ -54,6 +54,7 @@ fn what_differs_is_named_and_asks_for_a_replay() {
         ("candidate.json", "env.cpu_model", json!("Epyc"), "another cpu_model"),
         ("candidate.json", "load.concurrency", json!(9), "another load.concurrency"),
         ("candidate.json", "env.router_bench_version", json!("9"), "another router_bench_version"),
+        ("candidate.json", "env.transport", json!("nats"), "another transport"),
         (
             "baseline.json",
             "sessions",

@@ -139,6 +139,42 @@ fn what_neither_of_two_measured_reports_states_is_no_equality() {
 }
 
 #[test]
+fn another_transport_is_another_measurement_whatever_the_policy_says() {
+    let room = Room::with(&full());
+    room.check().is(0, &["VERDICT: PASS"]);
+    // It may require nothing at all.
+    room.set("policy.json", "environment", json!({"require": []}));
+    room.set("candidate.json", "env.transport", json!("nats"));
+    room.check().is(4, &["transport  baseline local  candidate nats"]);
+    room.set("baseline.json", "env.transport", json!("nats"));
+    room.check().is(0, &["VERDICT: PASS"]);
+    room.set("candidate.json", "env.transport_tls_version", json!("TLSv1.3"));
+    room.check().is(4, &["transport_tls_version  baseline none  candidate TLSv1.3"]);
+    room.set("baseline.json", "env.transport_tls_version", json!("TLSv1.3"));
+    room.set("baseline.json", "env.transport_tls_cipher", json!("TLS_AES_256_GCM_SHA384"));
+    room.set("candidate.json", "env.transport_tls_cipher", json!("TLS_AES_128_GCM_SHA256"));
+    room.check().is(4, &["transport_tls_cipher  baseline  ", "candidate TLS_AES_128_GCM_SHA256"]);
+    room.set("candidate.json", "env.transport_tls_cipher", json!("TLS_AES_256_GCM_SHA384"));
+    room.check().is(0, &["VERDICT: PASS"]);
+    // Its server is the policy's to require.
+    room.set("baseline.json", "env.transport_server", json!("nats-server 2.9.10"));
+    room.set("candidate.json", "env.transport_server", json!("nats-server 2.10.27"));
+    room.check().is(0, &["VERDICT: PASS"]);
+    room.set("policy.json", "environment", json!({"require": ["transport_server"]}));
+    room.check().is(4, &["transport_server  baseline nats-server 2.9.10  candidate nats-server 2"]);
+}
+
+#[test]
+fn reports_of_local_routers_may_be_required_to_have_a_transport_in_common() {
+    let room = Room::with(&full());
+    let require = json!(["transport", "transport_server", "transport_tls_cipher"]);
+    room.set("policy.json", "environment", json!({"require": require}));
+    let answer = room.check();
+    answer.is(0, &["VERDICT: PASS"]);
+    assert!(!answer.stdout.contains("transport"), "{}", answer.stdout);
+}
+
+#[test]
 fn a_field_that_neither_side_has_is_named_as_unverified() {
     let room = Room::new();
     for file in ["baseline.json", "candidate.json"] {

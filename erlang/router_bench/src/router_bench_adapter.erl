@@ -5,7 +5,7 @@
 %% built before its time starts, so that building it is not measured.
 -module(router_bench_adapter).
 
--export_type([options/0, state/0, request/0, result/0, counters/0]).
+-export_type([options/0, state/0, request/0, result/0, counters/0, transport/0]).
 
 %% `adapter_options' of the run (those that come from a file or a variable have binaries as keys), with the
 %% keys that requests may be drawn from (see
@@ -24,6 +24,10 @@
 -type counters() :: #{errors_total => non_neg_integer(),
                       backpressure_active_total => non_neg_integer(),
                       backpressure_active => boolean() | 0 | 1}.
+%% What carries a request to the router and its answer back: its name (`<<"nats">>'), its server with its
+%% version (`<<"nats-server 2.9.10">>'), and of TLS the version and the cipher suite that were negotiated.
+-type transport() :: #{name := binary(), server => binary(), tls_version => binary(),
+                       tls_cipher => binary()}.
 
 %% Starts the router.
 -callback init(options()) -> {ok, state()} | {error, Reason :: term()}.
@@ -50,4 +54,9 @@
 %% adapter cannot do it for this counter; the report says so.
 -callback control(errors_total | backpressure_active_total, state()) -> not_offered | term().
 
--optional_callbacks([processes/1, faults/0, control/2, lives_twice/0]).
+%% What the requests go through, asked once after `init/1'. Reports of different transports are never
+%% compared. Without this callback, or with the name `<<"local">>' alone, the router is called inside its
+%% BEAM.
+-callback transport(state()) -> transport().
+
+-optional_callbacks([processes/1, faults/0, control/2, lives_twice/0, transport/1]).

@@ -7,6 +7,9 @@
          the_commit_is_the_projects_and_not_the_adapters/1,
          an_adapter_without_controls_is_said_to_have_none/1,
          a_control_may_be_offered_for_one_counter_alone/1,
+         the_transport_is_in_the_report_and_known_before_a_run/1,
+         what_no_transport_can_be_called_fails_the_run_and_names_the_callback/1,
+         a_run_has_one_transport/1,
          an_adapter_is_examined_and_what_is_wrong_is_said/1,
          what_the_environment_says_to_a_vm_does_not_reach_a_peer/1,
          the_warm_up_says_where_it_ended/1,
@@ -177,6 +180,51 @@ a_control_may_be_offered_for_one_counter_alone(_Config) ->
     {ok, #{controls := #{errors_total := alive, backpressure_active_total := not_offered}}} =
         toy(#{not_offered => [backpressure_active_total]}).
 
+says(Answer) ->
+    #{adapter => bus_adapter, adapter_options => #{says => Answer}}.
+
+the_transport_is_in_the_report_and_known_before_a_run(_Config) ->
+    All = [transport, transport_server, transport_tls_cipher, transport_tls_version],
+    Whole = #{name => <<"bus">>, server => <<"bus-server 1.2">>, tls_version => <<"TLSv1.3">>,
+              tls_cipher => <<"TLS_AES_256_GCM_SHA384">>},
+    [begin
+         {ok, #{env := Env}} = run(says(Answer)),
+         Expected = maps:with(All, Env),
+         [true = lists:member(Text, maps:values(Answer)) || Text <- maps:values(Expected)],
+         true = lists:sort(maps:keys(Expected)) =:= Parts,
+         {ok, Plan} = router_bench_plan:new(options(says(Answer))),
+         DeadlineMs = erlang:monotonic_time(millisecond) + 60000,
+         {ok, Before} = router_bench_peer:evaluate(Plan, own, {router_bench_env, of_plan, [Plan]}, DeadlineMs),
+         Expected = maps:with(All, Before)
+     end || {Answer, Parts} <-
+                [{Whole, All},
+                 {#{name => <<"bus">>}, [transport]},
+                 {#{name => <<"local">>}, []}]],
+    {ok, #{env := #{transport := <<"bus">>, transport_server := <<"bus-server 1.2">>,
+                    transport_tls_version := <<"TLSv1.3">>,
+                    transport_tls_cipher := <<"TLS_AES_256_GCM_SHA384">>}}} = run(says(Whole)),
+    {ok, #{env := Local}} = run(#{}),
+    [] = maps:keys(maps:with(All, Local)).
+
+what_no_transport_can_be_called_fails_the_run_and_names_the_callback(_Config) ->
+    [begin
+         {error, {failed, Reason, #{blocks := []}}} = run(maps:merge(says(Answer), More)),
+         {match, _} = re:run(Reason, ["transport/1 of bus_adapter ", Said])
+     end || {Answer, More, Said} <-
+                [{Answer, #{}, "answered .*which its contract does not know"}
+                 || Answer <- [nats, #{}, #{server => <<"s">>}, #{name => "bus"}, #{name => <<>>},
+                               #{name => <<255>>}, #{name => <<"b\n">>}, #{name => <<"b">>, port => <<"1">>},
+                               #{name => <<"local">>, server => <<"s">>},
+                               #{name => binary:copy(<<"b">>, 201)}]]
+                ++ [{raises, #{}, "raised error:planned in bus_adapter:transport/1"},
+                    {hangs, #{callback_timeout_ms => 1000}, "did not return in 1 s"}]].
+
+a_run_has_one_transport(Config) ->
+    File = filename:join(proplists:get_value(priv_dir, Config), "went_another_way"),
+    {error, {failed, Reason, #{blocks := [_]}}} =
+        run((says({another_after, File}))#{blocks => 3, control => false}),
+    {match, _} = re:run(Reason, "block 2: transport/1 of the adapter names another transport").
+
 an_adapter_is_examined_and_what_is_wrong_is_said(_Config) ->
     Examined = fun(More) ->
                        {ok, Plan} = router_bench_plan:new(options(More)),
@@ -199,6 +247,8 @@ an_adapter_is_examined_and_what_is_wrong_is_said(_Config) ->
                  {#{adapter_options => #{init => crash}}, "init/1 of toy_adapter"},
                  {#{adapter_options => #{hangs => init}, callback_timeout_ms => 100}, "init/1 of toy_adapter"},
                  {#{adapter_options => #{always => bad_return}}, "gave 10 times what it must not, the first surprise"},
+                 {says(#{name => bus}), "transport/1 of bus_adapter answered"},
+                 {says(raises), "transport/1 of bus_adapter raised"},
                  {#{adapter_options => #{always => raises}}, "10 of 10 requests ended with exception"},
                  {#{adapter_options => #{always => worker_dies}}, "10 of 10 requests ended with exception"},
                  {#{adapter_options => #{answer => {error, <<"n\no">>}}}, "10 of 10 requests ended with error"},

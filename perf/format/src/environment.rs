@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::quota::CpuQuota;
+use crate::read::Violation;
 
 /// The machine, the emulator and the tools that measured. A field that could not be read is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +58,38 @@ pub struct Environment {
     /// Cargo profile that built the NIF: `release` or `debug`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rust_profile: Option<String>,
+    /// What carries a request to the router and its answer back, as the adapter names it: `nats`.
+    /// Absent where the router is called inside its BEAM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport: Option<String>,
+    /// The server of the transport and its version, for example `nats-server 2.9.10`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport_server: Option<String>,
+    /// The version of TLS that was negotiated, for example `TLSv1.3`; absent without TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport_tls_version: Option<String>,
+    /// The cipher suite that was negotiated; absent without TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport_tls_cipher: Option<String>,
+}
+
+impl Environment {
+    /// A server or a cipher of no transport would be taken for a local router's.
+    pub(crate) fn check(&self) -> Result<(), Violation> {
+        let of_none = [
+            ("transport_server", &self.transport_server),
+            ("transport_tls_version", &self.transport_tls_version),
+            ("transport_tls_cipher", &self.transport_tls_cipher),
+        ];
+        match of_none.into_iter().find(|(_, value)| value.is_some() && self.transport.is_none()) {
+            Some((key, _)) => Err(Violation::new(
+                ["env".into(), key.into()],
+                "the report names no transport",
+                "say in `env.transport` what carries the requests",
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a control group allows. A limit that is not set is absent.
@@ -106,11 +139,19 @@ pub enum EnvironmentField {
     RouterBenchVersion,
     /// Cargo profile of the NIF.
     RustProfile,
+    /// What carries requests to the router.
+    Transport,
+    /// Its server and version.
+    TransportServer,
+    /// Its version of TLS.
+    TransportTlsVersion,
+    /// Its cipher suite.
+    TransportTlsCipher,
 }
 
 impl EnvironmentField {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::OtpRelease,
         Self::ErtsVersion,
         Self::ErtsFlavor,
@@ -125,7 +166,15 @@ impl EnvironmentField {
         Self::NifVersion,
         Self::RouterBenchVersion,
         Self::RustProfile,
+        Self::Transport,
+        Self::TransportServer,
+        Self::TransportTlsVersion,
+        Self::TransportTlsCipher,
     ];
+
+    /// What must be equal whatever the policy says: over another transport another thing is measured.
+    pub const ALWAYS_REQUIRED: [Self; 3] =
+        [Self::Transport, Self::TransportTlsVersion, Self::TransportTlsCipher];
 
     /// What must be equal for a direct comparison where the policy does not say.
     pub const DEFAULT_REQUIRED: [Self; 8] = [
@@ -157,6 +206,10 @@ impl EnvironmentField {
             Self::NifVersion => "nif_version",
             Self::RouterBenchVersion => "router_bench_version",
             Self::RustProfile => "rust_profile",
+            Self::Transport => "transport",
+            Self::TransportServer => "transport_server",
+            Self::TransportTlsVersion => "transport_tls_version",
+            Self::TransportTlsCipher => "transport_tls_cipher",
         }
     }
 
@@ -178,6 +231,22 @@ impl EnvironmentField {
             Self::NifVersion => environment.nif_version.clone(),
             Self::RouterBenchVersion => environment.router_bench_version.clone(),
             Self::RustProfile => environment.rust_profile.clone(),
+            Self::Transport => environment.transport.clone(),
+            Self::TransportServer => environment.transport_server.clone(),
+            Self::TransportTlsVersion => environment.transport_tls_version.clone(),
+            Self::TransportTlsCipher => environment.transport_tls_cipher.clone(),
+        }
+    }
+
+    /// What it means that a report does not state this part; `None` where nothing is known then.
+    #[must_use]
+    pub fn unstated(self) -> Option<&'static str> {
+        match self {
+            Self::Transport => Some("local"),
+            Self::TransportServer | Self::TransportTlsVersion | Self::TransportTlsCipher => {
+                Some("none")
+            }
+            _ => None,
         }
     }
 }

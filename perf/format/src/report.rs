@@ -381,6 +381,7 @@ impl Document for Report {
 
     fn check(&self) -> Result<(), Violation> {
         check_head(self.schema, &self.git, &self.metrics)?;
+        self.env.check()?;
         if let Some(accounting) = &self.accounting {
             accounting.check(&["accounting".into()])?;
         }

@@ -67,6 +67,20 @@ fn refused<T: Document + std::fmt::Debug>(
 }
 
 #[test]
+fn a_server_or_a_cipher_of_no_transport_is_no_local_router() {
+    for key in ["transport_server", "transport_tls_version", "transport_tls_cipher"] {
+        refused::<Report>(
+            REPORT,
+            r#""otp_release": "25""#,
+            &format!(r#""{key}": "x""#),
+            &format!("env.{key}"),
+            4,
+            "names no transport",
+        );
+    }
+}
+
+#[test]
 fn a_refused_value_of_a_report_is_located() {
     let refused = refused::<Report>;
     refused(REPORT, "0.41", "\"0.41\"", "metrics.latency_p95_ms", 6, "expected a number");

@@ -206,8 +206,14 @@ fn environment() -> impl Strategy<Value = Environment> {
         (any::<u32>(), 1..1000_u32).prop_map(|(whole, part)| format!("{whole}.{part:03}")),
     ];
     let quota = quota.prop_map(|text| CpuQuota::parse(&text).unwrap());
-    (of(text()), of(text()), of(any::<u32>()), of(quota), of(any::<u64>())).prop_map(
-        |(otp_release, cpu_model, cpu_count, cpu_quota, memory_total_mb)| Environment {
+    // Parts of a transport only where there is one.
+    let transport = of((text(), of(text()), of(text()), of(text())));
+    (of(text()), of(text()), of(any::<u32>()), of(quota), of(any::<u64>()), transport).prop_map(
+        |(otp_release, cpu_model, cpu_count, cpu_quota, memory_total_mb, transport)| Environment {
+            transport: transport.as_ref().map(|(name, ..)| name.clone()),
+            transport_server: transport.as_ref().and_then(|(_, server, ..)| server.clone()),
+            transport_tls_version: transport.as_ref().and_then(|(.., version, _)| version.clone()),
+            transport_tls_cipher: transport.and_then(|(.., cipher)| cipher),
             otp_release,
             cpu_model,
             cpu_quota,

@@ -179,6 +179,10 @@ fn environment(env: &Environment) -> Fields {
         nif_version,
         router_bench_version,
         rust_profile,
+        transport,
+        transport_server,
+        transport_tls_version,
+        transport_tls_cipher,
     } = env;
     let text = |number: &Option<u32>| number.map(|number| number.to_string());
     let limits = container_limits.as_ref();
@@ -202,6 +206,10 @@ fn environment(env: &Environment) -> Fields {
         ("nif_version", nif_version.clone()),
         ("router_bench_version", router_bench_version.clone()),
         ("rust_profile", rust_profile.clone()),
+        ("transport", transport.clone()),
+        ("transport_server", transport_server.clone()),
+        ("transport_tls_version", transport_tls_version.clone()),
+        ("transport_tls_cipher", transport_tls_cipher.clone()),
     ])
 }
 

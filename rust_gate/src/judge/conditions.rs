@@ -1,6 +1,6 @@
 //! Whether two reports were measured under the same conditions. Pure.
 
-use cp1_format::{Comparison, FieldDifference, Notice, Policy, Report};
+use cp1_format::{Comparison, EnvironmentField, FieldDifference, Notice, Policy, Report};
 
 /// How two reports were measured, as far as it says that they come from one machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +38,12 @@ pub(crate) fn comparison(
     if of_baseline.is_some() || of_candidate.is_some() {
         compare("run.imported_from", of_baseline, of_candidate);
     }
-    for field in &policy.environment.require {
-        compare(field.name(), field.of(&baseline.env), field.of(&candidate.env));
+    let always = EnvironmentField::ALWAYS_REQUIRED;
+    let further = policy.environment.require.iter().filter(|field| !always.contains(field));
+    for field in always.iter().chain(further) {
+        let of =
+            |report: &Report| field.of(&report.env).or(field.unstated().map(ToOwned::to_owned));
+        compare(field.name(), of(baseline), of(candidate));
     }
     if let (Some(baseline), Some(candidate)) = (&baseline.load, &candidate.load) {
         for ((field, baseline), (_, candidate)) in

@@ -4,7 +4,7 @@
 %% @private
 -module(router_bench_env).
 
--export([vm/0, clock/0, git/1]).
+-export([vm/0, of_plan/1, clock/0, git/1]).
 
 -export_type([vm/0, clock/0, git/0]).
 
@@ -32,6 +32,22 @@ vm() ->
                  router_bench_version => application_version(),
                  rust_profile => Profile},
     maps:merge(present(Emulator), router_bench_nif:machine()).
+
+%% @doc What a report of a plan that runs in this VM will say of its environment. Only a router that is
+%% reached through something has to be started for that.
+-spec of_plan(router_bench_plan:plan()) -> {ok, vm()} | {error, Reason :: term()}.
+of_plan(#{adapter := Adapter} = Plan) ->
+    {module, Adapter} = code:ensure_loaded(Adapter),
+    case erlang:function_exported(Adapter, transport, 1) of
+        true ->
+            case router_bench_router:with(Plan#{fault := none},
+                                          fun(State) -> router_bench_router:transport(Adapter, State) end) of
+                {ok, Transport} -> {ok, maps:merge(vm(), Transport)};
+                {error, Reason} -> {error, Reason}
+            end;
+        false ->
+            {ok, vm()}
+    end.
 
 present(Map) ->
     maps:filter(fun(_, Value) -> Value =/= unknown end, Map).

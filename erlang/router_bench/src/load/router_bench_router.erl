@@ -5,7 +5,14 @@
 %% @private
 -module(router_bench_router).
 
--export([with/2, counters/2, control/3]).
+-export([with/2, transport/2, counters/2, control/3]).
+
+-export_type([reached/0]).
+
+-type reached() :: #{transport => binary(), transport_server => binary(),
+                     transport_tls_version => binary(), transport_tls_cipher => binary()}.
+
+-define(TEXT_MAX, 200).
 
 %% @doc Runs `Work' on a started router, in a process of its own that traps exits, and stops the
 %% router.
@@ -65,6 +72,52 @@ lifecycle(#{adapter := Adapter} = Plan, Work) ->
     catch
         Class:Reason:Stack -> {error, {adapter_failed, {Adapter, init, 1}, {Class, Reason, Stack}}}
     end.
+
+%% @doc What the router is reached through, as a report names it; empty where it is called inside its
+%% BEAM. Only in the process that `with/2' made.
+-spec transport(module(), router_bench_adapter:state()) -> {ok, reached()} | {error, term()}.
+transport(Adapter, State) ->
+    case erlang:function_exported(Adapter, transport, 1) of
+        true ->
+            try callback(Adapter, transport, [State]) of
+                Answer ->
+                    case is_transport(Answer) of
+                        true -> {ok, reached(Answer)};
+                        false -> {error, {bad_return, {Adapter, transport, 1}, Answer}}
+                    end
+            catch
+                Class:Reason:Stack -> {error, {adapter_failed, {Adapter, transport, 1}, {Class, Reason, Stack}}}
+            end;
+        false ->
+            {ok, #{}}
+    end.
+
+%% To name what is not there is to have no such callback.
+reached(#{name := <<"local">>}) -> #{};
+reached(Answer) -> maps:from_list([{stated(Key), Text} || {Key, Text} <- maps:to_list(Answer)]).
+
+stated(name) -> transport;
+stated(server) -> transport_server;
+stated(tls_version) -> transport_tls_version;
+stated(tls_cipher) -> transport_tls_cipher.
+
+is_transport(#{name := <<"local">>} = Answer) ->
+    map_size(Answer) =:= 1;
+is_transport(#{name := _} = Answer) ->
+    lists:all(fun is_text/1, maps:values(Answer))
+        andalso maps:without([name, server, tls_version, tls_cipher], Answer) =:= #{};
+is_transport(_) ->
+    false.
+
+is_text(Text) when is_binary(Text), Text =/= <<>>, byte_size(Text) =< ?TEXT_MAX ->
+    case unicode:characters_to_list(Text) of
+        Characters when is_list(Characters) ->
+            % A line break is printable.
+            io_lib:printable_unicode_list(Characters) andalso lists:min(Characters) >= $\s;
+        _ -> false
+    end;
+is_text(_) ->
+    false.
 
 %% @doc Reads the router's counters; an answer that is none of the contract's is an error. Only in the
 %% process that `with/2' made.

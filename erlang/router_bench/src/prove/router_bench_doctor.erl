@@ -24,9 +24,21 @@ run(#{adapter := Adapter, callback_timeout_ms := LimitMs} = Plan) ->
     end.
 
 started(Adapter, State, LimitMs) ->
-    lists:append([counters(Adapter, State), processes(Adapter, State),
+    lists:append([transport(Adapter, State), counters(Adapter, State), processes(Adapter, State),
                   requests(Adapter, State, LimitMs)]
                  ++ [control(Counter, Adapter, State) || Counter <- ?COUNTERS]).
+
+transport(Adapter, State) ->
+    case router_bench_router:transport(Adapter, State) of
+        {ok, #{transport := Name} = Transport} ->
+            Of = [[", ", Text] || Key <- [transport_server, transport_tls_version, transport_tls_cipher],
+                                  {ok, Text} <- [maps:find(Key, Transport)]],
+            [fine("transport/1 says that requests go through ~ts~ts", [Name, Of])];
+        {ok, _Local} ->
+            [];
+        {error, Reason} ->
+            [wrong("~ts", [router_bench_failure:sentence(Reason)])]
+    end.
 
 counters(Adapter, State) ->
     case read(Adapter, State) of

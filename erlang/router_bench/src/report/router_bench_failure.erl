@@ -67,6 +67,9 @@ words({latency_too_long, Rate, NeededMs, RunMs, LimitMs}) ->
                   "PERF_BLOCKS to fewer blocks",
                   [Rate, seconds(NeededMs), seconds(RunMs), seconds(LimitMs),
                    2 * seconds(RunMs)]);
+words(other_transport) ->
+    "transport/1 of the adapter names another transport, version of TLS or cipher than before: what was "
+    "measured cannot be compared";
 words(no_request_succeeded) -> "no request succeeded";
 words(stopped) -> "it was stopped";
 words(timeout) -> "the time limit was reached (PERF_TIMEOUT_SECONDS)";

@@ -22,8 +22,17 @@ format(#{metrics := Metrics, run := Run, blocks := Blocks} = Report) ->
      [requests(Report) || is_map_key(accounting, Report)],
      reasons(Blocks),
      disturbed(Blocks),
+     transport(Report),
      io_lib:format("~b blocks in ~.1f s: ~ts~n",
                    [length(Blocks), maps:get(duration_ms, Run) / 1000, ending(Run)])].
+
+%% What stands between the load and the router, if anything does.
+transport(#{env := #{transport := Name} = Env}) ->
+    Of = [[", ", Text] || Key <- [transport_server, transport_tls_version, transport_tls_cipher],
+                          {ok, Text} <- [maps:find(Key, Env)]],
+    ["through ", Name, Of, $\n];
+transport(_Report) ->
+    "".
 
 row(Metric, Metrics, Spread) ->
     Value = case Metrics of

@@ -56,10 +56,10 @@ describe(Options) ->
     case router_bench_plan:new(Options) of
         {ok, #{timeout_ms := TimeoutMs} = Plan} ->
             DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
-            case router_bench_peer:evaluate(Plan, own, {router_bench_env, vm, []}, DeadlineMs) of
+            case router_bench_peer:evaluate(Plan, own, {router_bench_env, of_plan, [Plan]}, DeadlineMs) of
                 {error, Reason} ->
                     #{refused => #{problem => router_bench_failure:sentence(Reason)}};
-                Vm ->
+                {ok, Vm} ->
                     #{described =>
                           #{report => report(Plan, Vm),
                             bench_applications => router_bench_frozen:bench_applications(),

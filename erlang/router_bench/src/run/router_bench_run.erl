@@ -203,7 +203,9 @@ blocks(#{done := Done, sides := Sides, deadline_ms := DeadlineMs, measuring_ms :
             Measured = [Side#{blocks := Before ++ [maps:get(Role, Results)]}
                         || #{role := Role, blocks := Before} = Side <- Sides],
             Next = State#{sides := Measured, done := N, measuring_ms := BeforeMs + now_ms() - StartMs},
-            case save(Next) of
+            case one_transport(Measured) andalso save(Next) of
+                false ->
+                    finish(State#{ending := {failed, {block, N, other_transport}}});
                 {ok, Reports} ->
                     tell({measured, N, maps:map(fun last_figures/2, Reports)}, Next),
                     asked(Next);
@@ -215,6 +217,12 @@ blocks(#{done := Done, sides := Sides, deadline_ms := DeadlineMs, measuring_ms :
         {interrupted, By} ->
             interrupted(By, State)
     end.
+
+%% A report names one, and the sides of a replay have the same.
+one_transport(Sides) ->
+    Of = [maps:with([transport, transport_tls_version, transport_tls_cipher], Env)
+          || #{blocks := Blocks} <- Sides, #{result := #{env := Env}} <- Blocks],
+    length(lists:usort(Of)) =:= 1.
 
 last_figures(_Role, #{blocks := Measured}) ->
     #{metrics := Metrics} = lists:last(Measured),

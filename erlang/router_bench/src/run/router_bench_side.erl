@@ -12,7 +12,8 @@
 -export_type([context/0, result/0, glance/0, seen/0]).
 
 -type context() :: #{plan := router_bench_plan:plan(), adapter := module(),
-                     state := router_bench_adapter:state()}.
+                     state := router_bench_adapter:state(),
+                     transport => router_bench_router:reached()}.
 -type result() :: #{warmup := router_bench_warmup:result(),
                     throughput := router_bench_closed_loop:result(),
                     latency := router_bench_open_loop:result(),
@@ -52,8 +53,14 @@ start(#{adapter := Adapter} = Plan) ->
         Ended = router_bench_router:with(Plan, fun(State) ->
             true = register(?SIDE, self()),
             watch_router(Adapter, State),
-            Caller ! {Reference, ok},
-            serve(fun warm_up/2, #{plan => Plan, adapter => Adapter, state => State})
+            case router_bench_router:transport(Adapter, State) of
+                {ok, Transport} ->
+                    Caller ! {Reference, ok},
+                    serve(fun warm_up/2, #{plan => Plan, adapter => Adapter, state => State,
+                                           transport => Transport});
+                {error, Reason} ->
+                    {error, Reason}
+            end
         end),
         Caller ! {Reference, Ended},
         tell(Ended)
@@ -230,7 +237,7 @@ cpu_and_wall_ms() ->
     {CpuMs, _SinceLastCall} = erlang:statistics(runtime),
     {CpuMs, erlang:monotonic_time(millisecond)}.
 
-finished(#{context := #{adapter := Adapter, state := State}, sampler := Sampler, watch := Watch,
+finished(#{context := #{adapter := Adapter, state := State, transport := Transport}, sampler := Sampler, watch := Watch,
            done := #{closed := Throughput, open := Latency}} = Kept) ->
     Samples = router_bench_sampler:stop(Sampler),
     case router_bench_router:counters(Adapter, State) of
@@ -238,7 +245,7 @@ finished(#{context := #{adapter := Adapter, state := State}, sampler := Sampler,
             {ok, (maps:with([warmup, idle, counters_start], Kept))#{
                    throughput => Throughput, latency => Latency, samples => Samples,
                    counters_end => Counters, evidence => router_bench_evidence:close(Watch),
-                   env => router_bench_env:vm(), clock => router_bench_env:clock()}};
+                   env => maps:merge(router_bench_env:vm(), Transport), clock => router_bench_env:clock()}};
         {error, Reason} ->
             {error, Reason}
     end.

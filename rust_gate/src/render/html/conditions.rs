@@ -131,7 +131,8 @@ fn all(reports: &[(&str, &Report)], policy: Option<&Policy>) -> Vec<Condition> {
         reports.iter().map(|(_, report)| value(report)).collect()
     };
     let is_required = |field: EnvironmentField| {
-        policy.is_some_and(|policy| policy.environment.require.contains(&field))
+        EnvironmentField::ALWAYS_REQUIRED.contains(&field)
+            || policy.is_some_and(|policy| policy.environment.require.contains(&field))
     };
     let mut conditions = vec![Condition {
         name: "planted fault".to_owned(),
