@@ -241,6 +241,16 @@ fn each_way_to_loosen_a_policy_counts_and_tightening_does_not() {
             "\"require_all_metrics_present\": false",
             Some("gate.require_all_metrics_present: true before, false now"),
         ),
+        (
+            "\"require_all_metrics_present\": true",
+            "\"require_all_metrics_present\": true, \"allow_attached\": true",
+            Some("gate.allow_attached: false before, true now"),
+        ),
+        (
+            "\"require_all_metrics_present\": true",
+            "\"require_all_metrics_present\": true, \"allow_attached\": false",
+            None,
+        ),
         ("\"version\"", "\"decision\": {\"miss_pct\": 2}, \"version\"", Some("decision.miss_pct")),
         (
             "\"version\"",

@@ -231,6 +231,26 @@ fn a_counter_that_the_router_does_not_have_is_a_line_in_the_policy_and_no_other_
 }
 
 #[test]
+fn a_report_of_a_node_that_ran_already_takes_a_policy_that_wants_it_and_a_baseline_like_it() {
+    let room = Room::new();
+    room.set("candidate.json", "env.attached", json!(true));
+    room.check().is_invalid(&["candidate.json", "env.attached", "gate.allow_attached"]);
+    room.set("policy.json", "gate.allow_attached", json!(true));
+    room.check().is(4, &["env.attached", "baseline false", "candidate true"]);
+    room.set("baseline.json", "env.attached", json!(true));
+    room.check().is(0, &[]);
+    room.set("policy.json", "gate.allow_attached", json!(false));
+    room.check().is_invalid(&["baseline.json", "candidate.json", "does not allow"]);
+    room.set("policy.json", "gate.allow_attached", json!(true));
+    room.change("candidate.json", |report| remove(report, "env.attached"));
+    room.check().is(4, &["env.attached", "baseline true", "candidate false"]);
+    // What says the same in other words is the same.
+    room.set("candidate.json", "env.attached", json!(false));
+    room.change("baseline.json", |report| remove(report, "env.attached"));
+    room.check().is(0, &[]);
+}
+
+#[test]
 fn a_baseline_without_the_metric_of_a_relative_rule_is_no_baseline() {
     for metric in common::minimal()["metrics"].as_object().unwrap().keys() {
         let room = Room::new();

@@ -26,6 +26,14 @@ pub struct Environment {
     /// `erlang:system_info(schedulers_online)` of the router's BEAM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedulers_online: Option<u32>,
+    /// `true` where the router's BEAM ran already, and was measured without a restart between blocks;
+    /// absent where each block had a fresh one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached: Option<bool>,
+    /// `true` where the router's BEAM was a distributed node, which `init/1` may make it; absent where
+    /// it was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distributed: Option<bool>,
     /// Logical processors that the BEAM may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_count: Option<u32>,

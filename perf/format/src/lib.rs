@@ -81,8 +81,9 @@ pub use head::{Head, read_head};
 pub use limit::{Limit, LimitKind};
 pub use metric::{Direction, Metric};
 pub use plan::{
-    Activity, AdapterOption, BlockFigures, Calibrated, CommitBuild, Described, Event, Finding,
-    FindingVerdict, FrozenBuild, MESSAGE_MAX_BYTES, Plan, Refused, Request, Sides, Step, is_module,
+    Activity, AdapterOption, Allowed, Attach, BlockFigures, Calibrated, CommitBuild, Described,
+    Event, Finding, FindingVerdict, FrozenBuild, MESSAGE_MAX_BYTES, Plan, Refused, Request, Sides,
+    Step, is_module, is_node,
 };
 pub use policy::{
     Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,

@@ -1,7 +1,7 @@
 //! What the gate asks of the bench and what the bench answers. Each is one JSON document; on the local
 //! socket between the two, its length in 4 bytes, the most significant first, stands before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,12 +70,44 @@ pub struct Plan {
     pub fault: Option<String>,
     /// Where the report goes.
     pub report_file: String,
+    /// The node to measure in, which runs already, instead of fresh BEAMs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attach: Option<Attach>,
     /// The build of a commit to measure instead of the work tree's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidate: Option<CommitBuild>,
     /// The frozen build to measure in turn with the candidate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<FrozenBuild>,
+}
+
+/// A node that runs already, on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attach {
+    /// Its name, `name@host`.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-]{1,100}@[A-Za-z0-9_.:-]{1,100}$"))]
+    pub node: String,
+    /// The file that has its cookie; absent: `.erlang.cookie` in the home directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cookie_file: Option<String>,
+    /// What may be done to its router beside the load.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub allow: BTreeSet<Allowed>,
+}
+
+/// What may hurt a router that others use.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Allowed {
+    /// The adapter's `control/2`: errors and backpressure on purpose.
+    Control,
+    /// A planted fault.
+    Fault,
+    /// The adapter's `terminate/1` at the end of each block, in place of `detach/1`.
+    Terminate,
 }
 
 /// The value of an adapter's option.
@@ -322,8 +354,22 @@ impl Plan {
             let problem = "a Zipf distribution has an exponent, and no other has one";
             return refuse("key_exponent", problem, "give keys as zipf:S");
         }
+        if self.attach.as_ref().is_some_and(|attach| !is_node(&attach.node)) {
+            let path = [request, "attach", "node"].map(Segment::from);
+            return Err(Violation::new(path, "this is no node's name", "give NAME@HOST"));
+        }
         Ok(())
     }
+}
+
+/// Whether a text can be the name of a node: nothing else becomes an atom.
+#[must_use]
+pub fn is_node(text: &str) -> bool {
+    let fits = |part: &str, others: &[u8]| {
+        (1..=100).contains(&part.len())
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
+    };
+    text.split_once('@').is_some_and(|(name, host)| fits(name, b"_-") && fits(host, b"_.:-"))
 }
 
 /// Whether a text can be the name of an adapter module: nothing else becomes an atom.

@@ -155,6 +155,9 @@ pub struct GatePolicy {
     pub require_all_metrics_present: bool,
     /// Counters that the router does not have: no rule judges them, and no report may have them.
     pub not_offered: BTreeSet<Metric>,
+    /// Reports of a router that ran already may be judged. Their blocks share a BEAM of which nobody
+    /// knows what it did before.
+    pub allow_attached: bool,
 }
 
 impl Default for GatePolicy {
@@ -163,6 +166,7 @@ impl Default for GatePolicy {
             require_candidate_ct_exit_code_zero: true,
             require_all_metrics_present: true,
             not_offered: BTreeSet::new(),
+            allow_attached: false,
         }
     }
 }

@@ -310,6 +310,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             require_candidate_ct_exit_code_zero: zero,
             require_all_metrics_present: all,
             not_offered: BTreeSet::new(),
+            allow_attached: all,
         },
         environment: EnvironmentPolicy { require: EnvironmentField::DEFAULT_REQUIRED.to_vec() },
         budget: BudgetPolicy::default(),

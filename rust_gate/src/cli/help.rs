@@ -80,6 +80,7 @@ Examples:
   perf-gate run --mode smoke --compare replay
   perf-gate run --candidate '_artifacts/perf_baseline_*.json' --format json
   perf-gate run --fault delay_us=200
+  perf-gate run --attach rabbit@host --attach-cookie-file cookie --compare frozen
 
 Exit codes:
   0  PASS          every rule holds
@@ -97,6 +98,7 @@ pub(super) const BENCH: &str = with_settings!(
 Examples:
   perf-gate bench
   perf-gate bench --blocks 3 --rate 2000 --report-file mine.json
+  perf-gate bench --attach router@host --rate 500 --concurrency 2
 
 Exit codes:
   0  measured; the report is sealed

@@ -2,13 +2,15 @@
 //! that of its key in the project's file ([`crate::cli::sources`]): `--timeout-seconds`,
 //! `PERF_TIMEOUT_SECONDS`, `timeout_seconds`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use cp1_format::{AdapterOption, Amount, Arrivals, KeyDistribution, Metric, is_module};
+use cp1_format::{
+    AdapterOption, Allowed, Amount, Arrivals, KeyDistribution, Metric, is_module, is_node,
+};
 
 use crate::cli::arguments::Print;
 
@@ -29,6 +31,9 @@ pub struct Bench {
     /// What is measured.
     #[command(flatten)]
     pub settings: Settings,
+    /// Where it is measured.
+    #[command(flatten)]
+    pub attach: AttachTo,
     /// Where files go.
     #[command(flatten)]
     pub output: Output,
@@ -89,6 +94,9 @@ pub struct Sessions {
     /// What is measured.
     #[command(flatten)]
     pub settings: Settings,
+    /// Where it is measured.
+    #[command(flatten)]
+    pub attach: AttachTo,
     /// Where files go.
     #[command(flatten)]
     pub output: Output,
@@ -177,6 +185,9 @@ pub struct Run {
     /// What is measured.
     #[command(flatten)]
     pub settings: Settings,
+    /// Where it is measured.
+    #[command(flatten)]
+    pub attach: AttachTo,
     /// Where files go.
     #[command(flatten)]
     pub output: Output,
@@ -264,6 +275,25 @@ pub struct Extent {
     #[arg(long, value_name = "FAULT")]
     pub fault: Option<String>,
 }
+
+/// A node that runs already, to measure in.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AttachTo {
+    /// Measure in this node of this host, which runs already, and not in fresh BEAMs; the load must be
+    /// named, by --rate and --concurrency or by an attached baseline
+    #[arg(long, value_name = "NODE", value_parser = node)]
+    pub attach: Option<String>,
+    /// The file that has the node's cookie [default: .erlang.cookie in the home directory]
+    #[arg(long, value_name = "FILE")]
+    pub attach_cookie_file: Option<PathBuf>,
+    /// What may be done to the node's router beside the load: control, fault, terminate, with commas
+    /// between
+    #[arg(long, value_name = "WHAT", value_parser = allowed, default_value = "")]
+    pub attach_allow: AttachAllow,
+}
+
+/// What may be done to a router that runs already.
+pub type AttachAllow = BTreeSet<Allowed>;
 
 /// The files that a candidate is judged by.
 #[derive(Debug, Clone, Args)]
@@ -408,6 +438,20 @@ fn adapter_options(text: &str) -> Result<AdapterOptions, &'static str> {
     };
     let texts = text.split(',').filter(|text| !text.is_empty());
     texts.map(option).collect::<Option<_>>().ok_or(expected)
+}
+
+fn node(text: &str) -> Result<String, &'static str> {
+    if is_node(text) { Ok(text.to_owned()) } else { Err("expected a node's name, NAME@HOST") }
+}
+
+fn allowed(text: &str) -> Result<AttachAllow, &'static str> {
+    let one = |word: &str| match word {
+        "control" => Ok(Allowed::Control),
+        "fault" => Ok(Allowed::Fault),
+        "terminate" => Ok(Allowed::Terminate),
+        _ => Err("expected control, fault or terminate, with commas between"),
+    };
+    text.split(',').filter(|word| !word.is_empty()).map(one).collect()
 }
 
 fn module(text: &str) -> Result<String, &'static str> {

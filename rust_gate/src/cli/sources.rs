@@ -32,10 +32,21 @@ const NAMED_OTHERWISE: [(&str, &str); 5] = [
 /// How far a name may be from a known one to be taken for it.
 const ALIKE: f64 = 0.7;
 
-/// Keys that the project's file cannot have: what is judged, by what, and for whom it is printed. The file belongs to the change
+/// Keys that the project's file cannot have: what is judged, by what, for whom it is printed, and in
+/// which node, which others use. The file belongs to the change
 /// that is judged, and the jobs set these for it.
-const NOT_IN_FILE: [&str; 7] =
-    ["project", "candidate", "baseline", "policy", "trusted_ref", "mode", "format"];
+const NOT_IN_FILE: [&str; 10] = [
+    "project",
+    "candidate",
+    "baseline",
+    "policy",
+    "trusted_ref",
+    "mode",
+    "format",
+    "attach",
+    "attach_cookie_file",
+    "attach_allow",
+];
 
 /// A setting that cannot be understood.
 #[derive(Debug, thiserror::Error)]
@@ -276,7 +287,7 @@ fn from_file(project: &Path, known: &[Arg]) -> Result<Vec<Given>, SettingError> 
         if NOT_IN_FILE.contains(&name.as_str()) {
             return Err(SettingError::Unknown {
                 name: format!("{name} in {}", path.display()),
-                cure: " of this file, as it says what is judged or by what; give the flag or the variable"
+                cure: " of this file, as it says what is judged, where or by what; give the flag or the variable"
                     .to_owned(),
             });
         }

@@ -59,22 +59,25 @@ fn laxer(before: &Policy, after: &Policy, order: Order) -> Vec<String> {
             }
         }
     }
-    let mut flag = |name: &str, before: bool, after: bool| {
-        if before && !after {
-            found.push(format!("gate.{name}: {}", order.moved(true, false)));
+    let mut flag = |name: &str, stricter: bool, before: bool, after: bool| {
+        if before == stricter && after != stricter {
+            found.push(format!("gate.{name}: {}", order.moved(before, after)));
         }
     };
     let (one, other) = (&before.gate, &after.gate);
     flag(
         "require_candidate_ct_exit_code_zero",
+        true,
         one.require_candidate_ct_exit_code_zero,
         other.require_candidate_ct_exit_code_zero,
     );
     flag(
         "require_all_metrics_present",
+        true,
         one.require_all_metrics_present,
         other.require_all_metrics_present,
     );
+    flag("allow_attached", false, one.allow_attached, other.allow_attached);
     for metric in after.gate.not_offered.difference(&before.gate.not_offered) {
         let asked = match order {
             Order::StricterFirst => "no longer asked for",

@@ -169,6 +169,8 @@ fn environment(env: &Environment) -> Fields {
         erts_flavor,
         vm_flags,
         schedulers_online,
+        attached,
+        distributed,
         cpu_count,
         cpu_model,
         cpu_quota,
@@ -185,6 +187,7 @@ fn environment(env: &Environment) -> Fields {
         transport_tls_cipher,
     } = env;
     let text = |number: &Option<u32>| number.map(|number| number.to_string());
+    let flag = |is: &Option<bool>| is.map(|is| is.to_string());
     let limits = container_limits.as_ref();
     named([
         ("otp_release", otp_release.clone()),
@@ -192,6 +195,8 @@ fn environment(env: &Environment) -> Fields {
         ("erts_flavor", erts_flavor.clone()),
         ("vm_flags", vm_flags.clone()),
         ("schedulers_online", text(schedulers_online)),
+        ("attached", flag(attached)),
+        ("distributed", flag(distributed)),
         ("cpu_count", text(cpu_count)),
         ("cpu_model", cpu_model.clone()),
         ("cpu_quota", cpu_quota.map(|quota| quota.to_string())),

@@ -38,6 +38,12 @@ pub(crate) fn comparison(
     if of_baseline.is_some() || of_candidate.is_some() {
         compare("run.imported_from", of_baseline, of_candidate);
     }
+    // Whatever the policy requires: no block of an attached run is like one of a fresh BEAM.
+    let attached = |report: &Report| report.env.attached.unwrap_or(false);
+    if attached(baseline) || attached(candidate) {
+        let said = |report: &Report| Some(attached(report).to_string());
+        compare("env.attached", said(baseline), said(candidate));
+    }
     let always = EnvironmentField::ALWAYS_REQUIRED;
     let further = policy.environment.require.iter().filter(|field| !always.contains(field));
     for field in always.iter().chain(further) {

@@ -20,6 +20,16 @@ impl Problems<'_> {
             cure: cure.to_owned(),
         });
     }
+
+    /// A router that ran already is another thing to measure, which a policy has to want.
+    fn attached(&mut self, report: &Report, policy: &Policy) {
+        if report.env.attached == Some(true) && !policy.gate.allow_attached {
+            let message =
+                "it was measured in a node that ran already, which this policy does not allow";
+            let cure = "measure without --attach, or set gate.allow_attached in the policy";
+            self.add("env.attached", message, cure);
+        }
+    }
 }
 
 /// Whether a run ended early: its figures are leftovers.
@@ -62,6 +72,7 @@ pub fn of_candidate(file: &str, candidate: &Report, policy: &Policy) -> Vec<Prob
         let message = "this is the frozen side of a replay: the baseline's commit, measured again";
         problems.add("pairing.role", message, "give the candidate's report: perf_baseline_*.json");
     }
+    problems.attached(candidate, policy);
     if policy.gate.require_candidate_ct_exit_code_zero {
         match candidate.run.ct_exit_code {
             Some(0) => {}
@@ -136,6 +147,7 @@ pub fn of_measure(file: &str, baseline: &Report, policy: &Policy) -> Vec<Problem
     if let Some(status) = status {
         problems.add("run.status", format!("the run that was frozen {status}"), FREEZE);
     }
+    problems.attached(baseline, policy);
     if let Some(fault) = &baseline.run.planted_fault {
         let message = format!("the baseline was measured with a planted fault: {fault}");
         problems.add("run.planted_fault", message, FREEZE);

@@ -53,8 +53,13 @@ const PLACES: i64 = 9;
 pub fn bisect(arguments: &settings::Bisect, line: &CommandLine) -> Result<Bisection, RunError> {
     let interrupt = listen()?;
     let progress = Progress::new(arguments.talk.quiet.into());
-    let host =
-        Host { settings: &arguments.settings, line, interrupt: &interrupt, progress: &progress };
+    let host = Host {
+        settings: &arguments.settings,
+        attach: None,
+        line,
+        interrupt: &interrupt,
+        progress: &progress,
+    };
     let project = absolute(&arguments.settings.project)?;
     let git = Git::at(&project);
     let contract = Contract::at(&project);

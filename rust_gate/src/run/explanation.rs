@@ -44,7 +44,7 @@ pub fn explain(
     let interrupt = listen()?;
     let progress = Progress::new(arguments.talk.quiet.into());
     let settings = &arguments.settings;
-    let host = Host { settings, line, interrupt: &interrupt, progress: &progress };
+    let host = Host { settings, attach: None, line, interrupt: &interrupt, progress: &progress };
     let directory = host.artifacts(&arguments.output);
     let baseline = arguments.baseline.clone().unwrap_or_else(|| settings.project.join(BASELINE));
     let baseline = match &arguments.good {

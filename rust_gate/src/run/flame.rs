@@ -68,8 +68,13 @@ impl<E: Into<RunError>> From<E> for Stop {
 pub fn flame(arguments: &settings::Flame, line: &CommandLine) -> Result<Flame, RunError> {
     let interrupt = listen()?;
     let progress = Progress::new(arguments.talk.quiet.into());
-    let host =
-        Host { settings: &arguments.settings, line, interrupt: &interrupt, progress: &progress };
+    let host = Host {
+        settings: &arguments.settings,
+        attach: None,
+        line,
+        interrupt: &interrupt,
+        progress: &progress,
+    };
     let drawn = drawn(&host, arguments);
     child::end_orphans();
     match drawn {

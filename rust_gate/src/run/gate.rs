@@ -57,7 +57,8 @@ pub fn bench(
     let progress = Progress::new(arguments.talk.quiet.into());
     let Extent { mode, blocks, fault } = &arguments.extent;
     let settings = &arguments.settings;
-    let host = Host { settings, line, interrupt: &interrupt, progress: &progress };
+    let attach = Some(&arguments.attach);
+    let host = Host { settings, attach, line, interrupt: &interrupt, progress: &progress };
     let report = match &arguments.report_file {
         Some(path) => absolute(path)?,
         None => new_report(&host.artifacts(&arguments.output))?,
@@ -82,7 +83,8 @@ fn blocks_of(mode: Mode) -> u32 {
 /// [`RunError`]
 pub fn doctor(arguments: &settings::Doctor, line: &CommandLine) -> Result<Vec<Finding>, RunError> {
     let progress = &Progress::new(arguments.talk.quiet.into());
-    let host = Host { settings: &arguments.settings, line, interrupt: &listen()?, progress };
+    let interrupt = &listen()?;
+    let host = Host { settings: &arguments.settings, attach: None, line, interrupt, progress };
     let (_lock, code_path) = host.prepare()?;
     // It writes no report, and measures no block.
     let plan = host.plan(Path::new(""), None, 1, None)?;
@@ -117,6 +119,7 @@ pub fn run(arguments: &settings::Run, line: &CommandLine) -> Result<Outcome, Run
         let _ = artifacts::write(&outcome.artifacts, &outcome.checked.artifacts);
         let host = Host {
             settings: &arguments.settings,
+            attach: None,
             line,
             interrupt: &interrupt,
             progress: &progress,
@@ -140,12 +143,18 @@ pub(super) fn gate(
     interrupt: &Interrupt,
     progress: &Progress,
 ) -> Result<Outcome, RunError> {
-    let host = Host { settings: &arguments.settings, line, interrupt, progress };
+    let attach = Some(&arguments.attach);
+    let host = Host { settings: &arguments.settings, attach, line, interrupt, progress };
     let stamp = stamp();
     let mut files = Judged::new(arguments);
     let artifacts = host.artifacts(&arguments.output);
     if arguments.candidate.is_some() && arguments.compare == Compare::Replay {
         return Err(RunError::CandidateOfReplay);
+    }
+    let is_attached = arguments.candidate.is_none() && arguments.attach.attach.is_some();
+    if is_attached && arguments.compare == Compare::Replay {
+        let reason = "--compare=replay asks for one".to_owned();
+        return Err(RunError::AttachedReplay(reason));
     }
     let label = stamp.parse().ok();
     let of_contract = [&files.baseline, &files.policy];
@@ -174,7 +183,9 @@ pub(super) fn gate(
         let inputs = files.read_all();
         let checked = judge(&inputs, label.as_ref(), project, None)?;
         let ended = Some(ended);
-        return Ok(Outcome { checked, artifacts, ended, measured: Some(measured), inputs });
+        // Of a node that ran already no build is known that could be traced.
+        let measured = Some(measured).filter(|_| !is_attached);
+        return Ok(Outcome { checked, artifacts, ended, measured, inputs });
     }
     let inputs = files.read_all();
     let checked = judge(&inputs, label.as_ref(), project, None)?;
@@ -208,6 +219,9 @@ fn measured(
         (Compare::Frozen, Some(_)) => Vec::new(),
     };
     if let (Compare::Auto, Some(reason)) = (compare, &needed) {
+        if plan.attach.is_some() {
+            return Err(RunError::AttachedReplay(reason.clone()));
+        }
         host.progress.step(&format!("replay: {reason}"));
     }
     if compare == Compare::Replay || compare == Compare::Auto && needed.is_some() {

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use cp1_format::{Described, Event, FrozenBuild, Load, Plan, Refused, Report, Request, Timestamp};
+use cp1_format::{
+    Attach, Described, Event, FrozenBuild, Load, Plan, Refused, Report, Request, Timestamp,
+};
 
 use crate::artifacts;
-use crate::cli::settings::{Output, Settings};
+use crate::cli::settings::{AttachTo, Output, Settings};
 use crate::cli::sources::CommandLine;
 use crate::contract::owned;
 use crate::escape::plain;
@@ -26,6 +28,8 @@ const DESCRIBE: Duration = Duration::from_secs(60);
 /// What a run has of its host.
 pub(super) struct Host<'a> {
     pub(super) settings: &'a Settings,
+    /// Where it may be measured otherwise than in fresh BEAMs.
+    pub(super) attach: Option<&'a AttachTo>,
     pub(super) line: &'a CommandLine,
     pub(super) interrupt: &'a Interrupt,
     pub(super) progress: &'a Progress,
@@ -121,6 +125,7 @@ impl Host<'_> {
             timeout_ms: settings.timeout_seconds * 1000,
             fault: fault.map(ToOwned::to_owned),
             report_file: text(report)?,
+            attach: self.attach.map_or(Ok(None), attached)?,
             candidate: None,
             replay: None,
         })
@@ -209,6 +214,14 @@ impl Host<'_> {
             tree: tree.map(ToOwned::to_owned),
         })
     }
+}
+
+/// The bench runs in the project, wherever this was typed.
+fn attached(to: &AttachTo) -> Result<Option<Attach>, RunError> {
+    let Some(node) = to.attach.clone() else { return Ok(None) };
+    let cookie_file =
+        to.attach_cookie_file.as_deref().map(|file| text(&absolute(file)?)).transpose()?;
+    Ok(Some(Attach { node, cookie_file, allow: to.attach_allow.clone() }))
 }
 
 pub(super) fn listen() -> Result<Interrupt, RunError> {

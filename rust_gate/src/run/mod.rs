@@ -70,6 +70,13 @@ pub enum RunError {
     /// A replay measures.
     #[error("--compare=replay measures; leave --candidate out")]
     CandidateOfReplay,
+    /// The node has one build of the router.
+    #[error(
+        "a node that runs already can replay nothing, and {0}; leave --attach out, or compare with a \
+         baseline that was measured in this node, under the same load: perf-gate sessions --attach, and \
+         --compare=frozen"
+    )]
+    AttachedReplay(String),
     /// A run reads these more than once.
     #[error(
         "a run reads baseline and policy again and again; `-` is for --candidate, or for perf-gate check"

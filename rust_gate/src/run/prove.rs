@@ -42,7 +42,7 @@ pub fn prove(arguments: &settings::Prove, line: &CommandLine) -> Result<Proof, R
     let directory = arguments.directory.clone().unwrap_or_else(|| project.join(DIRECTORY));
     let kept = Kept::at(absolute(&directory)?)?;
     let progress = Progress::new(arguments.talk.quiet.into());
-    let host = Host { settings, line, interrupt: &interrupt, progress: &progress };
+    let host = Host { settings, attach: None, line, interrupt: &interrupt, progress: &progress };
     if !kept.baseline().exists() {
         progress.step("measuring the router, to choose what is planted");
         let frozen = contract.baseline.clone().unwrap_or_else(|| project.join(BASELINE));
@@ -121,6 +121,7 @@ fn run_of(
     fault: Option<Fault>,
 ) -> Result<settings::Run, RunError> {
     Ok(settings::Run {
+        attach: settings::AttachTo::default(),
         settings: arguments.settings.clone(),
         output: Output { artifacts: Some(kept.fresh()?) },
         extent: Extent {

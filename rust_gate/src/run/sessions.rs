@@ -34,7 +34,8 @@ pub fn sessions(arguments: &settings::Sessions, line: &CommandLine) -> Result<Se
     let interrupt = listen()?;
     let progress = Progress::new(arguments.talk.quiet.into());
     let settings = &arguments.settings;
-    let host = Host { settings, line, interrupt: &interrupt, progress: &progress };
+    let attach = Some(&arguments.attach);
+    let host = Host { settings, attach, line, interrupt: &interrupt, progress: &progress };
     let project = &host.settings.project;
     let artifacts = host.artifacts(&arguments.output);
     let contract = Contract::at(project);
