@@ -40,6 +40,11 @@
 %% Stops the router.
 -callback terminate(state()) -> term().
 
+%% A message that reached the calling worker between two requests, such as credit that a request before
+%% used up; during one, `route/2' itself receives. What is `unexpected', or comes where there is no such
+%% callback, is counted and thrown away.
+-callback handle_info(Message :: term(), state()) -> handled | unexpected.
+
 %% Registered names that must live as long as a block; the end of one ends the block.
 -callback processes(state()) -> [atom()].
 %% Faults that this adapter can plant; none without this callback.
@@ -59,4 +64,5 @@
 %% BEAM.
 -callback transport(state()) -> transport().
 
--optional_callbacks([processes/1, faults/0, control/2, lives_twice/0, transport/1]).
+-optional_callbacks([handle_info/2, processes/1, faults/0, control/2, lives_twice/0,
+                     transport/1]).

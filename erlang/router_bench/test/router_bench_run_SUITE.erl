@@ -327,7 +327,10 @@ strays_are_counted_and_thrown_away(_Config) ->
     {ok, #{accounting := #{latency := #{ok := 400}}, blocks := [#{strays := Strays}]}} =
         run(#{adapter_options => #{always => stray}}),
     true = Strays >= 400,
-    {ok, #{blocks := [#{strays := 0}]}} = run(#{}).
+    {ok, #{blocks := [#{strays := 0}]}} = run(#{}),
+    % What the adapter takes is none.
+    {ok, #{accounting := #{latency := #{ok := 400}}, blocks := [#{strays := 0}]}} =
+        run(#{adapter_options => #{always => credit}}).
 
 %% Every tenth request takes 100 ms; with a fixed worker for each arrival the others would wait.
 slow_requests_of_others_delay_no_arrival(_Config) ->

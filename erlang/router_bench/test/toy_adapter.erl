@@ -3,7 +3,7 @@
 -behaviour(router_bench_adapter).
 
 -export([init/1, request/2, route/2, counters/1, terminate/1]).
--export([processes/1, faults/0, control/2]).
+-export([handle_info/2, processes/1, faults/0, control/2]).
 
 init(#{init := {error, _} = Error}) ->
     Error;
@@ -61,10 +61,14 @@ happen(worker_dies) -> exit(self(), kill);
 happen(worker_hangs) -> receive never -> ok end;
 happen(bad_return) -> surprise;
 happen(stray) -> self() ! stray, ok;
+happen(credit) -> self() ! credit, ok;
 happen(raises) -> error(planned);
 happen(throws) -> throw(planned);
 happen(halts) -> erlang:halt(3, [{flush, false}]);
 happen(os_kill) -> os:cmd("kill -KILL " ++ os:getpid()).
+
+handle_info(credit, #{counters := _}) -> handled;
+handle_info(_Message, _State) -> unexpected.
 
 counters(#{hangs := counters}) ->
     receive never -> ok end;

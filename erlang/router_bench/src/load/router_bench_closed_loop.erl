@@ -76,7 +76,7 @@ loop(#{adapter := Adapter, state := State} = Context, Tally, Recorder, EndNs, N,
     Request = Adapter:request(N, State),
     case router_bench_nif:start() of
         Now when Now >= EndNs ->
-            drain(Tally),
+            drain(Tally, Adapter, State),
             LastNs;
         StartNs ->
             router_bench_outcome:sent(Tally),
@@ -86,18 +86,18 @@ loop(#{adapter := Adapter, state := State} = Context, Tally, Recorder, EndNs, N,
                            NotOk ->
                                NotOkNs = router_bench_nif:now(),
                                ok = router_bench_outcome:count(Tally, NotOk),
-                               drain(Tally),
+                               drain(Tally, Adapter, State),
                                NotOkNs
                        end,
             loop(Context, Tally, Recorder, EndNs, N + Step, Step, AnswerNs)
     end.
 
 %% A request that failed may be answered late: into the mailbox of a worker that does not read it.
-drain(Tally) ->
+drain(Tally, Adapter, State) ->
     receive
-        _Stray ->
-            router_bench_outcome:stray(Tally),
-            drain(Tally)
+        Stray ->
+            ok = router_bench_outcome:stray(Tally, Adapter, State, Stray),
+            drain(Tally, Adapter, State)
     after 0 -> ok
     end.
 

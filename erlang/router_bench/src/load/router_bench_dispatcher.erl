@@ -137,8 +137,8 @@ serve(0, Request, N, Adapter, State, Dispatch, Tally, Number, Step) ->
     receive
         ?ARRIVAL ->
             serve(1, Request, N, Adapter, State, Dispatch, Tally, Number, Step);
-        _Stray ->
-            router_bench_outcome:stray(Tally),
+        Stray ->
+            ok = router_bench_outcome:stray(Tally, Adapter, State, Stray),
             serve(0, Request, N, Adapter, State, Dispatch, Tally, Number, Step)
     end;
 serve(1, Request, N, Adapter, State, Dispatch, Tally, Number, Step) ->

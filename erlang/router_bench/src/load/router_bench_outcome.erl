@@ -8,7 +8,7 @@
 %% @private
 -module(router_bench_outcome).
 
--export([new/0, sent/1, route/3, code/1, count/2, note/2, stray/1, counts/1, reasons/1,
+-export([new/0, sent/1, route/3, code/1, count/2, note/2, stray/4, counts/1, reasons/1,
          unanswered/4, abandoned/2, accounting/4]).
 
 -export_type([tally/0, counts/0, accounting/0, outcome/0, reason/0]).
@@ -117,10 +117,15 @@ sample({Reason, Stack}) ->
             end,
     router_bench_text:line([io_lib:format("~0tP", [Reason, 20]), Where], ?SAMPLE_CHARACTERS_MAX).
 
-%% @doc Counts a message that nobody expected.
--spec stray(tally()) -> ok.
-stray({Counters, _}) ->
-    counters:add(Counters, ?STRAYS, 1).
+%% @doc A message that reached a worker between two requests: the adapter's, or one that nobody expected,
+%% which is counted.
+-spec stray(tally(), module(), router_bench_adapter:state(), Message :: term()) -> ok.
+stray({Counters, _}, Adapter, State, Message) ->
+    case erlang:function_exported(Adapter, handle_info, 2)
+             andalso Adapter:handle_info(Message, State) of
+        handled -> ok;
+        _ -> counters:add(Counters, ?STRAYS, 1)
+    end.
 
 %% @doc How many requests were sent and not answered once `Killed' workers are gone, beside those that
 %% were `Abandoned' before. A worker was inside one request or, while it built the next, inside none: so
