@@ -286,7 +286,8 @@ a_waker_that_is_stopped_ends_however_close_its_arrivals_are(_Config) ->
     [Response, Service, Lag] = [router_bench_nif:recorder_new(0) || _ <- [1, 2, 3]],
     Dispatch = router_bench_nif:dispatch_new(1, Response, Service, Lag),
     Waker = router_bench_nif:dispatch_begin(Dispatch, {constant, 0, 0, 1000000}, 16#FFFFFFFF),
-    true = waking_threads() > 0,
+    % A thread has its name when it runs, and not before.
+    ok = wait_until(fun() -> waking_threads() > 0 end, 500),
     ok = router_bench_nif:dispatch_end(Waker),
     ok = wait_until(fun() -> waking_threads() =:= 0 end, 500).
 

@@ -400,11 +400,13 @@ a_planted_stall_lets_requests_wait(_Config) ->
         run(#{fault => "stall_ms=500", latency_ms => 4000, drain_timeout_ms => 5000}),
     true = MaxNs > 250_000_000.
 
+%% How many requests the closed loop serves, and what a VM takes for itself, differs; the 400 of the open loop
+%% leak 8 MB.
 a_planted_leak_grows_the_memory_and_a_planted_activation_is_counted(_Config) ->
     {ok, #{metrics := #{mem_mb_total_erlang := Plain, backpressure_active_total := 0}}} = run(#{}),
     {ok, #{metrics := #{mem_mb_total_erlang := Leaking, errors_total := 0}}} =
-        run(#{fault => "leak_bytes=10000"}),
-    true = Leaking > 2 * Plain,
+        run(#{fault => "leak_bytes=20000"}),
+    true = Leaking > Plain + 7,
     {ok, #{metrics := #{mem_mb_total_erlang := Holding, errors_total := 0}}} =
         run(#{fault => "hold_bytes=100000000"}),
     true = Holding > Plain + 90,
