@@ -8,7 +8,7 @@
 -behaviour(router_bench_adapter).
 
 -export([init/1, request/2, route/2, counters/1, terminate/1]).
--export([processes/1, faults/0, control/2, transport/1]).
+-export([processes/1, faults/0, control/2, transport/1, detach/1]).
 
 %% Callers at which backpressure begins while it is planted as a fault: few, so that reaching them
 %% is quick.
@@ -17,7 +17,7 @@
 -spec init(router_bench_adapter:options()) -> {ok, map()} | {error, term()}.
 init(Options) ->
     Fault = maps:get(fault, Options, none),
-    case application:ensure_all_started(ref_router) of
+    case started(Options) of
         {ok, _Started} ->
             case configure(Fault) of
                 ok -> reachable(bus(Options), Options, Fault);
@@ -32,6 +32,8 @@ reachable({ok, Bus}, Options, Fault) ->
            keys => maps:get(keys, Options),
            body => binary:copy(<<"0123456789abcdef">>, 32),
            bus => Bus}};
+reachable({error, Reason}, #{attached := true}, _Fault) ->
+    {error, Reason};
 reachable({error, Reason}, _Options, _Fault) ->
     _ = application:stop(ref_router),
     {error, Reason}.
@@ -53,6 +55,15 @@ nats(Options, Tls, Dir) ->
 %% A name that comes from a file or a variable is a binary.
 option(Name, Options, Default) ->
     maps:get(atom_to_binary(Name), Options, maps:get(Name, Options, Default)).
+
+%% In a node that ran already it runs, or there is nothing to measure.
+started(#{attached := true}) ->
+    case whereis(ref_router_sup) of
+        undefined -> {error, {not_started, ref_router}};
+        _ -> {ok, []}
+    end;
+started(_Options) ->
+    application:ensure_all_started(ref_router).
 
 configure({backpressure, _}) ->
     ref_router:configure(#{intake => #{high_watermark => ?PLANTED_WATERMARK,
@@ -112,6 +123,11 @@ terminate(#{bus := local}) ->
 terminate(#{bus := _Bus}) ->
     ok = ref_router_nats:stop(),
     application:stop(ref_router).
+
+%% @doc Stops the bus of a router that goes on.
+-spec detach(map()) -> ok.
+detach(#{bus := local}) -> ok;
+detach(#{bus := _Bus}) -> ref_router_nats:stop().
 
 %% @doc What carries requests to the router.
 -spec transport(map()) -> #{name := binary(), server => binary(),

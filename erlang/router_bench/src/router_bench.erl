@@ -9,7 +9,7 @@
 %% '''
 -module(router_bench).
 
--export([run/1, stop/0, find_rate/1, top/0, write_report/2]).
+-export([run/1, attach/1, stop/0, find_rate/1, top/0, write_report/2]).
 
 %% @doc Runs the plan of some options, or the default plan of an adapter. Prints progress and a
 %% table.
@@ -32,14 +32,54 @@
                 | router_bench_plan:reason()}.
 run(Adapter) when is_atom(Adapter) ->
     run(#{adapter => Adapter});
+run(#{node := Node}) ->
+    refused({bad_option, node, Node, "no node: router_bench:attach/1 measures in one that runs already"});
 run(Options) when is_map(Options) ->
     case router_bench_plan:new(Options) of
-        {ok, Plan} ->
-            router_bench_run:run(Plan);
-        {error, Reason} ->
-            io:format("~ts~n", [router_bench_plan:message(Reason)]),
-            {error, Reason}
+        {ok, Plan} -> router_bench_run:run(Plan);
+        {error, Reason} -> refused(Reason)
     end.
+
+%% @doc Runs the plan of some options in `node', which runs already: a node of this host, or this one. The
+%% load must be named: `rate_per_second' and `concurrency'.
+%%
+%% To another node this VM connects as a hidden one, with the cookie in `cookie_file' (default:
+%% `.erlang.cookie' in the home directory); the bench's code, the adapter and the native library are loaded
+%% there for as long as it lasts, and everything is taken back at the end, also when this VM dies or the
+%% connection is cut. `init/1' of the adapter gets `attached => true'. Controls, faults and `terminate/1' take
+%% `attach_allow => [control, fault, terminate]' or some of these.
+%%
+%% ```
+%% 1> router_bench:attach(#{node => 'router@host', adapter => my_adapter, rate_per_second => 500,
+%%                          concurrency => 2, report_file => "live.json"}).
+%% '''
+-spec attach(router_bench_plan:options()) ->
+          {ok, router_bench_report:report()}
+        | {error, {failed, Text :: binary(), router_bench_report:report()}
+                | {interrupted, router_bench_report:report()}
+                | {not_written, Message :: binary()}
+                | already_running
+                | router_bench_attached:problem()
+                | router_bench_plan:reason()}.
+attach(#{node := Node} = Options) when Node =/= none ->
+    case router_bench_plan:new(Options) of
+        {ok, Plan} ->
+            case router_bench_place:during(Plan, fun() -> router_bench_run:run(Plan) end) of
+                {error, {not_attached, _, _} = Reason} ->
+                    io:format("~ts~n", [router_bench_failure:sentence(Reason)]),
+                    {error, Reason};
+                Result ->
+                    Result
+            end;
+        {error, Reason} ->
+            refused(Reason)
+    end;
+attach(Options) when is_map(Options) ->
+    refused({missing_option, node}).
+
+refused(Reason) ->
+    io:format("~ts~n", [router_bench_plan:message(Reason)]),
+    {error, Reason}.
 
 %% @doc Stops the run of this VM from another process, and waits until its report is written and its BEAMs
 %% have gone. What was measured until then is kept, in a report whose `run.status' is `interrupted'.
@@ -59,11 +99,10 @@ find_rate(Options) when is_map(Options) ->
         {ok, #{timeout_ms := TimeoutMs} = Plan} ->
             DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
             router_bench_glance:during(Plan, fun() ->
-                router_bench_peer:run(router_bench_rate, Plan, DeadlineMs)
+                router_bench_place:run(router_bench_rate, Plan, DeadlineMs)
             end);
         {error, Reason} ->
-            io:format("~ts~n", [router_bench_plan:message(Reason)]),
-            {error, Reason}
+            refused(Reason)
     end.
 
 %% @doc Shows what runs in this VM, refreshed in place every second: where it is, what the router is

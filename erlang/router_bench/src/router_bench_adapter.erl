@@ -11,9 +11,11 @@
 %% keys that requests may be drawn from (see
 %% {@link router_bench_keys:key/2}), and `fault' where one was planted. In a replay two routers are
 %% alive on one machine, each in a BEAM of its own: `instance' is 1 in one and 2 in the other, by which
-%% a router that needs a port or a name of its own chooses another.
+%% a router that needs a port or a name of its own chooses another. `attached' is there where the router
+%% runs already, in a node that others use: then nothing is started, and who cannot be measured so answers
+%% an error.
 -type options() :: #{keys => router_bench_keys:keys(), fault => router_bench_fault:fault(),
-                     instance => 1..2, atom() | binary() => term()}.
+                     instance => 1..2, attached => true, atom() | binary() => term()}.
 -type state() :: term().
 -type request() :: term().
 %% `error': the router failed at the request. `rejected': it refused the request to protect itself.
@@ -37,13 +39,17 @@
 -callback route(request(), state()) -> result().
 %% Reads the router's counters. Called many times a second while the load runs.
 -callback counters(state()) -> counters().
-%% Stops the router.
+%% Stops the router. In a node that ran already only where that was asked for.
 -callback terminate(state()) -> term().
 
 %% A message that reached the calling worker between two requests, such as credit that a request before
 %% used up; during one, `route/2' itself receives. What is `unexpected', or comes where there is no such
 %% callback, is counted and thrown away.
 -callback handle_info(Message :: term(), state()) -> handled | unexpected.
+
+%% Takes back what `init/1' made in a node that ran already. Called there in place of `terminate/1', also
+%% when whoever measures has gone.
+-callback detach(state()) -> term().
 
 %% Registered names that must live as long as a block; the end of one ends the block.
 -callback processes(state()) -> [atom()].
@@ -64,5 +70,6 @@
 %% BEAM.
 -callback transport(state()) -> transport().
 
--optional_callbacks([handle_info/2, processes/1, faults/0, control/2, lives_twice/0,
-                     transport/1]).
+-optional_callbacks([handle_info/2, processes/1, faults/0, control/2, lives_twice/0, transport/1,
+                     detach/1]).
+

@@ -10,7 +10,7 @@
 %% @private
 -module(router_bench_nif).
 
--export([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4]).
+-export([library/0, empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4]).
 -export([recorder_new/1, recorder_snapshot/1, recorder_slice/1]).
 -export([dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1]).
 -export([hiccup_start/1, hiccup_stop/1, kernels/0, machine/0, resident_bytes/0]).
@@ -206,15 +206,25 @@ os_now() -> ?NOT_LOADED.
                   resolution_ns := float(), read_cost_ns := float()}.
 info() -> ?NOT_LOADED.
 
+%% @doc Where the library is, without its extension.
+-spec library() -> file:filename().
+library() ->
+    case application:get_env(router_bench, native_library) of
+        {ok, Library} -> Library; % of a node that this module was sent to
+        undefined -> filename:join(priv_dir(), "librouter_bench_nif")
+    end.
+
+priv_dir() ->
+    case code:priv_dir(router_bench) of
+        {error, bad_name} ->
+            filename:join(filename:dirname(filename:dirname(code:which(?MODULE))), "priv");
+        Dir ->
+            Dir
+    end.
+
 -spec load() -> ok | {error, {atom(), string()}}.
 load() ->
-    Priv = case code:priv_dir(router_bench) of
-               {error, bad_name} ->
-                   filename:join(filename:dirname(filename:dirname(code:which(?MODULE))), "priv");
-               Dir ->
-                   Dir
-           end,
-    case erlang:load_nif(filename:join(Priv, "librouter_bench_nif"), 0) of
+    case erlang:load_nif(library(), 0) of
         ok -> types_kept();
         {error, Reason} -> {error, Reason}
     end.

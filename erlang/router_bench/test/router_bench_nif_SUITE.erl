@@ -439,7 +439,7 @@ threads() ->
 in_a_vm(Function) ->
     Plan = #{erl_args => ["+S", "2", "+SDcpu", "1"]},
     DeadlineMs = erlang:monotonic_time(millisecond) + 120000,
-    ok = router_bench_peer:evaluate(Plan, own, {?MODULE, Function, []}, DeadlineMs).
+    ok = router_bench_place:evaluate(Plan, own, {?MODULE, Function, []}, DeadlineMs).
 
 output(Port, Text) ->
     receive

@@ -24,7 +24,7 @@ no_call_of_any_process_ends_the_vm(Config) ->
     DeadlineMs = erlang:monotonic_time(millisecond) + DurationMs + ?PATIENCE_MS,
     % More dirty schedulers than processors, so that calls meet in the library.
     Plan = #{erl_args => ["+S", "4", "+SDcpu", "4", "+SDio", "4"]},
-    Told = router_bench_peer:evaluate(Plan, own, {router_bench_nif_fuzz, run, [Options]}, DeadlineMs),
+    Told = router_bench_place:evaluate(Plan, own, {router_bench_nif_fuzz, run, [Options]}, DeadlineMs),
     ok = io:format(user, "~0p~n", [Told]),
     #{faults := [], executions := Executions, values := Values, badarg := Badarg,
       kills_inside := Kills, reloads := Reloads} = Told,

@@ -13,8 +13,8 @@
          the_gated_probe_is_read_on_every_tick_and_at_both_ends/1,
          a_stopped_sampler_leaves_nothing_behind/1,
          a_killed_sampler_leaves_nothing_behind/1,
-         the_former_receiver_of_events_is_restored_by_a_stop/1,
-         a_former_receiver_that_has_ended_is_not_restored/1,
+         the_place_that_somebody_has_is_left_to_them_and_the_figures_are_absent/1,
+         the_monitor_has_a_place_that_is_free_until_it_is_stopped/1,
          whoever_took_the_place_of_the_monitor_keeps_it/1,
          events_are_counted_and_other_messages_are_not/1,
          figures_are_those_worked_by_hand/1,
@@ -182,7 +182,7 @@ a_stopped_sampler_leaves_nothing_behind(_Config) ->
 
 a_killed_sampler_leaves_nothing_behind(_Config) ->
     process_flag(trap_exit, true),
-    Former = own_the_events(),
+    _ = erlang:system_monitor(undefined),
     Sampler = router_bench_sampler:start_link(plain_adapter, none, ?NO_TICK_MS),
     {Monitor, _} = erlang:system_monitor(),
     false = Monitor =:= self(),
@@ -190,7 +190,7 @@ a_killed_sampler_leaves_nothing_behind(_Config) ->
     exit(Sampler, kill),
     receive {'EXIT', Sampler, killed} -> ok end,
     receive {'DOWN', Ref, process, Monitor, normal} -> ok end,
-    Former = settings(),
+    undefined = erlang:system_monitor(),
     ok = wait_until(fun() -> erlang:statistics(scheduler_wall_time_all) =:= undefined end).
 
 %% The receiver of the VM's events
@@ -203,30 +203,33 @@ settings() ->
     {Pid, Options} = erlang:system_monitor(),
     {Pid, lists:sort(Options)}.
 
-the_former_receiver_of_events_is_restored_by_a_stop(_Config) ->
-    Former = own_the_events(),
+the_place_that_somebody_has_is_left_to_them_and_the_figures_are_absent(_Config) ->
+    Holder = own_the_events(),
+    Monitor = router_bench_monitor:start_link(),
+    Holder = settings(),
+    ok = router_bench_monitor:watch_collections(Monitor),
+    Counts = router_bench_monitor:stop(Monitor),
+    0 = map_size(Counts),
+    Holder = settings(),
+    Figures = router_bench_vm:figures((samples([]))#{events := Counts}, 10),
+    [sampler] = maps:keys(Figures).
+
+the_monitor_has_a_place_that_is_free_until_it_is_stopped(_Config) ->
+    _ = erlang:system_monitor(undefined),
     Monitor = router_bench_monitor:start_link(),
     {Monitor, [{long_schedule, _}]} = settings(),
     ok = router_bench_monitor:watch_collections(Monitor),
     ok = wait_until(fun() -> length(element(2, settings())) =:= 2 end),
     {Monitor, [{long_gc, _}, {long_schedule, _}]} = settings(),
     #{long_gc := _, long_schedule := _} = router_bench_monitor:stop(Monitor),
-    Former = settings().
-
-a_former_receiver_that_has_ended_is_not_restored(_Config) ->
-    {Former, Ref} = spawn_monitor(fun() -> receive stop -> ok end end),
-    _ = erlang:system_monitor(Former, [busy_port]),
-    Monitor = router_bench_monitor:start_link(),
-    Former ! stop,
-    receive {'DOWN', Ref, process, Former, normal} -> ok end,
-    _ = router_bench_monitor:stop(Monitor),
     undefined = erlang:system_monitor().
 
 whoever_took_the_place_of_the_monitor_keeps_it(_Config) ->
     Monitor = router_bench_monitor:start_link(),
     Taken = own_the_events(),
     ok = router_bench_monitor:watch_collections(Monitor),
-    _ = router_bench_monitor:stop(Monitor),
+    Counts = router_bench_monitor:stop(Monitor),
+    0 = map_size(Counts),
     Taken = settings().
 
 events_are_counted_and_other_messages_are_not(_Config) ->

@@ -229,7 +229,7 @@ an_adapter_is_examined_and_what_is_wrong_is_said(_Config) ->
     Examined = fun(More) ->
                        {ok, Plan} = router_bench_plan:new(options(More)),
                        DeadlineMs = erlang:monotonic_time(millisecond) + 60000,
-                       {ok, Found} = router_bench_peer:run(router_bench_doctor, Plan, DeadlineMs),
+                       {ok, Found} = router_bench_place:run(router_bench_doctor, Plan, DeadlineMs),
                        nothing_is_left(),
                        {[Text || #{verdict := wrong, text := Text} <- Found], Found}
                end,

@@ -8,14 +8,16 @@
 
 -export_type([vm/0, clock/0, git/0]).
 
--type vm() :: #{atom() => none | binary() | non_neg_integer() | map()}.
+-type vm() :: #{atom() => none | true | binary() | non_neg_integer() | map()}.
 -type clock() :: #{source := binary(), resolution_ns := float(),
                    read_cost_ns := float()}.
 -type git() :: #{commit => binary(), tree => binary(), dirty => boolean()}.
 
 -define(GIT_TIMEOUT_MS, 10000).
 %% Flags of `init' that say where something is.
--define(PLACES, [root, bindir, progname, home, user, boot, pa]).
+-define(PLACES, [root, bindir, progname, home, user, boot, pa, epmd_port]).
+%% Flags of `init' that say who somebody is, one of them a secret.
+-define(NAMES, [name, sname, setcookie, remsh]).
 
 %% @doc The emulator and the machine that this code runs on.
 -spec vm() -> vm().
@@ -31,7 +33,12 @@ vm() ->
                  nif_version => NifVersion,
                  router_bench_version => application_version(),
                  rust_profile => Profile},
-    maps:merge(present(Emulator), router_bench_nif:machine()).
+    maps:merge(present(maps:merge(Emulator, node_facts())), router_bench_nif:machine()).
+
+%% Of a node that ran already there is a guardian; a fresh BEAM is a node where `init/1' has made it one.
+node_facts() ->
+    maps:from_list([{attached, true} || whereis(router_bench_guardian) =/= undefined]
+                   ++ [{distributed, true} || is_alive()]).
 
 %% @doc What a report of a plan that runs in this VM will say of its environment. Only a router that is
 %% reached through something has to be started for that.
@@ -60,14 +67,14 @@ flavor() ->
     end.
 
 %% As the emulator and `init' took them, from whatever file or variable they came; without what says
-%% where things are.
+%% where things are, or who the node is.
 vm_flags() ->
     case file:read_file("/proc/self/cmdline") of
         {ok, Text} ->
             [_Program | Words] = binary:split(Text, <<0>>, [global, trim]),
             Emulator = [plus(Word) || Word <- lists:takewhile(fun(Word) -> Word =/= <<"--">> end, Words)],
             Init = [[[$-, atom_to_list(Flag)] | Values]
-                    || {Flag, Values} <- init:get_arguments(), not lists:member(Flag, ?PLACES)],
+                    || {Flag, Values} <- init:get_arguments(), not lists:member(Flag, ?PLACES ++ ?NAMES)],
             unicode:characters_to_binary(lists:join($ , Emulator ++ lists:append(Init)));
         {error, _} ->
             unknown

@@ -36,4 +36,4 @@ run(#{timeout_ms := TimeoutMs, replay := #{build := Build}} = Plan) ->
 
 profile(Plan, Code, Load, DeadlineMs) ->
     Own = router_bench_frozen:project_path(Code),
-    router_bench_peer:evaluate(Plan, Code, {router_bench_profile, run, [Plan, Own, Load]}, DeadlineMs).
+    router_bench_place:evaluate(Plan, Code, {router_bench_profile, run, [Plan, Own, Load]}, DeadlineMs).

@@ -58,13 +58,11 @@ callback(Adapter, Function, Arguments) ->
 
 lifecycle(#{adapter := Adapter} = Plan, Work) ->
     process_flag(trap_exit, true),
-    % This VM is fresh: of a module that is not loaded nothing seems exported.
+    % In a VM that is fresh nothing seems exported of a module that is not loaded.
     {module, Adapter} = code:ensure_loaded(Adapter),
     try callback(Adapter, init, [router_bench_plan:adapter_options(Plan)]) of
         {ok, State} ->
-            try Work(State)
-            after callback(Adapter, terminate, [State])
-            end;
+            ended_after(ending(Plan), Adapter, State, Work);
         {error, Reason} ->
             {error, {adapter_failed, {Adapter, init, 1}, {error, Reason}}};
         Other ->
@@ -118,6 +116,38 @@ is_text(Text) when is_binary(Text), Text =/= <<>>, byte_size(Text) =< ?TEXT_MAX 
     end;
 is_text(_) ->
     false.
+
+%% The router of a fresh BEAM is stopped. One that others use is not, unless that was asked for; what
+%% `init/1' made there may have to be taken back.
+ending(#{node := none}) ->
+    terminate;
+ending(#{adapter := Adapter, attach_allow := Allowed}) ->
+    case {lists:member(terminate, Allowed), erlang:function_exported(Adapter, detach, 1)} of
+        {true, _} -> terminate;
+        {false, true} -> detach;
+        {false, false} -> none
+    end.
+
+ended_after(none, _Adapter, State, Work) ->
+    Work(State);
+ended_after(Ending, Adapter, State, Work) ->
+    Entrusted = entrusted({Adapter, Ending, [State]}),
+    try Work(State)
+    after
+        try callback(Adapter, Ending, [State])
+        after released(Entrusted)
+        end
+    end.
+
+%% A fresh BEAM that is killed takes its router with it.
+entrusted(Ending) ->
+    case whereis(router_bench_guardian) of
+        undefined -> none;
+        _ -> router_bench_guardian:entrust(Ending)
+    end.
+
+released(none) -> ok;
+released(Entrusted) -> router_bench_guardian:release(Entrusted).
 
 %% @doc Reads the router's counters; an answer that is none of the contract's is an error. Only in the
 %% process that `with/2' made.

@@ -5,14 +5,15 @@
 
 -export_type([plan/0, options/0, reason/0, replay/0, commit_build/0]).
 
-%% How a BEAM boots, what it loads and what it is called is the bench's own.
--define(OWN_FLAGS, ["-boot", "-mode", "-user", "-name", "-sname", "-pa", "-pz", "-s", "-run", "-eval",
-                    "-noinput", "-detached", "-heart", "-extra", "--"]).
+-define(ALLOWED, [control, fault, terminate]).
 
 -type plan() ::
     #{adapter := module(),
       adapter_options := map(),          % handed to the adapter's init/1
       erl_args := [string()],            % flags of the measured BEAMs, those of production
+      node := none | node(),             % to measure in, which runs already; router_bench:attach/1
+      cookie_file := none | file:filename_all(), % of that node
+      attach_allow := [control | fault | terminate], % what may be done to its router beside the load
       instance := 1 | 2,                 % of those alive at once, which one; the run sets it
       blocks := pos_integer(),           % each with a fresh BEAM of each side
       warmup_ms := pos_integer(),        % least closed-loop load before the measured phases; five
@@ -69,6 +70,9 @@
 defaults() ->
     #{adapter_options => #{},
       erl_args => [],
+      node => none,
+      cookie_file => none,
+      attach_allow => [],
       blocks => 10,
       warmup_ms => 1000,
       throughput_ms => 1000,
@@ -113,7 +117,11 @@ new(Options) ->
 
 check([], Plan) ->
     case check_adapter(Plan) of
-        {ok, _} -> check_candidate(maps:get(candidate, Plan), Plan);
+        {ok, _} ->
+            case check_node(Plan) of
+                {ok, Checked} -> check_candidate(maps:get(candidate, Plan), Checked);
+                {error, Reason} -> {error, Reason}
+            end;
         {error, Reason} -> {error, Reason}
     end;
 check([Key | Rest], Plan) ->
@@ -142,6 +150,14 @@ checked(Key, Value) ->
         {keys, {zipf, S}} when is_number(S), S > 0, S =< 10 -> {ok, {zipf, S}};
         {keys, _} -> {error, "uniform or {zipf, Exponent} with an exponent above 0 and up to 10"};
         {flags, _} -> checked_flags(Value);
+        {node, none} -> {ok, none};
+        {node, _} when is_atom(Value) -> checked_node(Value, string:split(atom_to_list(Value), "@"));
+        {node, _} -> checked_node(Value, []);
+        {allowed, _} ->
+            case is_list(Value) andalso Value -- ?ALLOWED of
+                [] -> {ok, Value};
+                _ -> {error, "a list of control, fault and terminate, or of some of these"}
+            end;
         {map, _} when is_map(Value) -> {ok, Value};
         {map, _} -> {error, "a map"};
         {boolean, _} when is_boolean(Value) -> {ok, Value};
@@ -167,12 +183,11 @@ checked_flags(Flags) ->
         false ->
             {error, "a list of words, such as [\"+S\", \"4\"]"};
         true ->
-            case [Flag || Flag <- Flags, Own <- ?OWN_FLAGS, Flag =:= Own] of
-                [] -> {ok, Flags};
-                [Flag | _] -> {error, "flags without " ++ Flag ++ ", which is the bench's own: it "
-                                      "boots the BEAM, and init/1 starts the router"}
-            end
+            router_bench_flags:expand(Flags)
     end.
+
+checked_node(Node, [[_ | _], [_ | _]]) -> {ok, Node};
+checked_node(_Value, _) -> {error, "none or a node's name, as node/0 gives it"}.
 
 checked_fault(Text) ->
     case router_bench_fault:parse(Text) of
@@ -210,6 +225,33 @@ check_candidate(#{lib_dir := LibDir} = Candidate, #{adapter := Adapter} = Plan) 
             {error, {bad_option, candidate, Candidate, "the build of a commit: " ++ Message}}
     end.
 
+%% What a node that others use is spared, unless it is asked for.
+check_node(#{node := none} = Plan) ->
+    {ok, Plan};
+check_node(#{attach_allow := Allowed, control := Control} = Plan) ->
+    Load = "a number: in a node that runs already no load is looked for, which would saturate it",
+    case Plan of
+        #{rate_per_second := calibrate} ->
+            {error, {bad_option, rate_per_second, calibrate, Load}};
+        #{concurrency := calibrate} ->
+            {error, {bad_option, concurrency, calibrate, Load}};
+        #{replay := Replay} when Replay =/= none ->
+            {error, {bad_option, replay, Replay, "none: a node that runs already has one build"}};
+        #{candidate := Candidate} when Candidate =/= work_tree ->
+            {error, {bad_option, candidate, Candidate, "work_tree: the node runs what it runs"}};
+        #{fault := Fault} when Fault =/= none ->
+            case lists:member(fault, Allowed) of
+                true -> {ok, with_control(Control, Allowed, Plan)};
+                false -> {error, {bad_option, fault, router_bench_fault:text(Fault),
+                                  "none, or attach_allow with fault: others use this router"}}
+            end;
+        #{} ->
+            {ok, with_control(Control, Allowed, Plan)}
+    end.
+
+with_control(Control, Allowed, Plan) ->
+    Plan#{control := Control andalso lists:member(control, Allowed)}.
+
 check_replay(none, Plan) ->
     {ok, Plan};
 check_replay(#{report_file := File} = Replay, #{report_file := File}) ->
@@ -223,6 +265,9 @@ check_replay(#{lib_dir := LibDir} = Replay, #{adapter := Adapter} = Plan) ->
 domain(adapter) -> module;
 domain(adapter_options) -> map;
 domain(erl_args) -> flags;
+domain(node) -> node;
+domain(cookie_file) -> file;
+domain(attach_allow) -> allowed;
 domain(blocks) -> {1, 1000};
 domain(warmup_ms) -> {10, 600000};
 domain(throughput_ms) -> {10, 600000};
@@ -280,12 +325,10 @@ can_plant(Adapter, {Name, _}) ->
 %% the fault if there is one.
 -spec adapter_options(plan()) -> router_bench_adapter:options().
 adapter_options(#{adapter_options := Given, keys := Distribution, key_count := Count, seed := Seed,
-                  fault := Fault, instance := Instance}) ->
-    Options = Given#{keys => router_bench_keys:new(Distribution, Count, Seed), instance => Instance},
-    case Fault of
-        none -> Options;
-        _ -> Options#{fault => Fault}
-    end.
+                  fault := Fault, instance := Instance, node := Node}) ->
+    Sometimes = [{fault, Fault} || Fault =/= none] ++ [{attached, true} || Node =/= none],
+    maps:merge(Given#{keys => router_bench_keys:new(Distribution, Count, Seed), instance => Instance},
+               maps:from_list(Sometimes)).
 
 %% @doc A directory of the repository whose commit is measured.
 -spec repository(plan()) -> file:filename_all().

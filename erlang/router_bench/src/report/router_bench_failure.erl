@@ -60,6 +60,12 @@ words({peer_not_started, Flags, Reason}) ->
     ["no BEAM (peer) could be started with erl_args ", lists:join($ , Flags), ": ", term(Reason)];
 words({not_frozen, Module, From}) ->
     ["module ", term(Module), " of the frozen build came from ", term(From)];
+words({not_attached, Node, Reason}) ->
+    [io_lib:format("the bench cannot be attached to ~ts: ", [Node]), why_not(Node, Reason)];
+words({cut, Node, _Reason}) ->
+    [io_lib:format("the connection to ~ts was cut, or it ended", [Node])];
+words({node_failed, Node, Reason}) -> [io_lib:format("in ~ts: ", [Node]), term(Reason)];
+words(detached) -> "the bench is no longer attached to the node";
 words({no_answer, What}) -> ["no answer from the ", term(What)];
 words({latency_too_long, Rate, NeededMs, RunMs, LimitMs}) ->
     io_lib:format("a p99 takes 20,000 requests, which at ~b arrivals/s is ~b s of open loop a block; "
@@ -74,6 +80,50 @@ words(no_request_succeeded) -> "no request succeeded";
 words(stopped) -> "it was stopped";
 words(timeout) -> "the time limit was reached (PERF_TIMEOUT_SECONDS)";
 words(Reason) -> term(Reason).
+
+why_not(_Node, {elsewhere, Host}) ->
+    [Host, " is another host, and the node must load the native library from this one's files: run "
+           "this there, or call router_bench:attach/1 in the node itself"];
+why_not(_Node, {cookie_file, File, open_to_others}) ->
+    ["others may read or write the cookie file ", File, ": chmod 600 ", File];
+why_not(_Node, {cookie_file, File, Reason}) ->
+    ["the cookie file ", File, " cannot be used (", file_error(Reason), "): name that of the node"];
+why_not(_Node, {distribution, Reason}) ->
+    ["this VM could not become a node: ", term(Reason)];
+why_not(_Node, {no_epmd, Host, Port}) ->
+    io_lib:format("no epmd answers at ~ts, port ~b: start the node, or set ERL_EPMD_PORT to its epmd's",
+                  [Host, Port]);
+why_not(_Node, {not_registered, Name, Port}) ->
+    io_lib:format("the epmd at port ~b knows no ~ts: start the node, or set ERL_EPMD_PORT to its epmd's",
+                  [Port, Name]);
+why_not(_Node, {refused, Cookie}) ->
+    ["it refused the connection: its cookie is another than ", cookie(Cookie), ", its name is long where "
+     "this one is short, or it takes TLS only"];
+why_not(_Node, already_attached) ->
+    "somebody else is attached to it: wait for the end of that run";
+why_not(_Node, {other_build, Module}) ->
+    ["it has another build of module ", term(Module), ", which is not replaced: take that out of the node, "
+     "or measure with the build that it has"];
+why_not(_Node, {still_runs, Module}) ->
+    ["a process there still runs code of ", term(Module), ", which an earlier run left: end that process, or "
+     "wait for it"];
+why_not(_Node, {not_loaded, Module, Reason, OtpRelease}) ->
+    io_lib:format("it runs Erlang/OTP ~s and cannot load ~s (~0tp), which was compiled for ~s: compile the "
+                  "bench with the node's Erlang/OTP, and run it with that",
+                  [OtpRelease, Module, Reason, erlang:system_info(otp_release)]);
+why_not(_Node, {no_library, File, Reason}) ->
+    ["it cannot load the native library ", File, " (", file_error(Reason), "): it must run on this host, see "
+     "the same files and be allowed to read them"];
+why_not(_Node, no_answer) -> "the guardian there does not answer";
+why_not(_Node, {died, Reason}) -> ["it answered ", term(Reason)].
+
+cookie(own) -> "this VM's";
+cookie(File) -> ["that in ", File].
+
+file_error(empty) -> "it is empty";
+file_error(too_long) -> "it is too long";
+file_error(another_file) -> "there is another file there";
+file_error(Reason) -> file:format_error(Reason).
 
 %% What sends SIGKILL to what nobody asked to go.
 killed() ->

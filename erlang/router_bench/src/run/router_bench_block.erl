@@ -92,7 +92,7 @@ together([], _DeadlineMs, _Tell, Work, Booted) ->
     Work(lists:reverse(Booted));
 together([#{role := Role, plan := Plan, code := Code} = Side | Rest], DeadlineMs, Tell, Work, Booted) ->
     ok = router_bench_glance:tell(#{phase => boot, role => Role, peer => none}),
-    case router_bench_peer:start(Plan, Code, DeadlineMs) of
+    case router_bench_place:start(Plan, Code, DeadlineMs) of
         {ok, Peer} ->
             try
                 Up = Side#{peer => Peer},
@@ -100,7 +100,7 @@ together([#{role := Role, plan := Plan, code := Code} = Side | Rest], DeadlineMs
                     ok -> together(Rest, DeadlineMs, Tell, Work, [Up | Booted]);
                     {error, Reason} -> {error, Role, Reason}
                 end
-            after router_bench_peer:stop(Peer)
+            after router_bench_place:stop(Peer)
             end;
         {error, Reason} ->
             {error, Role, Reason}
@@ -116,7 +116,7 @@ measured(Sides, N, DeadlineMs, Tell) ->
 
 %% Whoever looks on sees nothing but the load: nobody is stopped before it has looked away.
 loaded([#{role := First} | _] = Sides, DeadlineMs, Tell, Ask) ->
-    OsPids = maps:from_list([{Role, router_bench_peer:os_pid(Peer)}
+    OsPids = maps:from_list([{Role, router_bench_place:os_pid(Peer)}
                              || #{role := Role, peer := Peer} <- Sides]),
     Asked = fun(What) ->
                     case Ask(What) of
@@ -176,7 +176,7 @@ each(Do, [#{role := Role} = Side | Rest], Answers) ->
 
 call(#{role := Role, peer := Peer}, Function, Arguments, DeadlineMs) ->
     ok = router_bench_glance:tell(#{role => Role, peer => Peer, phase => phase(Function, Arguments)}),
-    router_bench_peer:call(Peer, router_bench_side, Function, Arguments, DeadlineMs).
+    router_bench_place:call(Peer, router_bench_side, Function, Arguments, DeadlineMs).
 
 phase(slice, [Loop, _DurationMs]) -> Loop;
 phase(Function, _Arguments) -> Function.

@@ -56,7 +56,10 @@ describe(Options) ->
     case router_bench_plan:new(Options) of
         {ok, #{timeout_ms := TimeoutMs} = Plan} ->
             DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
-            case router_bench_peer:evaluate(Plan, own, {router_bench_env, of_plan, [Plan]}, DeadlineMs) of
+            Asked = router_bench_place:during(Plan, fun() ->
+                router_bench_place:evaluate(Plan, own, {router_bench_env, of_plan, [Plan]}, DeadlineMs)
+            end),
+            case Asked of
                 {error, Reason} ->
                     #{refused => #{problem => router_bench_failure:sentence(Reason)}};
                 {ok, Vm} ->
@@ -90,7 +93,7 @@ examine(Options) ->
     case router_bench_plan:new(Options) of
         {ok, #{timeout_ms := TimeoutMs} = Plan} ->
             DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
-            case router_bench_peer:run(router_bench_doctor, Plan, DeadlineMs) of
+            case router_bench_place:run(router_bench_doctor, Plan, DeadlineMs) of
                 {ok, Findings} -> #{examined => Findings};
                 {error, Reason} -> #{failed => router_bench_failure:sentence(Reason)}
             end;
@@ -104,8 +107,11 @@ measure(Options, Socket) ->
     conduct(run,
             fun(Ask, Tell) ->
                     AskedAfter = fun(Block) -> Ask(#{block => Block}) end,
-                    ended(router_bench:run(Options#{after_block => AskedAfter, progress => Tell}))
+                    ended(run(Options#{after_block => AskedAfter, progress => Tell}))
             end, Socket).
+
+run(#{node := _} = Options) -> router_bench:attach(Options);
+run(Options) -> router_bench:run(Options).
 
 load(Options, Socket) ->
     conduct(load,
@@ -184,6 +190,8 @@ ended({error, {failed, Text, _Report}}) -> #{failed => Text};
 ended({error, {interrupted, _Report}}) -> #{failed => <<"the run was stopped">>};
 ended({error, already_running}) -> #{failed => <<"another run goes on in this BEAM">>};
 ended({error, {not_written, Message}}) -> #{failed => Message};
+ended({error, {not_attached, _, _} = Reason}) ->
+    #{refused => #{problem => router_bench_failure:sentence(Reason)}};
 ended({error, Reason}) -> #{refused => refusal(Reason)}.
 
 text(Text) ->
@@ -212,9 +220,17 @@ unreported(Options) ->
 %% The gate starts this VM in the project, wherever the adapter comes from.
 options(Plan) ->
     {ok, Project} = file:get_cwd(),
-    maps:from_list([{project_dir, Project}
-                    | [option(Key, Value, Plan)
-                       || {Key, Value} <- maps:to_list(Plan), Key =/= <<"key_exponent">>]]).
+    Attach = maps:get(<<"attach">>, Plan, #{}),
+    maps:merge(maps:from_list([{project_dir, Project}
+                               | [option(Key, Value, Plan)
+                                  || {Key, Value} <- maps:to_list(Plan), Key =/= <<"key_exponent">>,
+                                     Key =/= <<"attach">>]]),
+               maps:from_list([attach(Key, Value) || {Key, Value} <- maps:to_list(Attach)])).
+
+%% The format has made sure that the node's name is one.
+attach(<<"node">>, Name) -> {node, binary_to_atom(Name)};
+attach(<<"cookie_file">>, File) -> {cookie_file, File};
+attach(<<"allow">>, Allowed) -> {attach_allow, [named(A, [control, fault, terminate]) || A <- Allowed]}.
 
 %% The plan's names are those of the options. The format has made sure that the adapter is a module's
 %% name; no other text becomes an atom.

@@ -10,7 +10,7 @@
 %% @private
 -module(router_bench_frozen).
 
--export([load/2, code_path/1, project_path/1, check/1, bench_applications/0]).
+-export([load/2, code_path/1, project_path/1, bench_path/0, check/1, bench_applications/0]).
 
 -export_type([build/0, code/0]).
 
@@ -61,6 +61,12 @@ project_path(own) ->
     [filename:absname(Dir) || Dir <- own_path(), not of_bench(Dir, Bench), not of_machine(Dir, #{})];
 project_path(#{applications := Applications}) ->
     maps:values(Applications).
+
+%% @doc The directories of the applications that always come from the candidate.
+-spec bench_path() -> [file:filename()].
+bench_path() ->
+    Bench = bench_applications(),
+    [filename:absname(Dir) || Dir <- own_path(), of_bench(Dir, Bench)].
 
 %% @doc Whether every module of the frozen applications comes from the frozen build in this VM, and
 %% names one that does not. A replay that measured the candidate twice would always be green.

@@ -2,15 +2,16 @@
 %%
 %% The peer talks over its standard input and output: it has no node name, so it opens no port on
 %% the network and needs no epmd. It halts when its input closes, so it does not outlive this VM
-%% either.
+%% either. Nor does what its router leaves behind, an epmd above all: whatever has this peer's mark in its
+%% environment is ended when the peer has gone. What ran before has none.
 %% @private
 -module(router_bench_peer).
 
--export([run/3, run/4, evaluate/4, start/3, call/5, stop/1, interrupt/1, os_pid/1]).
+-export([start/3, call/5, stop/1, interrupt/1, os_pid/1]).
 
 -export_type([peer/0]).
 
--opaque peer() :: {pid(), OsPid :: string()}.
+-opaque peer() :: {pid(), OsPid :: string(), Mark :: string()}.
 
 %% A BEAM boots in well under a second; a loaded machine may take some.
 -define(BOOT_TIMEOUT_MS, 30000).
@@ -21,6 +22,9 @@
 %% What an emulator with +JPperf writes and never removes, in the place where perf looks for it.
 -define(LEFT_FOR_PERF(OsPid), ["/tmp/perf-" ++ OsPid ++ ".map", "/tmp/jit-" ++ OsPid ++ ".dump"]).
 
+%% A variable of every process that a peer starts.
+-define(MARK, "ROUTER_BENCH_PEER").
+
 %% What the emulator takes from the environment as it starts, beside its flags.
 -define(READ_BY_THE_EMULATOR, ["ERL_LIBS", "ERL_FULLSWEEP_AFTER", "ERL_MAX_ETS_TABLES",
                                "ERL_MAX_PORTS", "ERL_THREAD_POOL_SIZE"]).
@@ -28,34 +32,6 @@
 %% A scheduler without work would spin for a while. On a machine with few processors it then keeps
 %% the load generator from one, and the percentiles are those of the wait.
 -define(NO_BUSY_WAIT, ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]).
-
-%% @doc Starts a peer, calls `Module:run(Plan)' in it until a deadline of
-%% `erlang:monotonic_time(millisecond)', and sees it go.
--spec run(module(), router_bench_plan:plan(), DeadlineMs :: integer()) ->
-          {ok, term()} | {error, Reason :: term()}.
-run(Module, Plan, DeadlineMs) ->
-    run(Module, Plan, own, DeadlineMs).
-
-%% @doc The same with this VM's own code or with that of a frozen build; the peer makes sure of it.
--spec run(module(), router_bench_plan:plan(), router_bench_frozen:code(),
-          DeadlineMs :: integer()) ->
-          {ok, term()} | {error, Reason :: term()}.
-run(Module, Plan, Code, DeadlineMs) ->
-    ok = router_bench_glance:tell(#{phase => Module}),
-    evaluate(Plan, Code, {Module, run, [Plan]}, DeadlineMs).
-
-%% @doc Starts a peer as a plan says, calls a function in it, and sees it go.
--spec evaluate(router_bench_plan:plan(), router_bench_frozen:code(), {module(), atom(), [term()]},
-               DeadlineMs :: integer()) -> term() | {error, Reason :: term()}.
-evaluate(Plan, Code, {Module, Function, Arguments}, DeadlineMs) ->
-    case start(Plan, Code, DeadlineMs) of
-        {ok, Peer} ->
-            try call(Peer, Module, Function, Arguments, DeadlineMs)
-            after stop(Peer)
-            end;
-        {error, Reason} ->
-            {error, Reason}
-    end.
 
 %% @doc Starts a peer with the plan's flags and this VM's own code or that of a frozen build, and makes
 %% sure that it has it. Linked to the caller.
@@ -76,6 +52,7 @@ start(Plan, Code, DeadlineMs) ->
     end.
 
 boot(#{erl_args := Flags}, Code) ->
+    Mark = os:getpid() ++ "." ++ integer_to_list(erlang:unique_integer([positive])),
     Options = #{connection => standard_io,
                 exec => filename:join([code:root_dir(), "bin", "erl"]),
                 % The project's own come last, so they win.
@@ -83,11 +60,11 @@ boot(#{erl_args := Flags}, Code) ->
                     ++ ?NO_BUSY_WAIT ++ code_paths(Code) ++ Flags,
                 % What the caller's shell exports must not shape the measured VM. An empty value
                 % unsets.
-                env => [{Name, ""} || {Name, _} <- os:env(), shapes_vm(Name)],
+                env => [{?MARK, Mark} | [{Name, ""} || {Name, _} <- os:env(), shapes_vm(Name)]],
                 wait_boot => ?BOOT_TIMEOUT_MS},
     try peer:start_link(Options) of
-        {ok, Peer} -> {ok, {Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS)}};
-        {ok, Peer, _Node} -> {ok, {Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS)}};
+        {ok, Peer} -> {ok, {Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS), Mark}};
+        {ok, Peer, _Node} -> {ok, {Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS), Mark}};
         {error, Reason} -> {error, Reason}
     catch
         _:Reason -> {error, Reason}
@@ -103,11 +80,11 @@ code_paths(Code) ->
 
 %% @doc Its operating system process.
 -spec os_pid(peer()) -> string().
-os_pid({_Peer, OsPid}) -> OsPid.
+os_pid({_Peer, OsPid, _Mark}) -> OsPid.
 
 %% @doc Calls a function in a peer until a deadline of `erlang:monotonic_time(millisecond)'.
 -spec call(peer(), module(), atom(), [term()], DeadlineMs :: integer()) -> term().
-call({Peer, _OsPid}, Module, Function, Arguments, DeadlineMs) ->
+call({Peer, _OsPid, _Mark}, Module, Function, Arguments, DeadlineMs) ->
     LeftMs = max(1, DeadlineMs - erlang:monotonic_time(millisecond)),
     try
         peer:call(Peer, Module, Function, Arguments, LeftMs)
@@ -120,9 +97,10 @@ call({Peer, _OsPid}, Module, Function, Arguments, DeadlineMs) ->
 
 %% @doc Ends a peer and sees it go.
 -spec stop(peer()) -> ok.
-stop({Peer, OsPid}) ->
+stop({Peer, OsPid, Mark}) ->
     ok = ask_to_stop(Peer),
-    see_go(OsPid).
+    ok = see_go(OsPid),
+    end_marked([Mark], ?EXIT_TIMEOUT_MS).
 
 ask_to_stop(Peer) ->
     try peer:stop(Peer)
@@ -153,9 +131,38 @@ interrupt(Owner) ->
                                     || {links, Links} <- [process_info(Peer, links)], Port <- Links,
                                        is_port(Port),
                                        {os_pid, OsPid} <- [erlang:port_info(Port, os_pid)]],
+                          Marks = [Mark || OsPid <- OsPids, Mark <- marks_of(OsPid)],
                           ok = ask_to_stop(Peer),
-                          lists:foreach(fun see_go/1, OsPids)
+                          ok = lists:foreach(fun see_go/1, OsPids),
+                          ok = end_marked(Marks, ?EXIT_TIMEOUT_MS)
                   end, Peers).
+
+%% Ends what has one of the marks, as far as /proc tells: asks, then kills.
+end_marked(Marks, LeftMs) ->
+    OsPids = [filename:basename(Dir) || Marks =/= [], Dir <- filelib:wildcard("/proc/[0-9]*"),
+                                        [Mark] <- [marks_of(filename:basename(Dir))],
+                                        lists:member(Mark, Marks)],
+    Signal = case LeftMs > 0 of
+                 true -> "TERM";
+                 false -> "KILL"
+             end,
+    case {OsPids, Signal} of
+        {[], _} ->
+            ok;
+        {_, _} ->
+            _ = os:cmd(lists:join($\s, ["kill", "-" ++ Signal | OsPids])),
+            timer:sleep(?POLL_MS),
+            _ = [end_marked(Marks, LeftMs - ?POLL_MS) || LeftMs > -?EXIT_TIMEOUT_MS],
+            ok
+    end.
+
+marks_of(OsPid) ->
+    case file:read_file(filename:join(["/proc", OsPid, "environ"])) of
+        {ok, Environment} ->
+            [binary_to_list(Mark) || <<?MARK, "=", Mark/binary>> <- binary:split(Environment, <<0>>, [global])];
+        {error, _} ->
+            []
+    end.
 
 wait_for_exit(OsPid, LeftMs) ->
     case {os:cmd("kill -0 " ++ OsPid ++ " 2>/dev/null && echo alive"), LeftMs > 0} of

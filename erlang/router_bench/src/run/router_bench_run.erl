@@ -98,7 +98,7 @@ begin_run(#{timeout_ms := TimeoutMs} = Plan, Caller) ->
 sides(#{replay := Replay, candidate := Measured} = Plan) ->
     Side = #{controls => #{}, blocks => []},
     {Code, Git} = case Measured of
-                      work_tree -> {own, router_bench_env:git(router_bench_plan:repository(Plan))};
+                      work_tree -> {own, router_bench_place:git(Plan)};
                       #{build := Own, commit := Commit} -> {Own, #{commit => Commit, dirty => false}}
                   end,
     Candidate = Side#{role => candidate, plan => Plan, code => Code, git => Git},
@@ -124,7 +124,7 @@ controls([], Controlled, State) ->
 controls([#{role := Role, plan := Plan, code := Code} = Side | Rest], Controlled,
          #{deadline_ms := DeadlineMs} = State) ->
     tell({step, #{activity => controls}}, State),
-    case interruptible(fun() -> router_bench_peer:run(router_bench_control, Plan, Code, DeadlineMs) end,
+    case interruptible(fun() -> router_bench_place:run(router_bench_control, Plan, Code, DeadlineMs) end,
                        State) of
         {ok, Controls} ->
             controls(Rest, [Side#{controls := Controls} | Controlled], State);
@@ -141,7 +141,7 @@ calibrate(#{plan := #{rate_per_second := Rate, concurrency := Workers}, sides :=
   when Rate =:= calibrate; Workers =:= calibrate ->
     #{plan := Plan, code := Code} = Side,
     tell({step, #{activity => calibration}}, State),
-    case interruptible(fun() -> router_bench_peer:run(router_bench_calibration, Plan, Code, DeadlineMs) end,
+    case interruptible(fun() -> router_bench_place:run(router_bench_calibration, Plan, Code, DeadlineMs) end,
                        State) of
         {ok, Found} -> settle(calibrated(Found, State));
         {error, Reason} -> finish(State#{ending := {failed, {calibration, Reason}}});
@@ -254,7 +254,7 @@ ended_here(#{done := Done, sides := Sides, plan := Plan} = State) ->
 %% Interruption
 
 %% Does what takes its time in a process of its own, which ends with this one, and gives its answer.
-interruptible(Do, #{caller := Caller}) ->
+interruptible(Do, #{caller := Caller, plan := #{node := Node}}) ->
     Run = self(),
     Reference = make_ref(),
     Facts = router_bench_glance:facts(),
@@ -269,10 +269,10 @@ interruptible(Do, #{caller := Caller}) ->
             ok = router_bench_glance:go_on(News),
             Answer;
         stop ->
-            ok = interrupt(Worker, Monitor),
+            ok = interrupt(Worker, Monitor, Node),
             {interrupted, stop};
         {'DOWN', Caller, process, _, _} ->
-            ok = interrupt(Worker, Monitor),
+            ok = interrupt(Worker, Monitor, Node),
             {interrupted, caller_gone}
     end.
 
@@ -280,11 +280,14 @@ interruptible(Do, #{caller := Caller}) ->
 %% BEAMs yet, or be between two.
 -spec interrupt(pid(), reference()) -> ok.
 interrupt(Worker, Monitor) ->
+    interrupt(Worker, Monitor, none).
+
+interrupt(Worker, Monitor, Node) ->
     true = unlink(Worker),
-    ok = router_bench_peer:interrupt(Worker),
+    ok = router_bench_place:interrupt(Worker, Node),
     receive
         {'DOWN', Monitor, process, Worker, _} -> ok
-    after ?INTERRUPT_AGAIN_MS -> interrupt(Worker, Monitor)
+    after ?INTERRUPT_AGAIN_MS -> interrupt(Worker, Monitor, Node)
     end.
 
 interrupted(stop, State) ->

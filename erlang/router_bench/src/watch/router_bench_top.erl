@@ -111,7 +111,7 @@ view(Facts, NowMs) ->
 glance(#{phase := Phase, peer := Peer})
   when Peer =/= none, Phase =:= warm_up orelse Phase =:= closed orelse Phase =:= open ->
     DeadlineMs = erlang:monotonic_time(millisecond) + ?ANSWER_MS,
-    router_bench_peer:call(Peer, router_bench_side, glance, [], DeadlineMs);
+    router_bench_place:call(Peer, router_bench_side, glance, [], DeadlineMs);
 glance(_Facts) ->
     none.
 

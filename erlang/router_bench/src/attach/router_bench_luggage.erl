@@ -1,0 +1,75 @@
+%% @doc What a node that runs already has to be given to be measured: the modules of the bench that run
+%% there, the adapter with what of its application it needs, and where the native library is.
+%% @private
+-module(router_bench_luggage).
+
+-export([pack/2, guardian/0, router/0]).
+
+-export_type([own/0]).
+
+-type own() :: {module(), file:filename(), Code :: binary(), Digest :: binary()}.
+
+%% @doc The modules that some roots call, as far as they are the bench's or of the adapter's application, if
+%% that is not the router's; the description of an application, which leads to the native library; the
+%% library.
+-spec pack([module()], LibraryFile :: file:filename()) ->
+          #{modules := [own()], application := {application, atom(), [tuple()]},
+            library := {file:filename(), Digest :: binary()}}.
+pack(Roots, LibraryFile) ->
+    Own = maps:from_list([{Root, code:which(Root)} || Root <- Roots]),
+    Dirs = [Dir || Dir <- router_bench_frozen:bench_path(),
+                   lists:member(Dir, [filename:dirname(filename:absname(F)) || F <- maps:values(Own)])],
+    Files = maps:merge(maps:from_list([{module(File), File} || Dir <- Dirs, File <- beams(Dir)]), Own),
+    {ok, Library} = file:read_file(LibraryFile),
+    #{modules => [own(Module, Files) || Module <- called(Roots, Files, []),
+                                        Module =/= router_bench_guardian],
+      application => description(filename:rootname(LibraryFile)),
+      library => {LibraryFile, erlang:md5(Library)}}.
+
+%% @doc What loads the rest.
+-spec guardian() -> own().
+guardian() ->
+    own(router_bench_guardian, #{router_bench_guardian => code:which(router_bench_guardian)}).
+
+%% @doc The modules that are measured, as they are built here.
+-spec router() -> [{module(), Digest :: binary()}].
+router() ->
+    [digest(File) || Dir <- router_bench_frozen:project_path(own), File <- beams(Dir)].
+
+%% A module is called by its name, which stands among the atoms also where it is chosen at run time. What
+%% is named in vain comes along too.
+called([], _Files, Found) ->
+    Found;
+called([Module | Rest], Files, Found) ->
+    case lists:member(Module, Found) of
+        true ->
+            called(Rest, Files, Found);
+        false ->
+            {ok, {Module, [{atoms, Atoms}]}} = beam_lib:chunks(maps:get(Module, Files), [atoms]),
+            Called = [Atom || {_, Atom} <- Atoms, is_map_key(Atom, Files), Atom =/= Module],
+            called(Called ++ Rest, Files, [Module | Found])
+    end.
+
+own(Module, Files) ->
+    #{Module := File} = Files,
+    {ok, Code} = file:read_file(File),
+    {Module, Digest} = digest(File),
+    {Module, filename:absname(File), Code, Digest}.
+
+digest(File) ->
+    {ok, {Module, Digest}} = beam_lib:md5(File),
+    {Module, Digest}.
+
+%% With where the native library is, since no code path there leads to it.
+description(Library) ->
+    _ = application:load(router_bench),
+    {ok, Version} = application:get_key(router_bench, vsn),
+    {application, router_bench,
+     [{description, "router_bench, for as long as it is attached"}, {vsn, Version}, {modules, []},
+      {registered, []}, {applications, [kernel, stdlib]}, {env, [{native_library, Library}]}]}.
+
+beams(Dir) ->
+    filelib:wildcard(filename:join(Dir, "*.beam")).
+
+module(File) ->
+    list_to_atom(filename:basename(File, ".beam")).

@@ -1,0 +1,85 @@
+%% @doc Where something is measured: in a fresh BEAM, or in a node that runs already.
+%% @private
+-module(router_bench_place).
+
+-export([during/2, run/3, run/4, evaluate/4, start/3, call/5, stop/1, interrupt/2, os_pid/1, git/1]).
+
+-export_type([place/0]).
+
+-opaque place() :: {fresh, router_bench_peer:peer()} | {attached, node()}.
+
+%% @doc Does some work of a plan; in a node that runs already the bench is attached meanwhile.
+-spec during(router_bench_plan:plan(), fun(() -> Result)) ->
+          Result | {error, router_bench_attached:problem()}.
+during(#{node := none}, Work) -> Work();
+during(Plan, Work) -> router_bench_attached:during(Plan, Work).
+
+%% @doc Calls `Module:run(Plan)' in a place of its own until a deadline of
+%% `erlang:monotonic_time(millisecond)'.
+-spec run(module(), router_bench_plan:plan(), DeadlineMs :: integer()) ->
+          {ok, term()} | {error, Reason :: term()}.
+run(Module, Plan, DeadlineMs) ->
+    run(Module, Plan, own, DeadlineMs).
+
+%% @doc The same with this VM's own code or with that of a frozen build; the place makes sure of it.
+-spec run(module(), router_bench_plan:plan(), router_bench_frozen:code(),
+          DeadlineMs :: integer()) ->
+          {ok, term()} | {error, Reason :: term()}.
+run(Module, Plan, Code, DeadlineMs) ->
+    ok = router_bench_glance:tell(#{phase => Module}),
+    evaluate(Plan, Code, {Module, run, [Plan]}, DeadlineMs).
+
+%% @doc Makes a place as a plan says, calls a function in it, and leaves it.
+-spec evaluate(router_bench_plan:plan(), router_bench_frozen:code(), {module(), atom(), [term()]},
+               DeadlineMs :: integer()) -> term() | {error, Reason :: term()}.
+evaluate(Plan, Code, {Module, Function, Arguments}, DeadlineMs) ->
+    case start(Plan, Code, DeadlineMs) of
+        {ok, Place} ->
+            try call(Place, Module, Function, Arguments, DeadlineMs)
+            after stop(Place)
+            end;
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+%% @doc Makes a place for a side: boots a BEAM with the plan's flags and this VM's own code or that of a
+%% frozen build, linked to the caller; or takes the node that the bench is attached to.
+-spec start(router_bench_plan:plan(), router_bench_frozen:code(), DeadlineMs :: integer()) ->
+          {ok, place()} | {error, Reason :: term()}.
+start(#{node := none} = Plan, Code, DeadlineMs) ->
+    case router_bench_peer:start(Plan, Code, DeadlineMs) of
+        {ok, Peer} -> {ok, {fresh, Peer}};
+        {error, Reason} -> {error, Reason}
+    end;
+start(#{node := Node}, own, _DeadlineMs) ->
+    {ok, {attached, Node}}.
+
+%% @doc Calls a function there until a deadline of `erlang:monotonic_time(millisecond)'.
+-spec call(place(), module(), atom(), [term()], DeadlineMs :: integer()) -> term().
+call({fresh, Peer}, Module, Function, Arguments, DeadlineMs) ->
+    router_bench_peer:call(Peer, Module, Function, Arguments, DeadlineMs);
+call({attached, Node}, Module, Function, Arguments, DeadlineMs) ->
+    router_bench_attached:call(Node, Module, Function, Arguments, DeadlineMs).
+
+%% @doc Leaves it: a BEAM ends, and in a node nothing of the bench runs any more.
+-spec stop(place()) -> ok.
+stop({fresh, Peer}) -> router_bench_peer:stop(Peer);
+stop({attached, Node}) -> router_bench_attached:clear(Node).
+
+%% @doc Ends what a process waits for, wherever its plan has it: its call answers an error.
+-spec interrupt(pid(), none | node()) -> ok.
+interrupt(Owner, none) -> router_bench_peer:interrupt(Owner);
+interrupt(_Owner, Node) -> router_bench_attached:clear(Node).
+
+%% @doc The operating system process of a fresh BEAM.
+-spec os_pid(place()) -> string().
+os_pid({fresh, Peer}) -> router_bench_peer:os_pid(Peer).
+
+%% @doc What git says of what a plan measures.
+-spec git(router_bench_plan:plan()) -> router_bench_env:git().
+git(#{node := Node} = Plan) ->
+    Git = router_bench_env:git(router_bench_plan:repository(Plan)),
+    case Node of
+        none -> Git;
+        _ -> router_bench_attached:with_difference(Node, Git)
+    end.

@@ -1,0 +1,354 @@
+%% Measuring in a node that runs already. The node and whoever conducts are BEAMs of their own, beside an
+%% epmd of their own; both talk to this one over their standard input and output.
+-module(router_bench_attach_SUITE).
+
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1, init_per_testcase/2, end_per_testcase/2]).
+-export([a_run_leaves_the_node_as_it_was/1,
+         what_may_hurt_is_done_where_it_is_asked_for_and_not_else/1,
+         a_load_that_is_not_named_is_refused/1,
+         an_adapter_may_refuse_and_the_node_is_as_it_was/1,
+         a_run_that_fails_leaves_the_node_as_it_was/1,
+         a_conductor_that_is_killed_leaves_the_node_as_it_was/1,
+         a_connection_that_is_cut_leaves_the_node_as_it_was/1,
+         a_run_that_is_stopped_leaves_the_node_as_it_was/1,
+         whoever_has_the_place_of_the_monitor_keeps_it/1,
+         two_runs_do_not_meet_in_a_node/1,
+         a_module_that_the_node_has_is_neither_replaced_nor_taken_away/1,
+         a_process_that_runs_code_of_the_adapter_is_not_killed/1,
+         a_node_that_cannot_be_attached_to_is_told_with_the_cure/1,
+         a_cookie_file_is_the_owners_alone_and_its_cookie_is_in_no_report/1,
+         code_that_the_node_has_otherwise_is_no_commit/1,
+         a_vm_measures_in_itself/1]).
+
+-define(COOKIE, "a secret of this suite").
+-define(PATIENCE_MS, 20000).
+-define(NODE, 'live@127.0.0.1').
+
+suite() ->
+    [{timetrap, {minutes, 2}}].
+
+all() ->
+    [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info].
+
+%% The epmd ends with its standard input, which this VM has.
+init_per_suite(Config) ->
+    {ok, Socket} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]),
+    {ok, Port} = inet:port(Socket),
+    ok = gen_tcp:close(Socket),
+    Epmd = filename:join([code:root_dir(), "erts-" ++ erlang:system_info(version), "bin", "epmd"]),
+    Script = "exec 3>&1 >/dev/null 2>&1; \"$0\" -address 127.0.0.1 -port \"$1\" & echo ready >&3; read _; "
+             "kill $!; wait",
+    Shell = open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", Script, Epmd, integer_to_list(Port)]},
+                                                      {line, 100}]),
+    receive {Shell, {data, {eol, "ready"}}} -> ok end,
+    Cookie = filename:join(proplists:get_value(priv_dir, Config), "cookie"),
+    ok = file:write_file(Cookie, [?COOKIE, $\n]),
+    ok = file:change_mode(Cookie, 8#600),
+    Env = [{"ERL_EPMD_PORT", integer_to_list(Port)}, {"ERL_EPMD_ADDRESS", "127.0.0.1"}],
+    % The port belongs to the process that opened it, which ends before the cases begin.
+    Keeper = spawn(fun() -> receive stop -> ok end end),
+    true = port_connect(Shell, Keeper),
+    unlink(Shell),
+    [{keeper, Keeper}, {env, Env}, {cookie, Cookie} | Config].
+
+end_per_suite(Config) ->
+    proplists:get_value(keeper, Config) ! stop,
+    ok.
+
+init_per_testcase(_Case, Config) ->
+    Env = proplists:get_value(env, Config),
+    [Directory] = [filename:dirname(code:which(live_router))],
+    {ok, Live, ?NODE} =
+        until(fun() -> peer:start_link(#{connection => standard_io, name => live, host => "127.0.0.1",
+                                         longnames => true, env => Env,
+                                         args => ["+A", "3", "-setcookie", ?COOKIE]}) end),
+    {module, live_router} = peer:call(Live, code, load_abs, [filename:join(Directory, "live_router")]),
+    _ = peer:call(Live, live_router, start, []),
+    [{live, Live}, {conductor, conductor(Config)} | Config].
+
+end_per_testcase(_Case, Config) ->
+    [peer:stop(Pid) || Key <- [conductor, live], Pid <- [proplists:get_value(Key, Config)],
+                       is_process_alive(Pid)],
+    ok.
+
+%% An epmd may not listen yet.
+until(Do) ->
+    until(Do, ?PATIENCE_MS).
+
+until(Do, LeftMs) ->
+    case Do() of
+        {error, _} when LeftMs > 0 ->
+            timer:sleep(100),
+            until(Do, LeftMs - 100);
+        Done ->
+            Done
+    end.
+
+conductor(Config) ->
+    Paths = lists:append([["-pa", Dir] || Dir <- router_bench_frozen:code_path(own)]),
+    {ok, Conductor, _} = peer:start_link(#{connection => standard_io, env => proplists:get_value(env, Config),
+                                           args => ["-nocookie" | Paths]}),
+    unlink(Conductor),
+    Conductor.
+
+options(Config, More) ->
+    maps:merge(#{node => ?NODE, cookie_file => proplists:get_value(cookie, Config), adapter => guest_adapter,
+                 blocks => 1, warmup_ms => 20, throughput_ms => 100, latency_ms => 200,
+                 rate_per_second => 2000, concurrency => 2, quiet => true}, More).
+
+attach(Config, More) ->
+    peer:call(proplists:get_value(conductor, Config), router_bench, attach, [options(Config, More)], 60000).
+
+live(Config, Module, Function, Arguments) ->
+    peer:call(proplists:get_value(live, Config), Module, Function, Arguments).
+
+state(Config) ->
+    live(Config, live_router, node_state, []).
+
+%% What belongs to a connection, and what answers here, takes its time to go.
+is_as_before(Before, Config) ->
+    ok = wait_until(fun() -> state(Config) =:= Before end,
+                    fun() -> {differs, maps:filter(fun(Key, Now) -> Now =/= maps:get(Key, Before) end,
+                                                   state(Config))}
+                    end).
+
+wait_until(Is, Why) ->
+    wait_until(Is, Why, erlang:monotonic_time(millisecond) + ?PATIENCE_MS).
+
+wait_until(Is, Why, DeadlineMs) ->
+    case {Is(), erlang:monotonic_time(millisecond) < DeadlineMs} of
+        {true, _} -> ok;
+        {false, true} -> timer:sleep(50), wait_until(Is, Why, DeadlineMs);
+        {false, false} -> error(Why())
+    end.
+
+%% Before anything is measured: what the first call of anybody makes for good is there.
+before(Config) ->
+    {error, {failed, _, _}} = attach(Config, #{adapter_options => #{refuses => true}}),
+    _ = live(Config, live_router, called, []),
+    ok = wait_until(fun() -> Now = state(Config), timer:sleep(200), Now =:= state(Config) end,
+                    fun() -> restless end),
+    state(Config).
+
+a_run_leaves_the_node_as_it_was(Config) ->
+    Before = before(Config),
+    {ok, Report} = attach(Config, #{blocks => 2}),
+    #{env := #{attached := true, distributed := true, otp_release := _, router_bench_version := _},
+      controls := #{}, accounting := #{latency := #{ok := 800}}} = Report,
+    % Each block asks the adapter anew, and nothing that hurts is called.
+    [init, detach, init, detach] = live(Config, live_router, called, []),
+    is_as_before(Before, Config),
+    % Again, with code that was there before and is not any more.
+    {ok, _} = attach(Config, #{}),
+    is_as_before(Before, Config),
+    nonode@nohost = peer:call(proplists:get_value(conductor, Config), erlang, node, []).
+
+what_may_hurt_is_done_where_it_is_asked_for_and_not_else(Config) ->
+    Before = before(Config),
+    {error, {bad_option, fault, _, "none, or attach_allow with fault" ++ _}} =
+        attach(Config, #{fault => "delay_us=10"}),
+    {ok, #{controls := Controls}} = attach(Config, #{control => true}),
+    0 = map_size(Controls),
+    [init, detach] = live(Config, live_router, called, []),
+    {ok, Report} = attach(Config, #{attach_allow => [control, fault, terminate], fault => "delay_us=10"}),
+    #{controls := #{errors_total := alive, backpressure_active_total := not_offered},
+      run := #{planted_fault := <<"delay_us=10">>}} = Report,
+    [init, control, terminate, init, terminate] = live(Config, live_router, called, []),
+    true = live(Config, persistent_term, erase, [guest]), % which this adapter takes back in detach/1
+    is_as_before(Before, Config).
+
+a_load_that_is_not_named_is_refused(Config) ->
+    [{error, {bad_option, Key, calibrate, "a number: " ++ _}} = attach(Config, #{Key => calibrate})
+     || Key <- [rate_per_second, concurrency]],
+    {error, {missing_option, node}} = attach(Config, #{node => none}),
+    {error, {bad_option, node, _, _}} = attach(Config, #{node => live}),
+    {error, {bad_option, attach_allow, _, _}} = attach(Config, #{attach_allow => [everything]}),
+    {error, {bad_option, node, ?NODE, _}} = router_bench:run(options(Config, #{})).
+
+an_adapter_may_refuse_and_the_node_is_as_it_was(Config) ->
+    Before = before(Config),
+    {error, {failed, Text, _}} = attach(Config, #{adapter_options => #{refuses => true}}),
+    true = is_said("no_guests_here", Text),
+    [] = live(Config, live_router, called, []),
+    is_as_before(Before, Config).
+
+a_run_that_fails_leaves_the_node_as_it_was(Config) ->
+    Before = before(Config),
+    {error, {failed, Text, _}} = attach(Config, #{adapter_options => #{answer => surprise}}),
+    true = is_said("surprise", Text),
+    [init, detach] = live(Config, live_router, called, []),
+    is_as_before(Before, Config).
+
+%% In the middle of a block that would last a minute.
+in_the_middle_of_a_run(Config) ->
+    Conductor = proplists:get_value(conductor, Config),
+    Test = self(),
+    Runner = spawn_link(fun() ->
+                                Test ! {self(), try attach(Config, #{latency_ms => 60000})
+                                                catch _:_ -> gone
+                                                end}
+                        end),
+    ok = wait_until(fun() ->
+                            is_pid(live(Config, erlang, whereis, [guest_helper]))
+                                andalso live(Config, erlang, statistics, [scheduler_wall_time_all]) =/= undefined
+                    end, fun() -> never_ran end),
+    {Conductor, Runner}.
+
+ended(Runner) ->
+    receive {Runner, Result} -> Result end.
+
+a_conductor_that_is_killed_leaves_the_node_as_it_was(Config) ->
+    Before = before(Config),
+    {Conductor, Runner} = in_the_middle_of_a_run(Config),
+    OsPid = peer:call(Conductor, os, getpid, []),
+    _ = os:cmd("kill -KILL " ++ OsPid),
+    gone = ended(Runner),
+    is_as_before(Before, Config),
+    [init, detach] = live(Config, live_router, called, []).
+
+a_connection_that_is_cut_leaves_the_node_as_it_was(Config) ->
+    Before = before(Config),
+    {_Conductor, Runner} = in_the_middle_of_a_run(Config),
+    [Guest] = live(Config, erlang, nodes, [hidden]),
+    true = live(Config, erlang, disconnect_node, [Guest]),
+    {error, {failed, Text, _}} = ended(Runner),
+    true = is_said("connection to live@127.0.0.1 was cut", Text),
+    is_as_before(Before, Config),
+    [init, detach] = live(Config, live_router, called, []).
+
+a_run_that_is_stopped_leaves_the_node_as_it_was(Config) ->
+    Before = before(Config),
+    {Conductor, Runner} = in_the_middle_of_a_run(Config),
+    ok = peer:call(Conductor, router_bench, stop, [], 60000),
+    {error, {interrupted, _}} = ended(Runner),
+    is_as_before(Before, Config),
+    [init, detach] = live(Config, live_router, called, []).
+
+whoever_has_the_place_of_the_monitor_keeps_it(Config) ->
+    Holder = live(Config, erlang, whereis, [live_router]),
+    undefined = live(Config, erlang, system_monitor, [Holder, [{long_gc, 3600000}]]),
+    Before = before(Config),
+    {ok, #{blocks := [#{vm := Vm}]}} = attach(Config, #{}),
+    [] = [Event || Event <- [long_gc, long_schedule], is_map_key(Event, Vm)],
+    is_as_before(Before, Config).
+
+two_runs_do_not_meet_in_a_node(Config) ->
+    Before = before(Config),
+    {Conductor, Runner} = in_the_middle_of_a_run(Config),
+    Second = conductor(Config),
+    {error, {not_attached, ?NODE, already_attached}} =
+        peer:call(Second, router_bench, attach, [options(Config, #{})], 60000),
+    ok = peer:stop(Second),
+    % The first goes on.
+    true = is_pid(live(Config, erlang, whereis, [guest_helper])),
+    ok = peer:call(Conductor, router_bench, stop, [], 60000),
+    {error, {interrupted, _}} = ended(Runner),
+    is_as_before(Before, Config).
+
+a_module_that_the_node_has_is_neither_replaced_nor_taken_away(Config) ->
+    Name = router_bench_outcome,
+    Forms = [{attribute, 1, module, Name}, {attribute, 2, export, []}],
+    {ok, Name, Other} = compile:forms(Forms),
+    {module, Name} = live(Config, code, load_binary, [Name, "other.erl", Other]),
+    Before = before_refusal(Config),
+    {error, {not_attached, ?NODE, {other_build, Name}}} = attach(Config, #{}),
+    is_as_before(Before, Config),
+    {file, "other.erl"} = live(Config, code, is_loaded, [Name]),
+    % The same build is used, and stays.
+    true = live(Config, code, delete, [Name]),
+    {module, Name} = live(Config, code, load_abs, [filename:rootname(code:which(Name))]),
+    {ok, _} = attach(Config, #{}),
+    {file, _} = live(Config, code, is_loaded, [Name]).
+
+before_refusal(Config) ->
+    {error, {not_attached, _, _}} = attach(Config, #{}),
+    ok = wait_until(fun() -> maps:get(nodes, state(Config)) =:= [] end, fun() -> connected end),
+    state(Config).
+
+a_process_that_runs_code_of_the_adapter_is_not_killed(Config) ->
+    Before = before(Config),
+    Attach = fun() -> attach(Config, #{adapter_options => #{stays_in_a_call => true}}) end,
+    {ok, _} = Attach(),
+    Call = live(Config, erlang, whereis, [live_call]),
+    true = is_pid(Call),
+    #{old_code := [guest_adapter], modules := Modules} = state(Config),
+    Modules = maps:get(modules, Before),
+    % The next run could not take its own away without killing it.
+    {error, {not_attached, ?NODE, {still_runs, guest_adapter} = Why}} = attach(Config, #{}),
+    true = is_said("still runs", router_bench_failure:sentence({not_attached, ?NODE, Why})),
+    Call = live(Config, erlang, whereis, [live_call]),
+    _ = live(Config, erlang, send, [Call, go_on]),
+    ok = wait_until(fun() -> live(Config, erlang, whereis, [live_call]) =:= undefined end, fun() -> stays end),
+    {ok, _} = attach(Config, #{}),
+    _ = live(Config, live_router, called, []),
+    is_as_before(Before, Config).
+
+a_node_that_cannot_be_attached_to_is_told_with_the_cure(Config) ->
+    Said = fun(Node, More) ->
+                   {error, {not_attached, Node, _} = Reason} = attach(Config, More#{node => Node}),
+                   router_bench_failure:sentence(Reason)
+           end,
+    [true = is_said(Words, Said(Node, More))
+     || {Node, More, Words} <- [{'other@127.0.0.1', #{}, "knows no other"},
+                                {'live@192.0.2.1', #{}, "192.0.2.1 is another host"},
+                                {?NODE, #{cookie_file => wrong_cookie(Config)}, "its cookie is another"},
+                                {?NODE, #{cookie_file => "/nowhere"}, "/nowhere cannot be used"}]],
+    nonode@nohost = peer:call(proplists:get_value(conductor, Config), erlang, node, []),
+    Reasons = [{no_library, "/a.so", enoent}, {not_loaded, m, badfile, "25"}, {no_epmd, "h", 4369}],
+    [true = is_said("cannot be attached to n@h: ", router_bench_failure:sentence({not_attached, 'n@h', Why}))
+     || Why <- Reasons].
+
+wrong_cookie(Config) ->
+    File = filename:join(proplists:get_value(priv_dir, Config), "wrong_cookie"),
+    ok = file:write_file(File, "another"),
+    ok = file:change_mode(File, 8#400),
+    File.
+
+a_cookie_file_is_the_owners_alone_and_its_cookie_is_in_no_report(Config) ->
+    Open = filename:join(proplists:get_value(priv_dir, Config), "open_cookie"),
+    ok = file:write_file(Open, ?COOKIE),
+    ok = file:change_mode(Open, 8#644),
+    {error, {not_attached, ?NODE, {cookie_file, Open, open_to_others}} = Reason} =
+        attach(Config, #{cookie_file => Open}),
+    true = is_said("chmod 600", router_bench_failure:sentence(Reason)),
+    {ok, #{env := #{vm_flags := Flags}} = Report} = attach(Config, #{}),
+    true = is_said("+A 3", Flags),
+    false = is_said("live@", Flags),
+    {ok, Json} = router_bench_nif:report_encode(Report),
+    false = is_said(?COOKIE, Json),
+    false = is_said("setcookie", Json).
+
+code_that_the_node_has_otherwise_is_no_commit(Config) ->
+    [Dir | _] = [Dir || Dir <- router_bench_frozen:project_path(own),
+                        filelib:wildcard(filename:join(Dir, "*.beam")) =/= []],
+    [File | _] = filelib:wildcard(filename:join(Dir, "*.beam")),
+    Name = list_to_atom(filename:basename(File, ".beam")),
+    Dirty = fun() ->
+                    {ok, #{git := Git}} = attach(Config, #{project_dir => filename:dirname(Dir)}),
+                    maps:get(dirty, Git, unknown)
+            end,
+    {module, Name} = live(Config, code, load_abs, [filename:rootname(File)]),
+    AsBuilt = Dirty(),
+    {ok, Name, Other} = compile:forms([{attribute, 1, module, Name}]),
+    true = live(Config, code, delete, [Name]),
+    {module, Name} = live(Config, code, load_binary, [Name, "other.erl", Other]),
+    true = Dirty(),
+    AsBuilt = begin
+                  true = live(Config, code, purge, [Name]) orelse true,
+                  true = live(Config, code, delete, [Name]),
+                  Dirty()
+              end.
+
+a_vm_measures_in_itself(Config) ->
+    Conductor = proplists:get_value(conductor, Config),
+    Here = fun(M, F, A) -> peer:call(Conductor, M, F, A) end,
+    _ = Here(live_router, start, []),
+    {ok, _} = attach(Config, #{node => nonode@nohost}),
+    Facts = fun() -> Here(live_router, node_state, []) end,
+    Before = Facts(),
+    {ok, #{env := #{attached := true} = Env}} = attach(Config, #{node => nonode@nohost}),
+    false = is_map_key(distributed, Env),
+    ok = wait_until(fun() -> Facts() =:= Before end, fun() -> {before, Before, now, Facts()} end).
+
+is_said(Words, Text) ->
+    string:find(Text, Words) =/= nomatch.
