@@ -32,7 +32,7 @@ contract() {
   "$built/perf-gate" lint
 }
 
-"$scripts/setup.sh" --test --with nats
+"$scripts/setup.sh" --test --with nats --with rabbitmq --with ejabberd --with cowboy
 step "formatting" cargo fmt --all --check
 step "lints" cargo clippy --locked --workspace --all-targets -- --deny warnings
 step "shell" shellcheck --external-sources scripts/*.sh .ci/run

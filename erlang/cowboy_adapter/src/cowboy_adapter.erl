@@ -17,7 +17,7 @@ init(#{keys := Keys} = Options) ->
     case {Mode, code:which(cowboy)} of
         {_, non_existing} -> {error, "no cowboy: ERL_LIBS must name the directory that it is in"};
         {<<"router">>, _} -> {ok, State#{env => #{dispatch => routes()}}};
-        {<<"http">>, _} -> {ok, State#{port => listen()}};
+        {<<"http">>, _} -> {ok, listen(State#{listener => {?MODULE, make_ref()}})};
         _ -> {error, {unknown_mode, Mode, "http or router"}}
     end.
 
@@ -26,13 +26,13 @@ routes() ->
 
 path(I) -> ["/api/v1/tenant", integer_to_list(I)].
 
-listen() ->
+listen(#{listener := Name} = State) ->
     {ok, _} = application:ensure_all_started(cowboy),
-    {ok, _} = cowboy:start_clear(?MODULE, #{socket_opts => [{ip, {127, 0, 0, 1}}, {port, 0}]},
+    {ok, _} = cowboy:start_clear(Name, #{socket_opts => [{ip, {127, 0, 0, 1}}, {port, 0}]},
                                  % A connection lasts as long as its worker, which may have nothing to do for a while.
                                  #{env => #{dispatch => routes()}, max_keepalive => infinity,
                                    request_timeout => infinity, idle_timeout => infinity}),
-    ranch:get_port(?MODULE).
+    State#{port => ranch:get_port(Name)}.
 
 %% @doc The handler of cowboy, at the end of each route.
 -spec init(map(), term()) -> {ok, map(), term()}.
@@ -45,14 +45,14 @@ request(N, #{keys := Keys} = State) ->
     get([path(Key rem ?ROUTES), $/, integer_to_list(Key), "/x"], State).
 
 get(Path, #{port := Port}) ->
-    {connection(get(?MODULE), Port), ["GET ", Path, " HTTP/1.1\r\nhost: localhost\r\n\r\n"]};
+    {connection(get({?MODULE, Port}), Port), ["GET ", Path, " HTTP/1.1\r\nhost: localhost\r\n\r\n"]};
 get(Path, _State) ->
     #{method => <<"GET">>, version => 'HTTP/1.1', host => <<"localhost">>, path => iolist_to_binary(Path),
       headers => #{}, pid => self(), streamid => 1}.
 
 connection(undefined, Port) ->
     {ok, Socket} = gen_tcp:connect({127, 0, 0, 1}, Port, [binary, {active, false}, {nodelay, true}]),
-    _ = put(?MODULE, Socket),
+    _ = put({?MODULE, Port}, Socket),
     Socket;
 connection(Socket, _Port) ->
     Socket.
@@ -64,7 +64,7 @@ route({Socket, Request}, State) ->
     case answer(Socket, <<>>) of
         {ok, 204} -> ok;
         {ok, Status} -> failed({http_status, Status}, State);
-        {error, Reason} -> _ = erase(?MODULE), failed(Reason, State)
+        {error, Reason} -> _ = erase({?MODULE, maps:get(port, State)}), failed(Reason, State)
     end;
 route(Request, #{env := Env} = State) ->
     case cowboy_router:execute(Request, Env) of
@@ -99,7 +99,7 @@ control(backpressure_active_total, _State) -> not_offered.
 
 %% @doc Over HTTP the listener lives as long as its supervisors.
 -spec processes(map()) -> [atom()].
-processes(#{mode := Mode}) -> [Name || Name <- [ranch_sup, cowboy_sup], Mode =:= <<"http">>].
+processes(State) -> [Name || Name <- [ranch_sup, cowboy_sup], is_map_key(listener, State)].
 
 %% @doc What is between a worker and the router.
 -spec transport(map()) -> #{name := binary(), server => binary()}.
@@ -114,4 +114,5 @@ terminate(State) -> detach(State), [application:stop(Name) || Name <- [cowboy, r
 
 %% @doc Closes the listener.
 -spec detach(map()) -> term().
-detach(#{mode := Mode}) -> [cowboy:stop_listener(?MODULE) || Mode =:= <<"http">>].
+detach(#{listener := Name}) -> cowboy:stop_listener(Name);
+detach(_State) -> ok.

@@ -25,16 +25,16 @@ init(#{keys := Keys} = Options) ->
 
 boot({ok, Directory, Scratch}) ->
     Node = "perf_gate_" ++ os:getpid() ++ "@localhost",
-    Paths = [{Name, filename:join(Directory, Name)} || Name <- ["MNESIA_BASE", "LOG_BASE", "CONFIG_FILE",
-                                                                "ADVANCED_CONFIG_FILE", "ENABLED_PLUGINS_FILE"]],
-    _ = [os:putenv("RABBITMQ_" ++ N, V) || {N, V} <- [{"NODENAME", Node}, {"CONF_ENV_FILE", "/dev/null"} | Paths]],
+    Env = [{"NODENAME", Node}, {"CONF_ENV_FILE", "/dev/null"}, {"LOG", "warning"}
+           | [{Name, filename:join(Directory, Name)} || Name <- ["MNESIA_BASE", "LOG_BASE", "CONFIG_FILE",
+                                                                 "ADVANCED_CONFIG_FILE", "ENABLED_PLUGINS_FILE"]]],
+    _ = [os:putenv("RABBITMQ_" ++ Name, Value) || {Name, Value} <- Env],
     ok = application:load(rabbit),
     ok = application:set_env([{rabbit, [{tcp_listeners, []}]}, {kernel, [{inet_dist_use_interface, {127, 0, 0, 1}}]}]),
     % A node that has no name when the broker boots would get a port of distribution that is always the same.
     ok = rabbit_nodes_common:ensure_epmd(),
     {ok, _} = net_kernel:start(list_to_atom(Node), #{name_domain => shortnames}),
-    _ = rabbit:boot(),
-    true = rabbit:is_running(),
+    {_, true} = {rabbit:boot(), rabbit:is_running()},
     #{scratch => Scratch}.
 
 exchange() -> rabbit_misc:r(<<"/">>, exchange, <<"perf_gate">>).
