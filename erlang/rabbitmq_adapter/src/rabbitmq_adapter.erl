@@ -1,6 +1,5 @@
 %% @doc Measures RabbitMQ, 3.10 to 4.0, inside its own BEAM: a topic exchange with ten bindings to bounded queues. The
-%% option `mode': `publish' (the default) routes a message and hands it to its queue under credit flow, as a channel
-%% does; `route' only asks the exchange where it would go.
+%% option `mode': `publish' (the default) hands a message to its queue under credit flow, `route' only asks where to.
 -module(rabbitmq_adapter).
 -behaviour(router_bench_adapter).
 -export([init/1, request/2, route/2, handle_info/2, counters/1, control/2, processes/1, terminate/1, detach/1]).
@@ -14,13 +13,13 @@
 %% @doc Boots a broker with no port of AMQP and a directory of its own, or takes the one that runs (`attached').
 -spec init(router_bench_adapter:options()) -> {ok, map()} | {error, term()}.
 init(#{keys := Keys} = Options) ->
-    case {maps:get(<<"mode">>, Options, <<"publish">>), code:which(rabbit)} of
-        {_, non_existing} -> {error, "no RabbitMQ: ERL_LIBS must name its directory of plugins"};
-        {Mode, _} when Mode =:= <<"publish">>; Mode =:= <<"route">> ->
+    case {maps:get(<<"mode">>, Options, <<"publish">>), code:which(rabbit), code:which(mc_amqpl)} of
+        {_, non_existing, _} -> {error, "no RabbitMQ: ERL_LIBS must name its directory of plugins"};
+        {Mode, _, Containers} when Mode =:= <<"publish">>; Mode =:= <<"route">> ->
             Up = case Options of #{attached := true} -> #{}; #{} -> boot(router_bench_scratch:new()) end,
             {ok, Up#{mode => Mode, exchange => declare(), keys => Keys, counts => atomics:new(2, []),
-                     body => binary:copy(<<"0123456789abcdef">>, 16)}};
-        {Mode, _} -> {error, {unknown_mode, Mode, "publish or route"}}
+                     is_old => Containers =:= non_existing, body => binary:copy(<<"0123456789abcdef">>, 16)}};
+        {Mode, _, _} -> {error, {unknown_mode, Mode, "publish or route"}}
     end.
 
 boot({ok, Directory, Scratch}) ->
@@ -45,17 +44,16 @@ declare() ->
     _ = rabbit_exchange:declare(exchange(), topic, false, false, false, [], ?USER),
     _ = [{rabbit_amqqueue:declare(queue(I), false, false, [{<<"x-max-length">>, long, 1000}], none, ?USER),
           ok = rabbit_binding:add({binding, exchange(), key(I), queue(I), []}, ?USER)} || I <- ?NUMBERS],
-    {ok, Exchange} = rabbit_exchange:lookup(exchange()),
-    Exchange.
+    element(2, {ok, _} = rabbit_exchange:lookup(exchange())).
 
 %% @doc A message of 256 bytes to one of the ten queues.
 -spec request(non_neg_integer(), map()) -> tuple().
 request(N, #{keys := Keys} = State) -> message(key(router_bench_keys:key(N, Keys) rem 10), State).
 
-message(Key, #{body := Body}) ->
+message(Key, #{body := Body, is_old := IsOld}) ->
     Properties = list_to_tuple(['P_basic' | lists:duplicate(14, undefined)]),
-    case erlang:function_exported(rabbit_basic, delivery, 4) of
-        true -> % before 4.0; the last field of a #delivery{} says that the sender heeds credit
+    case IsOld of
+        true -> % before message containers; the last field of a #delivery{} says that the sender heeds credit
             Message = rabbit_basic:message(exchange(), Key, Properties, Body),
             setelement(7, rabbit_basic:delivery(false, false, Message, undefined), flow);
         false ->
@@ -78,9 +76,11 @@ route(Message, #{exchange := Exchange, mode := Mode, counts := Counts}) ->
 deliver(Qs, Delivery) when element(1, Delivery) =:= delivery -> rabbit_queue_type:deliver(Qs, Delivery, stateless);
 deliver(Qs, Message) -> rabbit_queue_type:deliver(Qs, Message, #{flow => flow}, stateless).
 
-%% After all credit that has come, or comes in time.
+%% After all credit that has come, of whichever queue, or that comes in time.
 is_blocked(WaitMs) ->
-    receive {bump_credit, _} = Credit -> handled = handle_info(Credit, none), is_blocked(0)
+    receive {bump_credit, _} = Credit ->
+            handled = handle_info(Credit, none),
+            is_blocked(case credit_flow:blocked() of true -> WaitMs; false -> 0 end)
     after WaitMs -> credit_flow:blocked()
     end.
 
