@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test: formatting, lints, Rust, Erlang, and both together through their scripts.
+# Runs every test: formatting, lints, Rust, Erlang, and both together through their scripts. What computes and
+# what measures run at the same time: no test asserts a time, and what measures mostly waits.
 # Ends with a line that counts tests. Writes: target/, _build/, _artifacts/ nothing, temporary
 # directories that it removes.
 set -euo pipefail
@@ -9,12 +10,23 @@ scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$scripts/common.sh"
 cd "$scripts/.."
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+lanes=()
+trap 'for lane in "${lanes[@]}"; do kill -- "-$lane" 2>/dev/null || true; done; rm -f "$log"*' EXIT
 
 step() { # title command...
+  local began=$SECONDS
   printf '\n== %s\n' "$1"
-  shift
-  "$@" 2>&1 | tee -a "$log"
+  "${@:2}" 2>&1
+  printf '== %s: %d s\n' "$1" $((SECONDS - began))
+}
+
+# Begins what runs beside the rest: not below an `if` or `||`, where a shell goes on after what fails, and in a
+# process group of its own, so that it ends with this script as a whole.
+begin() { # function
+  set -m
+  "$1" >"$log.$1" 2>&1 </dev/null &
+  set +m
+  lanes+=("$!")
 }
 
 # Sums a column of numbers, 0 for none.
@@ -32,23 +44,42 @@ contract() {
   "$built/perf-gate" lint
 }
 
+computes() {
+  step "lints" cargo clippy --locked --workspace --all-targets -- --deny warnings
+  step "Rust tests, a minute of them fuzzing" env FUZZ_SECONDS=60 \
+    cargo test --locked --workspace --exclude cp1_pipeline_tests
+  step "every interleaving of the shards" env RUSTFLAGS="--cfg loom" \
+    CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom" \
+    cargo test --locked --release --package latency_recorder --test loom
+  step "NATS client" ./scripts/nats.sh build
+  step "Erlang cross references" rebar3 xref
+  step "Erlang types" rebar3 dialyzer
+  step "Erlang documentation" ./scripts/docs.escript
+  step "Erlang tests" rebar3 ct \
+    --dir erlang/ref_router/test,erlang/ref_router_adapter/test,erlang/router_bench/test,erlang/nats_client/test
+  step "the contract of this project" contract
+}
+
+measures() {
+  step "NIF and gate" build_rust
+  step "bench and gate together" cargo test --locked --package cp1_pipeline_tests -- --test-threads=1
+}
+
 "$scripts/setup.sh" --test --with nats --with rabbitmq --with ejabberd --with cowboy
 step "formatting" cargo fmt --all --check
-step "lints" cargo clippy --locked --workspace --all-targets -- --deny warnings
 step "shell" shellcheck --external-sources scripts/*.sh .ci/run
-step "Rust tests, a minute of them fuzzing" env FUZZ_SECONDS=60 \
-  cargo test --locked --workspace --exclude cp1_pipeline_tests
-step "every interleaving of the shards" env RUSTFLAGS="--cfg loom" \
-  CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom" \
-  cargo test --locked --release --package latency_recorder --test loom
-step "NATS client" ./scripts/nats.sh build
-step "Erlang cross references" rebar3 xref
-step "Erlang types" rebar3 dialyzer
-step "Erlang documentation" ./scripts/docs.escript
-step "Erlang tests" rebar3 ct \
-  --dir erlang/ref_router/test,erlang/ref_router_adapter/test,erlang/router_bench/test,erlang/nats_client/test
-step "the contract of this project" contract
-step "bench and gate together" cargo test --locked --package cp1_pipeline_tests -- --test-threads=1
+begin measures
+begin computes
+tail --lines=+1 --follow --pid="${lanes[1]}" "$log.computes"
+code=0
+for lane in "${lanes[@]}"; do wait "$lane" || code=$?; done
+lanes=()
+cat "$log.measures"
+if [ "$code" -ne 0 ]; then
+  echo "test.sh: failed, as said above" >&2
+  exit "$code"
+fi
+cat "$log.computes" "$log.measures" >"$log"
 
 rust=$(sed -n 's/^test result: ok\. \([0-9]*\) passed.*/\1/p' "$log" | sum)
 erlang=$(sed -n 's/^All \([0-9]*\) tests passed\..*/\1/p' "$log" | sum)
