@@ -1,16 +1,21 @@
-//! The settings in the README are those of the command line.
+//! The settings in the README are those of the command line, and so is every command that a page shows.
 //!
 //! After a change: `UPDATE_README=1 cargo test -p perf-gate --test readme`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use perf_gate::cli::sources::{command, is_setting, variable};
 
 const BEGIN: &str = "--test readme` -->\n";
 const END: &str = "<!-- end of settings -->";
+
+/// A file of this repository.
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
 
 fn table() -> String {
     let command = command();
@@ -48,7 +53,7 @@ fn table() -> String {
 
 #[test]
 fn the_table_of_settings_is_that_of_the_definition() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let path = file("README.md");
     let text = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
@@ -58,4 +63,68 @@ fn the_table_of_settings_is_that_of_the_definition() {
     }
     let told = std::fs::read_to_string(&path).unwrap();
     assert!(told == expected, "run: UPDATE_README=1 cargo test -p perf-gate --test readme");
+}
+
+/// What stands as code on a page: lines of blocks, and spans, which may go on in the next line.
+fn code(page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let (mut prose, mut is_block) = (String::new(), false);
+    for line in page.replace("\\\n", " ").lines() {
+        let is_fence = line.trim_start().starts_with("```");
+        if is_fence || line.is_empty() {
+            found.extend(prose.split('`').skip(1).step_by(2).map(str::to_owned));
+            prose.clear();
+        }
+        is_block ^= is_fence;
+        match (is_fence, is_block) {
+            (true, _) => {}
+            (false, true) => found.push(line.to_owned()),
+            (false, false) => prose.extend([line, " "]),
+        }
+    }
+    found.extend(prose.split('`').skip(1).step_by(2).map(str::to_owned));
+    found
+}
+
+/// What of a command or script that a page shows does not exist.
+fn unknown(code: &str) -> Option<String> {
+    let mut words = code.split_whitespace().skip_while(|word| *word == "$" || word.contains('='));
+    let program = words.next()?;
+    if program.contains("scripts/") && !program.contains(['*', '…', '(']) {
+        return (!file(program).exists()).then(|| program.to_owned());
+    }
+    if program.rsplit('/').next() != Some("perf-gate") {
+        return None;
+    }
+    let name = words.next().filter(|word| !word.starts_with("--"))?;
+    let program = command();
+    let Some(command) = program.find_subcommand(name) else { return Some(name.to_owned()) };
+    let flags: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_long()).collect();
+    let given = words.take_while(|word| !["|", "#", ">", "<", "&&"].contains(word));
+    let given = given.filter_map(|word| word.strip_prefix("--")?.split(['=', ',']).next());
+    let mut unknown = given.filter(|flag| !flags.contains(flag) && *flag != "help");
+    unknown.next().map(|flag| format!("{name} --{flag}"))
+}
+
+#[test]
+fn every_command_that_a_page_shows_exists_with_its_flags() {
+    assert_eq!(
+        unknown("$ A=1 ./target/release/perf-gate run --blocks=2 --quiet | tee --log"),
+        None
+    );
+    assert_eq!(unknown("perf-gate run --fast").as_deref(), Some("run --fast"));
+    assert_eq!(unknown("perf-gate waive").as_deref(), Some("waive"));
+    assert_eq!(unknown("./scripts/none.sh").as_deref(), Some("./scripts/none.sh"));
+    assert_eq!(code("a `perf-gate\nrun`\n```sh\nb \\\nc\n```\nd"), ["perf-gate run", "b  c"]);
+
+    let mut pages = vec![file("README.md"), file("ARCHITECTURE.md"), file("perf/README.md")];
+    for entry in std::fs::read_dir(file("docs")).unwrap() {
+        pages.push(entry.unwrap().path());
+    }
+    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let wrong: Vec<_> = code(&text).iter().filter_map(|code| unknown(code)).collect();
+        assert!(wrong.is_empty(), "{}: {wrong:?}", page.display());
+    }
 }
