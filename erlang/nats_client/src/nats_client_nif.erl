@@ -19,8 +19,8 @@
 -define(NOT_LOADED, erlang:nif_error({not_loaded, [{module, ?MODULE}]})).
 
 -opaque connection() :: reference().
--opaque ticket() :: reference().
--opaque subscription() :: reference().
+-type ticket() :: reference().
+-type subscription() :: reference().
 
 %% @doc Starts a connection, which ends with its term and with its maker; `{nats_client, Reference, ok}' or
 %% `{nats_client, Reference, {error, Reason}}' follows.
