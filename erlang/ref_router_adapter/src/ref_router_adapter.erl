@@ -126,8 +126,9 @@ terminate(#{bus := _Bus}) ->
 
 %% @doc Stops the bus of a router that goes on.
 -spec detach(map()) -> ok.
-detach(#{bus := local}) -> ok;
-detach(#{bus := _Bus}) -> ref_router_nats:stop().
+detach(_State) ->
+    _ = [ref_router_nats:stop() || whereis(ref_router_nats) =/= undefined],
+    ok.
 
 %% @doc What carries requests to the router.
 -spec transport(map()) -> #{name := binary(), server => binary(),

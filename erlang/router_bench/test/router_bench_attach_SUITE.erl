@@ -16,6 +16,7 @@
          a_module_that_the_node_has_is_neither_replaced_nor_taken_away/1,
          a_process_that_runs_code_of_the_adapter_is_not_killed/1,
          a_node_that_cannot_be_attached_to_is_told_with_the_cure/1,
+         what_a_node_cannot_load_is_refused_and_taken_back/1,
          a_cookie_file_is_the_owners_alone_and_its_cookie_is_in_no_report/1,
          code_that_the_node_has_otherwise_is_no_commit/1,
          a_vm_measures_in_itself/1]).
@@ -36,11 +37,14 @@ init_per_suite(Config) ->
     {ok, Port} = inet:port(Socket),
     ok = gen_tcp:close(Socket),
     Epmd = filename:join([code:root_dir(), "erts-" ++ erlang:system_info(version), "bin", "epmd"]),
-    Script = "exec 3>&1 >/dev/null 2>&1; \"$0\" -address 127.0.0.1 -port \"$1\" & echo ready >&3; read _; "
-             "kill $!; wait",
-    Shell = open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", Script, Epmd, integer_to_list(Port)]},
-                                                      {line, 100}]),
-    receive {Shell, {data, {eol, "ready"}}} -> ok end,
+    Script = "\"$0\" -address 127.0.0.1 -port \"$1\" >/dev/null 2>&1 & read _; kill $!; wait",
+    Shell = open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", Script, Epmd, integer_to_list(Port)]}]),
+    ok = wait_until(fun() ->
+                            case gen_tcp:connect({127, 0, 0, 1}, Port, []) of
+                                {ok, Connected} -> gen_tcp:close(Connected) =:= ok;
+                                {error, _} -> false
+                            end
+                    end, fun() -> no_epmd end),
     Cookie = filename:join(proplists:get_value(priv_dir, Config), "cookie"),
     ok = file:write_file(Cookie, [?COOKIE, $\n]),
     ok = file:change_mode(Cookie, 8#600),
@@ -59,9 +63,8 @@ init_per_testcase(_Case, Config) ->
     Env = proplists:get_value(env, Config),
     [Directory] = [filename:dirname(code:which(live_router))],
     {ok, Live, ?NODE} =
-        until(fun() -> peer:start_link(#{connection => standard_io, name => live, host => "127.0.0.1",
-                                         longnames => true, env => Env,
-                                         args => ["+A", "3", "-setcookie", ?COOKIE]}) end),
+        peer:start_link(#{connection => standard_io, name => live, host => "127.0.0.1", longnames => true,
+                          env => Env, args => ["-start_epmd", "false", "+A", "3", "-setcookie", ?COOKIE]}),
     {module, live_router} = peer:call(Live, code, load_abs, [filename:join(Directory, "live_router")]),
     _ = peer:call(Live, live_router, start, []),
     [{live, Live}, {conductor, conductor(Config)} | Config].
@@ -70,19 +73,6 @@ end_per_testcase(_Case, Config) ->
     [peer:stop(Pid) || Key <- [conductor, live], Pid <- [proplists:get_value(Key, Config)],
                        is_process_alive(Pid)],
     ok.
-
-%% An epmd may not listen yet.
-until(Do) ->
-    until(Do, ?PATIENCE_MS).
-
-until(Do, LeftMs) ->
-    case Do() of
-        {error, _} when LeftMs > 0 ->
-            timer:sleep(100),
-            until(Do, LeftMs - 100);
-        Done ->
-            Done
-    end.
 
 conductor(Config) ->
     Paths = lists:append([["-pa", Dir] || Dir <- router_bench_frozen:code_path(own)]),
@@ -297,6 +287,31 @@ a_node_that_cannot_be_attached_to_is_told_with_the_cure(Config) ->
     Reasons = [{no_library, "/a.so", enoent}, {not_loaded, m, badfile, "25"}, {no_epmd, "h", 4369}],
     [true = is_said("cannot be attached to n@h: ", router_bench_failure:sentence({not_attached, 'n@h', Why}))
      || Why <- Reasons].
+
+%% As of a node on another host, or of an older release.
+what_a_node_cannot_load_is_refused_and_taken_back(Config) ->
+    {ok, good, Good} = compile:forms([{attribute, 1, module, good}]),
+    Luggage = #{modules => [{good, "good.beam", Good, <<>>}], application => {application, guest, []},
+                library => none, leader => group_leader(), limit_ms => 60000, ending_ms => 1000},
+    Refused = fun(More) ->
+                      Guardian = router_bench_guardian:start(self(), false),
+                      Monitor = monitor(process, Guardian),
+                      Guardian ! {load, self(), maps:merge(Luggage, More)},
+                      receive {Guardian, refused, Refusal} -> ok end,
+                      receive {'DOWN', Monitor, process, Guardian, normal} -> ok end,
+                      Refusal
+              end,
+    Older = {later, "later.beam", <<"of another release">>, <<>>},
+    Release = erlang:system_info(otp_release),
+    {not_loaded, later, badfile, Release} =
+        Refused(#{modules => [{good, "good.beam", Good, <<>>}, Older]}),
+    File = filename:join(proplists:get_value(priv_dir, Config), "nowhere.so"),
+    {no_library, File, enoent} = Refused(#{library => {File, <<>>}}),
+    ok = file:write_file(File, "another"),
+    {no_library, File, another_file} = Refused(#{library => {File, <<>>}}),
+    false = erlang:module_loaded(good),
+    false = lists:keymember(guest, 1, application:loaded_applications()),
+    undefined = whereis(router_bench_guardian).
 
 wrong_cookie(Config) ->
     File = filename:join(proplists:get_value(priv_dir, Config), "wrong_cookie"),

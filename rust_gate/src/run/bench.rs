@@ -63,6 +63,8 @@ impl Bench {
         let mut erl = Command::new("erl");
         erl.current_dir(project).args(["-noshell", "-noinput", "-boot", "no_dot_erlang"]);
         erl.args(NO_BUSY_WAIT);
+        // Where it becomes a node, the cookie is the other node's; none is made in the home directory.
+        erl.arg("-nocookie");
         // What it has to say it prints; a dump in the project helps nobody.
         erl.env("ERL_CRASH_DUMP_BYTES", "0");
         without_flags(&mut erl, std::env::vars_os().map(|(name, _)| name));

@@ -204,6 +204,10 @@ fn measured(
     else {
         return Err(RunError::Unread);
     };
+    if arguments.attach.attach.is_some() && !policy.gate.allow_attached {
+        // Better said before a live router is put under load.
+        return Err(RunError::AttachedNotAllowed);
+    }
     let (_lock, path) = host.prepare()?;
     let blocks = extent.blocks.unwrap_or(blocks_of(extent.mode));
     let fault = extent.fault.as_deref();

@@ -77,6 +77,12 @@ pub enum RunError {
          --compare=frozen"
     )]
     AttachedReplay(String),
+    /// The policy wants fresh BEAMs.
+    #[error(
+        "this policy allows no report of a node that runs already; leave --attach out, set \
+         gate.allow_attached in the policy, or measure without a verdict: perf-gate bench --attach"
+    )]
+    AttachedNotAllowed,
     /// A run reads these more than once.
     #[error(
         "a run reads baseline and policy again and again; `-` is for --candidate, or for perf-gate check"
