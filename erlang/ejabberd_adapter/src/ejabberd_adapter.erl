@@ -24,15 +24,14 @@ init(#{keys := Keys} = Options) ->
             {Domain, Errors} = {<<"perf-gate.", Host/binary>>, counters:new(1, [])},
             ok = persistent_term:put(?MODULE, Errors),
             ok = ejabberd_router:register_route(Domain, Host, {apply, ?MODULE, answered}, self()),
-            {ok, Up#{keys => Keys, host => Host, domain => Domain, errors => Errors,
+            {ok, Up#{keys => Keys, host => Host, domain => Domain, errors => Errors, owner => self(),
                      sessions => [open(user(I), Host) || I <- lists:seq(0, ?SESSIONS - 1)]}}
     end.
 
 boot({ok, Directory, Scratch}) ->
     Config = filename:join(Directory, "ejabberd.yml"),
     ok = file:write_file(Config, ?CONFIG),
-    true = os:putenv("EJABBERD_CONFIG_PATH", Config),
-    true = os:putenv("EJABBERD_LOG_PATH", filename:join(Directory, "ejabberd.log")),
+    true = os:putenv("EJABBERD_CONFIG_PATH", Config) andalso os:putenv("EJABBERD_LOG_PATH", Directory ++ "/log"),
     ok = application:set_env(mnesia, dir, filename:join(Directory, "mnesia")),
     {ok, _} = application:ensure_all_started(ejabberd),
     #{scratch => Scratch}.
@@ -45,12 +44,10 @@ open(User, Host) ->
     Session = spawn_link(fun() ->
         Id = ejabberd_sm:make_sid(),
         ok = ejabberd_sm:open_session(Id, User, Host, ?RESOURCE, 0, [{conn, c2s}]),
-        Owner ! {self(), opened},
-        serve(),
-        ejabberd_sm:close_session(Id, User, Host, ?RESOURCE),
-        Owner ! {self(), closed}
+        Owner ! {self(), Id},
+        serve()
     end),
-    receive {Session, opened} -> Session end.
+    receive {Session, Id} -> {Session, Id, User} end.
 
 serve() ->
     receive
@@ -113,7 +110,10 @@ terminate(#{scratch := Scratch} = State) ->
 
 %% @doc Takes sessions and component back.
 -spec detach(map()) -> ok.
-detach(#{sessions := Sessions, domain := Domain}) ->
-    lists:foreach(fun(Session) -> Session ! close, receive {Session, closed} -> ok end end, Sessions),
-    _ = {ejabberd_router:unregister_route(Domain), persistent_term:erase(?MODULE)},
+detach(#{sessions := Sessions, host := Host, domain := Domain, owner := Owner}) ->
+    lists:foreach(fun({Session, Id, User}) ->
+                          _ = ejabberd_sm:close_session(Id, User, Host, ?RESOURCE),
+                          Session ! close
+                  end, Sessions),
+    _ = {ejabberd_router:unregister_route(Domain, Owner), persistent_term:erase(?MODULE)},
     ok.
