@@ -63,9 +63,15 @@ const CHECKED: [(&str, &str, Render); 11] = [
     ("tap", "tap", |shown| Ok(tap::render(shown))),
 ];
 
-/// What is left besides: reports of a run, what explains them, and flame graphs.
-const BESIDES: [(&str, &str); 4] =
-    [("baseline", "json"), ("replay", "json"), ("explanation", "json"), ("flame", "svg")];
+/// What is left besides: reports of a run, what explains them, flame graphs, and variants.
+const BESIDES: [(&str, &str); 6] = [
+    ("baseline", "json"),
+    ("replay", "json"),
+    ("explanation", "json"),
+    ("flame", "svg"),
+    ("variant", "json"),
+    ("variants", "json"),
+];
 
 /// Renders every artifact of a check.
 ///

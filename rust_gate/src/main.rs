@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 use cp1_format::{
-    Answer, BenchReport, BisectionResult, FindingVerdict, Findings, MachineCheck, Metric, Outcome,
-    Said,
+    Answer, BenchReport, BisectionResult, FindingVerdict, Findings, Judgement, MachineCheck,
+    Metric, Outcome, Said,
 };
 use perf_gate::adopt::init::init;
 use perf_gate::adopt::manuals;
@@ -30,7 +30,7 @@ use perf_gate::prove::plan::plan;
 use perf_gate::prove::selftest::selftest;
 use perf_gate::prove::simulate::simulate;
 use perf_gate::render::terminal::{self, Detail, Paint};
-use perf_gate::render::{answers, bisection, explanation};
+use perf_gate::render::{answers, bisection, explanation, variants};
 use perf_gate::run::bisect::bisect;
 use perf_gate::run::explanation::explain;
 use perf_gate::run::flame::{Flame, flame};
@@ -38,6 +38,7 @@ use perf_gate::run::hygiene;
 use perf_gate::run::measure::{Ended, Measurement, OUT_OF_TIME};
 use perf_gate::run::prove::prove;
 use perf_gate::run::sessions::{Sessions, sessions};
+use perf_gate::run::variants::{Compared, transport};
 use perf_gate::run::{RunError, gate, runner};
 
 /// What came of the command, as far as the exit code needs it.
@@ -135,6 +136,7 @@ fn run() -> Ending {
         Command::Sessions(arguments) => run_sessions(&arguments, &line),
         Command::Explain(arguments) => run_explain(&arguments, &line),
         Command::Flame(arguments) => run_flame(&arguments, &line),
+        Command::Transport(arguments) => run_transport(&arguments, &line),
         Command::Check(arguments) => check(&arguments),
         Command::Trend(arguments) => page(trend(&arguments)),
         Command::Diff(arguments) => page(diff(&arguments)),
@@ -357,6 +359,30 @@ fn run_flame(arguments: &settings::Flame, line: &CommandLine) -> Ending {
         }
         Err(RunError::Interrupted(code)) => Ending::Interrupted(code),
         Err(error) => failed(&error),
+    }
+}
+
+fn run_transport(arguments: &settings::Transport, line: &CommandLine) -> Ending {
+    let found = match transport(arguments, line) {
+        Ok(Compared::Whole(found)) => found,
+        Ok(Compared::OutOfTime(why)) => {
+            complain(&why);
+            return Ending::OutOfTime;
+        }
+        Err(RunError::Interrupted(code)) => return Ending::Interrupted(code),
+        Err(error) => return failed(&error),
+    };
+    let ending = match found.decision.as_ref().map(|decision| decision.judgement) {
+        None | Some(Judgement::Holds | Judgement::Waived) => Ending::Done,
+        Some(Judgement::Violated) => Ending::Found,
+        Some(Judgement::Undecided | Judgement::NotJudged) => Ending::Unusable,
+    };
+    match arguments.print.format {
+        Format::Text => print(&variants::render(&found), ending),
+        Format::Json => match cp1_format::to_json(found.as_ref()) {
+            Ok(json) => print(&json, ending),
+            Err(error) => failed(&error),
+        },
     }
 }
 

@@ -283,6 +283,51 @@ fn each_way_to_loosen_a_policy_counts_and_tightening_does_not() {
 }
 
 #[test]
+fn limits_on_ratios_are_loosened_like_all_others() {
+    let limits = |limits: &str| {
+        format!("\"ratios\": {{\"transport\": {{\"nats/local\": {limits}}}}}, \"version\"")
+    };
+    let before = limits(
+        r#"{"latency_p95_ms": {"max_ratio": 5, "must_catch_ratio": 6}, "rps": {"min_ratio": 0.2}}"#,
+    );
+    for (after, said) in [
+        (
+            r#"{"latency_p95_ms": {"max_ratio": 5.5, "must_catch_ratio": 6}, "rps": {"min_ratio": 0.2}}"#,
+            Some("ratios.transport.nats/local.latency_p95_ms: 5 before, 5.5 now"),
+        ),
+        (
+            r#"{"latency_p95_ms": {"max_ratio": 5, "must_catch_ratio": 7}, "rps": {"min_ratio": 0.2}}"#,
+            Some("ratios.transport.nats/local.latency_p95_ms: caught at 6 before, 7 now"),
+        ),
+        (
+            r#"{"latency_p95_ms": {"max_ratio": 5, "must_catch_ratio": 6}, "rps": {"min_ratio": 0.1}}"#,
+            Some("ratios.transport.nats/local.rps: 0.2 before, 0.1 now"),
+        ),
+        (
+            r#"{"latency_p95_ms": {"max_ratio": 5, "must_catch_ratio": 6}}"#,
+            Some("ratios.transport.nats/local.rps: the limit is gone"),
+        ),
+        (
+            r#"{"latency_p95_ms": {"max_ratio": 4, "must_catch_ratio": 5}, "rps": {"min_ratio": 0.3}}"#,
+            None,
+        ),
+    ] {
+        let repository = Repository::frozen();
+        repository.edit("perf/policy_cp1.json", "\"version\"", &before);
+        repository.commit("limit the bus");
+        repository.git(&["switch", "--quiet", "--create", "work"]);
+        repository.edit("perf/policy_cp1.json", &before, &limits(after));
+        repository.commit("change the policy");
+        let answer = repository.gate(&["verify", "--against", "HEAD~1"]);
+        assert_eq!(answer.code, 1, "{answer:?}");
+        match said {
+            Some(said) => assert!(answer.stdout.contains(said), "{said}: {answer:?}"),
+            None => assert!(!answer.stdout.contains("loosened"), "{answer:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_squashed_bump_is_found_on_the_target_branch() {
     let repository = branched();
     repository.write("router.erl", "-module(router).\n% faster\n");

@@ -81,7 +81,12 @@ fn the_lines_of_a_log_have_the_figures_of_each_side() {
         (Metric::LatencyP95Ms, "0.15123456"),
         (Metric::MemMbTotalErlang, "25.54"),
     ]);
-    let figures = |frozen| BlockFigures { block: 3, frozen, candidate: candidate.clone() };
+    let figures = |frozen| BlockFigures {
+        block: 3,
+        frozen,
+        candidate: Some(candidate.clone()),
+        variants: Vec::new(),
+    };
     let load = Calibrated { rps: Amount::from(180_000), concurrency: 8, rate_per_second: 18_000 };
     let lines = [
         calibrated(&load),

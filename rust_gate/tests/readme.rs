@@ -22,7 +22,7 @@ fn table() -> String {
     let mut table = "| flag | variable | meaning |\n|---|---|---|\n".to_owned();
     let mut told = Vec::new();
     // What another command has besides names it.
-    let commands = ["run", "bench", "bisect", "sessions", "prove", "explain", "flame"];
+    let commands = ["run", "bench", "bisect", "sessions", "prove", "explain", "flame", "transport"];
     let of_command = commands.into_iter().flat_map(|name| {
         let command = command.find_subcommand(name).unwrap();
         command.get_arguments().filter(|arg| is_setting(arg)).map(move |arg| (name, arg))

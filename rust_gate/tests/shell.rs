@@ -24,7 +24,8 @@ use serde_json::json;
 const WITHOUT_ANSWER: [&str; 3] = ["manuals", "export", "import"];
 
 /// Commands whose answers others look at: `prove` of kept gates, and those that take a BEAM.
-const ELSEWHERE: [&str; 7] = ["bench", "bisect", "doctor", "explain", "flame", "prove", "sessions"];
+const ELSEWHERE: [&str; 8] =
+    ["bench", "bisect", "doctor", "explain", "flame", "prove", "sessions", "transport"];
 
 /// The program and each command, hidden ones too, by its name.
 fn commands() -> Vec<(String, Command)> {

@@ -10,12 +10,12 @@
 %% `adapter_options' of the run (those that come from a file or a variable have binaries as keys), with the
 %% keys that requests may be drawn from (see
 %% {@link router_bench_keys:key/2}), and `fault' where one was planted. In a replay two routers are
-%% alive on one machine, each in a BEAM of its own: `instance' is 1 in one and 2 in the other, by which
-%% a router that needs a port or a name of its own chooses another. `attached' is there where the router
-%% runs already, in a node that others use: then nothing is started, and who cannot be measured so answers
-%% an error.
+%% alive on one machine, of variants up to eight, each in a BEAM of its own: `instance' is 1 in one, 2 in
+%% the other and so on, by which a router that needs a port or a name of its own chooses another. `attached'
+%% is there where the router runs already, in a node that others use: then nothing is started, and who cannot
+%% be measured so answers an error.
 -type options() :: #{keys => router_bench_keys:keys(), fault => router_bench_fault:fault(),
-                     instance => 1..2, attached => true, atom() | binary() => term()}.
+                     instance => pos_integer(), attached => true, atom() | binary() => term()}.
 -type state() :: term().
 -type request() :: term().
 %% `error': the router failed at the request. `rejected': it refused the request to protect itself.
@@ -56,7 +56,7 @@
 %% Faults that this adapter can plant; none without this callback.
 -callback faults() -> [router_bench_fault:name()].
 
-%% Whether two of these routers can be alive on one machine. Where they cannot, a replay measures one
+%% Whether several of these routers can be alive on one machine. Where they cannot, a replay measures one
 %% side after the other, and needs more blocks to decide. Without this callback they can.
 -callback lives_twice() -> boolean().
 

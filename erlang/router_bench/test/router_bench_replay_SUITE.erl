@@ -7,6 +7,8 @@
          a_library_of_the_machine_is_in_reach_of_both_sides/1,
          a_planted_fault_is_the_candidates_alone/1,
          the_orders_are_drawn_and_decided_by_the_seed/1,
+         the_orders_of_a_seed_are_what_they_were_when_reports_were_written/1,
+         of_as_many_slices_as_sides_each_side_has_each_place_once/1,
          orders_are_complementary_in_the_two_reports/1,
          both_sides_are_alive_together_and_nothing_of_the_idle_one_runs/1,
          a_router_that_cannot_live_twice_is_measured_one_side_after_the_other/1,
@@ -159,20 +161,57 @@ a_planted_fault_is_the_candidates_alone(Config) ->
 
 the_orders_are_drawn_and_decided_by_the_seed(_Config) ->
     Blocks = lists:seq(1, 400),
-    Boots = [router_bench_orders:frozen_boots_first(7, N) || N <- Blocks],
-    Boots = [router_bench_orders:frozen_boots_first(7, N) || N <- Blocks],
+    Boots = [frozen_boots_first(7, N) || N <- Blocks],
+    Boots = [frozen_boots_first(7, N) || N <- Blocks],
     % 400 tosses of a fair coin: within six standard deviations of a half.
     true = abs(length([first || true <- Boots]) - 200) < 60,
     [begin
-         Orders = [router_bench_orders:frozen_goes_first(7, N, Loop, 20) || N <- Blocks],
+         Orders = [frozen_goes_first(7, N, Loop, 20) || N <- Blocks],
          [[true = A =/= B || {A, B} <- twos(Order)] || Order <- Orders],
          true = length(lists:usort(Orders)) > 300,
          true = abs(length([first || [true | _] <- Orders]) - 200) < 60,
          % More slices do not change the order of those before them.
-         [true = lists:prefix(router_bench_orders:frozen_goes_first(7, 3, Loop, Count),
-                              lists:nth(3, Orders)) || Count <- lists:seq(1, 20)]
+         [true = lists:prefix(frozen_goes_first(7, 3, Loop, Count), lists:nth(3, Orders))
+          || Count <- lists:seq(1, 20)]
      end || Loop <- [closed, open]],
-    false = [router_bench_orders:frozen_boots_first(8, N) || N <- Blocks] =:= Boots.
+    false = [frozen_boots_first(8, N) || N <- Blocks] =:= Boots.
+
+%% Of two sides.
+frozen_boots_first(Seed, Block) ->
+    hd(router_bench_orders:boots(Seed, Block, 2)) =:= 1.
+
+frozen_goes_first(Seed, Block, Loop, Slices) ->
+    [hd(Order) =:= 1 || Order <- router_bench_orders:turns(Seed, Block, Loop, Slices, 2)].
+
+the_orders_of_a_seed_are_what_they_were_when_reports_were_written(_Config) ->
+    [true, false, true, false, false, false, false, false, true, true, false, false] =
+        [frozen_boots_first(7, N) || N <- lists:seq(1, 12)],
+    [false, true, true, false, true] = frozen_goes_first(7, 1, closed, 5),
+    [true, false, true, false, false] = frozen_goes_first(7, 2, open, 5),
+    110209920 = erlang:phash2([{frozen_boots_first(Seed, N),
+                                [frozen_goes_first(Seed, N, Loop, 21) || Loop <- [closed, open]]}
+                               || Seed <- [0, 1, 7, 4294967295], N <- lists:seq(1, 40)]).
+
+of_as_many_slices_as_sides_each_side_has_each_place_once(_Config) ->
+    [begin
+         All = lists:seq(1, Sides),
+         Turns = router_bench_orders:turns(Seed, Block, Loop, 3 * Sides, Sides),
+         All = lists:sort(router_bench_orders:boots(Seed, Block, Sides)),
+         [[All = lists:sort([lists:nth(Place, Order) || Order <- Round]) || Place <- All]
+          || Round <- rounds(Sides, Turns)],
+         [All = lists:sort(Order) || Order <- Turns],
+         true = lists:prefix(router_bench_orders:turns(Seed, Block, Loop, Sides + 1, Sides), Turns)
+     end || Sides <- [1, 2, 3, 5, 8], Seed <- [1, 2], Block <- [1, 2, 3], Loop <- [closed, open]],
+    % Every order of three is drawn: 600 draws, each of six about 100 times.
+    Drawn = [router_bench_orders:boots(3, Block, 3) || Block <- lists:seq(1, 600)],
+    [true = abs(length([same || Other <- Drawn, Other =:= Order]) - 100) < 55
+     || Order <- lists:usort(Drawn)],
+    6 = length(lists:usort(Drawn)).
+
+rounds(_Sides, []) -> [];
+rounds(Sides, Turns) ->
+    {Round, Rest} = lists:split(Sides, Turns),
+    [Round | rounds(Sides, Rest)].
 
 twos([]) -> [];
 twos([A, B | Rest]) -> [{A, B} | twos(Rest)].
@@ -180,7 +219,7 @@ twos([A, B | Rest]) -> [{A, B} | twos(Rest)].
 orders_are_complementary_in_the_two_reports(Config) ->
     {ok, #{pairing := #{seed := 9, booted_first := BootedFirst, alive_together := true},
            blocks := Blocks}} = run(Config, #{blocks => 3, seed => 9}),
-    BootedFirst = [not router_bench_orders:frozen_boots_first(9, N) || N <- [1, 2, 3]],
+    BootedFirst = [not frozen_boots_first(9, N) || N <- [1, 2, 3]],
     BootedFirst = [Text =:= "false" || Text <- listed(frozen_json(Config), "booted_first")],
     % The plan has slices of 10 ms: 5 of the closed loop; a thousand arrivals take longer than
     % the open loop, so that is one slice.

@@ -568,7 +568,7 @@ a_console_is_told_each_step_in_a_line_that_grows(_Config) ->
             || Event <- [{step, #{activity => controls}}, {step, #{activity => calibration}},
                          {calibrated, #{rps => 180000.0, concurrency => 8, rate_per_second => 18000}},
                          Step(boot), Step(warm_up), Step(closed_loop), Step(open_loop), Step(stop),
-                         {measured, 2, #{candidate => Figures}}, {table, "\ntable\n"}]],
+                         {measured, 2, [{candidate, Figures}]}, {table, "\ntable\n"}]],
     "\ntrying the router's counters\nfinding the load\n"
     "calibration: 180,000/s with 8 workers, so 18,000 arrivals/s in the open loop\n"
     "block 2 of 3, 20 s left: boot, warm-up, closed loop, open loop, stop\n"

@@ -47,6 +47,7 @@ pub mod summary;
 mod timestamp;
 mod told;
 mod trend;
+mod variants;
 mod verdict;
 mod vm;
 mod waivers;
@@ -83,7 +84,7 @@ pub use metric::{Direction, Metric};
 pub use plan::{
     Activity, AdapterOption, Allowed, Attach, BlockFigures, Calibrated, CommitBuild, Described,
     Event, Finding, FindingVerdict, FrozenBuild, MESSAGE_MAX_BYTES, Plan, Refused, Request, Sides,
-    Step, is_module, is_node,
+    Step, VariantFigures, VariantPlan, VariantValue, is_module, is_node,
 };
 pub use policy::{
     Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,
@@ -107,6 +108,9 @@ pub use told::Told;
 pub use trend::{
     Against, BaselineMove, ChangePoint, LeftOut, LimitUse, MetricTrend, Trend, TrendLimit,
     TrendPoint, TrendReport, TrendSeries,
+};
+pub use variants::{
+    JudgedRatio, Ratio, RatioDecision, RatioFigure, RatioPolicy, RatioRule, Variant, Variants, pair,
 };
 pub use verdict::{
     BlocksResult, Comparison, Decision, FieldDifference, Input, Inputs, Judgement, Notice, Outcome,

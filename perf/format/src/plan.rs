@@ -2,6 +2,7 @@
 //! socket between the two, its length in 4 bytes, the most significant first, stands before it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,7 +61,8 @@ pub struct Plan {
     /// Seed of every random choice of the load, and of the orders of a replay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Limit of each call of the adapter's `init/1`, `counters/1`, `control/2` and `terminate/1`.
+    /// Limit of each call of the adapter's `init/1`, `transport/1`, `counters/1`, `control/2` and
+    /// `terminate/1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callback_timeout_ms: Option<u32>,
     /// Time for the whole run.
@@ -79,6 +81,30 @@ pub struct Plan {
     /// The frozen build to measure in turn with the candidate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<FrozenBuild>,
+    /// The values of an adapter's option to measure in turn, in place of one candidate; then `report_file` is
+    /// that of the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variants: Option<VariantPlan>,
+}
+
+/// One build under several values of an adapter's option.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VariantPlan {
+    /// The option.
+    pub option: String,
+    /// Its values, at least two.
+    pub values: Vec<VariantValue>,
+}
+
+/// A value of an adapter's option.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VariantValue {
+    /// The value.
+    pub value: AdapterOption,
+    /// Where its report goes.
+    pub report_file: String,
 }
 
 /// A node that runs already, on this host.
@@ -120,6 +146,16 @@ pub enum AdapterOption {
     Integer(i64),
     /// Anything else.
     Text(String),
+}
+
+impl fmt::Display for AdapterOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean(value) => value.fmt(f),
+            Self::Integer(value) => value.fmt(f),
+            Self::Text(value) => f.pad(value),
+        }
+    }
 }
 
 /// What was found of an adapter.
@@ -248,7 +284,7 @@ pub struct Step {
     /// In which block; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block: Option<u32>,
-    /// What a block takes by the plan, about, both sides together; absent where that is not known yet.
+    /// What a block takes by the plan, about, all sides together; absent where that is not known yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block_ms: Option<u64>,
 }
@@ -294,8 +330,22 @@ pub struct BlockFigures {
     /// The frozen side's; absent without a replay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Metrics>,
-    /// The candidate's.
-    pub candidate: Metrics,
+    /// The candidate's; absent where variants are measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Metrics>,
+    /// Those of the variants, in the order of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<VariantFigures>,
+}
+
+/// The figures of a variant in a block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VariantFigures {
+    /// Its value.
+    pub value: AdapterOption,
+    /// Its figures.
+    pub figures: Metrics,
 }
 
 /// A run before it begins.

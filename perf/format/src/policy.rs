@@ -9,6 +9,7 @@ use crate::decimal::{Amount, Decimal};
 use crate::environment::EnvironmentField;
 use crate::metric::{Direction, Metric};
 use crate::read::{Document, Segment, Violation};
+use crate::variants::{RatioPolicy, check_ratios};
 
 /// `policy_cp1.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +31,10 @@ pub struct Policy {
     /// How far all moves of the baseline together may go.
     #[serde(default)]
     pub budget: BudgetPolicy,
+    /// How far the router under one value of an adapter's option may be from the same under another, such as
+    /// `{"transport": {"nats/local": {"latency_p95_ms": {"max_ratio": 6}}}}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ratios: RatioPolicy,
 }
 
 /// How far all moves of the baseline together may go, from the first baseline of the freeze.
@@ -200,7 +205,8 @@ impl Document for Policy {
         self.rules.iter().try_for_each(|(metric, rule)| rule.check(*metric))?;
         self.gate.check(&self.rules)?;
         self.decision.check(&self.rules)?;
-        self.budget.check()
+        self.budget.check()?;
+        check_ratios(&self.ratios)
     }
 }
 

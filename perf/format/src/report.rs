@@ -139,6 +139,8 @@ pub enum SchemaName {
     Cp1Bisection,
     /// [`Explanation`](crate::Explanation).
     Cp1Explanation,
+    /// [`Variants`](crate::Variants).
+    Cp1Variants,
 }
 
 /// The source that was measured.

@@ -67,6 +67,59 @@ fn refused<T: Document + std::fmt::Debug>(
 }
 
 #[test]
+fn a_limit_on_a_ratio_that_limits_nothing_is_refused_where_it_stands() {
+    let with = |ratios: &str, path: &str, problem: &str| {
+        let to = format!("\"version\": \"cp1\", \"ratios\": {ratios}");
+        refused::<Policy>(POLICY, "\"version\": \"cp1\"", &to, path, 2, problem);
+    };
+    let of = |rules: &str| format!("{{\"transport\": {{\"nats/local\": {rules}}}}}");
+    let at = |rest: &str| format!("ratios.transport.nats/local{rest}");
+    parse::<Policy>(
+        Path::new("p"),
+        POLICY
+            .replacen(
+                "\"version\": \"cp1\"",
+                &format!(
+                    "\"version\": \"cp1\", \"ratios\": {}",
+                    of(r#"{"latency_p50_ms": {"max_ratio": 3.5, "must_catch_ratio": 4},
+                          "rps": {"min_ratio": 0.2, "reason": "a queue between"}}"#)
+                ),
+                1,
+            )
+            .as_bytes(),
+    )
+    .unwrap();
+    with(r#"{"transport": {}}"#, "ratios.transport", "nothing is limited");
+    for pair in ["nats", "nats/", "/nats", "nats/nats", "a/b/c"] {
+        let ratios = format!("{{\"transport\": {{\"{pair}\": {{}}}}}}");
+        with(&ratios, &format!("ratios.transport.{pair}"), "no two values");
+    }
+    with(&of("{}"), &at(""), "nothing is limited");
+    with(&of(r#"{"rpm": {"max_ratio": 2}}"#), &at(".rpm"), "unknown figure `rpm`");
+    with(&of(r#"{"rps": {}}"#), &at(".rps.min_ratio"), "no limit stops rps");
+    with(&of(r#"{"rps": {"max_ratio": 2}}"#), &at(".rps.max_ratio"), "gets no worse that way");
+    with(
+        &of(r#"{"latency_p99_ms": {"max_ratio": 2, "min_ratio": 1}}"#),
+        &at(".latency_p99_ms.min_ratio"),
+        "gets no worse that way",
+    );
+    with(&of(r#"{"rps": {"min_ratio": 0}}"#), &at(".rps.min_ratio"), "a ratio of 0");
+    with(
+        &of(r#"{"rps": {"min_ratio": 0.2, "most": 1}}"#),
+        &at(".rps.most"),
+        "unknown field `most`",
+    );
+    for (rules, figure) in [
+        (r#"{"rps": {"min_ratio": 0.2, "must_catch_ratio": 0.2}}"#, "rps"),
+        (r#"{"rps": {"min_ratio": 0.2, "must_catch_ratio": 0}}"#, "rps"),
+        (r#"{"latency_p95_ms": {"max_ratio": 2, "must_catch_ratio": 1.9}}"#, "latency_p95_ms"),
+    ] {
+        let place = at(&format!(".{figure}.must_catch_ratio"));
+        with(&of(rules), &place, "is not beyond the limit");
+    }
+}
+
+#[test]
 fn a_server_or_a_cipher_of_no_transport_is_no_local_router() {
     for key in ["transport_server", "transport_tls_version", "transport_tls_cipher"] {
         refused::<Report>(

@@ -7,7 +7,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cp1_format::{
@@ -16,9 +16,10 @@ use cp1_format::{
     EnvironmentPolicy, Evidence, FailedOutcome, FailureReason, GatePolicy, Git, HISTOGRAM_ENCODING,
     Hiccups, KernelTimes, Kernels, LatencyPhase, Lateness, LoadTool, Machine, MemoryFigures,
     MemoryGrowth, Metric, Metrics, OpenLoopSlices, Outcomes, Percentiles, Phase, Policy,
-    PolicyVersion, ProbeCost, Quantity, Relative, Report, Rule, Run, RunQueue, RunStatus,
-    SamplerFigures, SchedulerUtilization, SchemaName, SchemaTag, Series, ThroughputPhase,
-    Timestamp, VmFigures, Warmup, parse, read_file, to_json, write_atomically,
+    PolicyVersion, ProbeCost, Quantity, RatioFigure, RatioPolicy, RatioRule, Relative, Report,
+    Rule, Run, RunQueue, RunStatus, SamplerFigures, SchedulerUtilization, SchemaName, SchemaTag,
+    Series, ThroughputPhase, Timestamp, VmFigures, Warmup, parse, read_file, to_json,
+    write_atomically,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
@@ -314,7 +315,23 @@ fn policy() -> impl Strategy<Value = Policy> {
         },
         environment: EnvironmentPolicy { require: EnvironmentField::DEFAULT_REQUIRED.to_vec() },
         budget: BudgetPolicy::default(),
+        ratios: if all { ratios() } else { BTreeMap::new() },
     })
+}
+
+fn ratios() -> RatioPolicy {
+    let rule = |max: Option<u64>, min: Option<u64>| RatioRule {
+        max_ratio: max.map(Amount::from),
+        min_ratio: min.map(Amount::from),
+        must_catch_ratio: max.map(|max| Amount::from(max + 1)),
+        reason: Some("TLS".to_owned()),
+    };
+    let of_pair = BTreeMap::from([
+        (RatioFigure::LatencyP50Ms, rule(Some(5), None)),
+        (RatioFigure::Rps, rule(None, Some(1))),
+    ]);
+    let pairs = BTreeMap::from([("nats-tls/nats".to_owned(), of_pair)]);
+    BTreeMap::from([("transport".to_owned(), pairs)])
 }
 
 proptest! {
@@ -352,7 +369,7 @@ fn what_a_terminal_could_obey_stands_as_an_escape() {
 
 #[test]
 fn what_json_cannot_say_is_an_error_and_no_null() {
-    let unequal = std::collections::BTreeMap::from([(vec![1], 2)]);
+    let unequal = BTreeMap::from([(vec![1], 2)]);
     assert!(to_json(&unequal).is_err());
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cp1_format::{
     Answer, Bisection, Difference, Event, Explanation, Figure, Policy, Record, Report, Request,
-    Trend, Verdict, Waivers, read_file, write_atomically,
+    Trend, Variants, Verdict, Waivers, read_file, write_atomically,
 };
 
 fn perf(relative: &str) -> PathBuf {
@@ -29,6 +29,7 @@ fn schemas_do_not_drift_from_the_types() {
         ("explanation", schemars::schema_for!(Explanation)),
         ("answer", schemars::schema_for!(Answer)),
         ("figure", schemars::schema_for!(Figure)),
+        ("variants", schemars::schema_for!(Variants)),
     ];
     for (name, schema) in schemas {
         let path = perf(&format!("schemas/{name}.schema.json"));

@@ -8,7 +8,9 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use cp1_format::Timestamp;
 
 use crate::cli::help;
-use crate::cli::settings::{Bench, Bisect, Doctor, Explain, Flame, Prove, Run, Sessions};
+use crate::cli::settings::{
+    Bench, Bisect, Doctor, Explain, Flame, Prove, Run, Sessions, Transport,
+};
 
 /// Gates that are simulated for each line of a table.
 pub const SIMULATED_GATES: u32 = 2000;
@@ -79,6 +81,10 @@ pub enum Command {
     /// file with flame graphs
     #[command(after_help = help::FLAME)]
     Flame(Box<Flame>),
+    /// Measure the router behind each of several transports in turn, slice by slice, and say what the bus and
+    /// the cryptography cost, as ratios with intervals; so of any option of an adapter
+    #[command(after_help = help::TRANSPORT)]
+    Transport(Box<Transport>),
     /// Print how often gates under this policy would err, by Monte Carlo over a baseline's blocks
     #[command(after_help = help::SIMULATE)]
     Simulate(Simulate),

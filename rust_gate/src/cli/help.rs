@@ -211,6 +211,24 @@ Both builds get the same requests in a closed loop, in turn, under the baseline'
 Linux's perf samples their threads. They run with +JPperf: nothing of it is a figure to judge by."
 );
 
+pub(super) const TRANSPORT: &str = with_settings!(
+    "\
+Examples:
+  perf-gate transport
+  perf-gate transport --variants local,nats --blocks 20 --format json
+  perf-gate transport --variant-option pool --variants 1,8,64
+
+Exit codes:
+  0  measured; where the policy limits a ratio, every limit holds
+  1  a ratio is beyond its limit
+  2  nothing could be compared: a setting, a build, the host, a transport, a run; wrong usage
+  3  the blocks do not say whether a limit holds
+  124 out of time; 130 or 143 when interrupted
+
+Every value has a BEAM of its own in each block, all alive at once, and gets the same load: that of
+the baseline is not taken, as every value has to serve it. Limits stand under ratios in the policy."
+);
+
 pub(super) const SIMULATE: &str = "\
 Examples:
   perf-gate simulate --baseline perf/baseline_cp1.json --policy perf/policy_cp1.json

@@ -252,6 +252,39 @@ pub struct Explain {
     pub print: Print,
 }
 
+/// Blocks of variants that no policy limits.
+pub const VARIANT_BLOCKS: u32 = 9;
+
+/// Arguments of `transport`.
+#[derive(Debug, Args)]
+pub struct Transport {
+    /// What is measured.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Where files go.
+    #[command(flatten)]
+    pub output: Output,
+    /// What is told.
+    #[command(flatten)]
+    pub talk: Talking,
+    /// The option of the adapter that takes several values
+    #[arg(long, value_name = "NAME", default_value = "transport", value_parser = option_name)]
+    pub variant_option: String,
+    /// Its values, of which all are set against the first, and each against the one before it
+    #[arg(long, value_name = "VALUES", default_value = "local,nats,nats-tls", value_parser = variants)]
+    pub variants: VariantValues,
+    /// Blocks, each with a fresh BEAM of each value [default: 9; as many as the looks of the policy take
+    /// where that limits a ratio]
+    #[arg(long, value_name = "N", value_parser = whole::<u32, 2, 100>)]
+    pub blocks: Option<u32>,
+    /// The policy that may limit ratios [default: perf/policy_cp1.json]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
+}
+
 /// Where files go.
 #[derive(Debug, Clone, Args)]
 pub struct Output {
@@ -381,8 +414,8 @@ pub struct Settings {
     /// Seed of keys, arrivals, and who goes first [default: 1; of a replay a new one]
     #[arg(long, value_name = "N", value_parser = whole::<u64, 0, 9_007_199_254_740_992>)]
     pub seed: Option<u64>,
-    /// Limit of each call of the adapter's init/1, counters/1, control/2 and terminate/1 [default:
-    /// 30000]
+    /// Limit of each call of the adapter's init/1, transport/1, counters/1, control/2 and terminate/1
+    /// [default: 30000]
     #[arg(long, value_name = "MS", value_parser = whole::<u32, 100, 3_600_000>)]
     pub callback_timeout_ms: Option<u32>,
     /// Time limit of the measurement
@@ -392,6 +425,10 @@ pub struct Settings {
 
 /// Options of an adapter, by name.
 pub type AdapterOptions = BTreeMap<String, AdapterOption>;
+
+/// Values of one option of an adapter, at least two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariantValues(pub Vec<AdapterOption>);
 
 /// How requests draw their key.
 #[derive(Debug, Clone, PartialEq)]
@@ -429,12 +466,7 @@ fn adapter_options(text: &str) -> Result<AdapterOptions, &'static str> {
     let expected = "expected NAME=VALUE, with commas between";
     let option = |text: &str| {
         let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty())?;
-        let value = match (value, value.parse()) {
-            ("true" | "false", _) => AdapterOption::Boolean(value == "true"),
-            (_, Ok(number)) => AdapterOption::Integer(number),
-            _ => AdapterOption::Text(value.to_owned()),
-        };
-        Some((name.to_owned(), value))
+        Some((name.to_owned(), option_value(value)))
     };
     let texts = text.split(',').filter(|text| !text.is_empty());
     texts.map(option).collect::<Option<_>>().ok_or(expected)
@@ -452,6 +484,32 @@ fn allowed(text: &str) -> Result<AttachAllow, &'static str> {
         _ => Err("expected control, fault or terminate, with commas between"),
     };
     text.split(',').filter(|word| !word.is_empty()).map(one).collect()
+}
+
+fn option_value(text: &str) -> AdapterOption {
+    match (text, text.parse()) {
+        ("true" | "false", _) => AdapterOption::Boolean(text == "true"),
+        (_, Ok(number)) => AdapterOption::Integer(number),
+        _ => AdapterOption::Text(text.to_owned()),
+    }
+}
+
+fn option_name(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("expected the name of an option") } else { Ok(text.to_owned()) }
+}
+
+/// Most variants that are alive at once.
+const VARIANTS_MAX: usize = 8;
+
+fn variants(text: &str) -> Result<VariantValues, &'static str> {
+    let values: Vec<_> = text.split(',').map(option_value).collect();
+    let shown: BTreeSet<_> = values.iter().map(ToString::to_string).collect();
+    let is_sound = shown.len() == values.len() && !text.split(',').any(str::is_empty);
+    if is_sound && (2..=VARIANTS_MAX).contains(&values.len()) {
+        Ok(VariantValues(values))
+    } else {
+        Err("expected 2 to 8 values that differ, with commas between")
+    }
 }
 
 fn module(text: &str) -> Result<String, &'static str> {

@@ -11,8 +11,8 @@ use clap::{Arg, Command, CommandFactory as _};
 use crate::cli::arguments::Arguments;
 
 /// The commands that have settings.
-const COMMANDS: [&str; 8] =
-    ["run", "bench", "bisect", "sessions", "prove", "explain", "flame", "doctor"];
+const COMMANDS: [&str; 9] =
+    ["run", "bench", "bisect", "sessions", "prove", "explain", "flame", "transport", "doctor"];
 
 /// The project's settings, counted from it.
 pub const FILE: &str = "perf/perf_gate.toml";

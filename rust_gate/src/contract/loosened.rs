@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use cp1_format::{Amount, Direction, Limit, Policy, Rule};
+use cp1_format::{Amount, Direction, Limit, Policy, RatioPolicy, Rule};
 
 use crate::judge::decision::must_catch;
 
@@ -111,6 +111,38 @@ fn laxer(before: &Policy, after: &Policy, order: Order) -> Vec<String> {
         match after.budget.max_pct.get(metric) {
             None => found.push(format!("{name}: {}", order.only("the cap"))),
             Some(other) => found.extend(above(&name, cap, other, order)),
+        }
+    }
+    found.extend(of_ratios(&before.ratios, &after.ratios, order));
+    found
+}
+
+/// The same of limits on ratios between variants.
+fn of_ratios(before: &RatioPolicy, after: &RatioPolicy, order: Order) -> Vec<String> {
+    let mut found = Vec::new();
+    for (option, pairs) in before {
+        for (pair, rules) in pairs {
+            let others = after.get(option).and_then(|pairs| pairs.get(pair));
+            for (figure, rule) in rules {
+                let name = format!("ratios.{option}.{pair}.{figure}");
+                let Some(other) = others.and_then(|others| others.get(figure)) else {
+                    found.push(format!("{name}: {}", order.only("the limit")));
+                    continue;
+                };
+                let is_looser = |one: f64, other: f64| {
+                    figure.worse().turned(other) > figure.worse().turned(one)
+                };
+                if let Some((one, other)) = rule.limit(*figure).zip(other.limit(*figure))
+                    && is_looser(one.approximate(), other.approximate())
+                {
+                    found.push(format!("{name}: {}", order.moved(one, other)));
+                }
+                if let Some((one, other)) = rule.must_catch(*figure).zip(other.must_catch(*figure))
+                    && is_looser(one, other)
+                {
+                    found.push(format!("{name}: caught at {}", order.moved(one, other)));
+                }
+            }
         }
     }
     found

@@ -14,6 +14,7 @@ pub mod growth;
 pub mod histograms;
 pub(crate) mod notices;
 pub(crate) mod plausible;
+pub mod ratios;
 pub mod replay;
 pub mod rules;
 pub mod samples;

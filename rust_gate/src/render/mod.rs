@@ -32,6 +32,7 @@ pub mod tap;
 pub mod terminal;
 pub mod trend_html;
 pub mod trend_terminal;
+pub mod variants;
 pub mod wrap;
 
 /// What is shown: a verdict, and the files that it was made of, as far as they could be read.

@@ -128,6 +128,7 @@ impl Host<'_> {
             attach: self.attach.map_or(Ok(None), attached)?,
             candidate: None,
             replay: None,
+            variants: None,
         })
     }
 

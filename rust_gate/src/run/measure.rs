@@ -143,8 +143,14 @@ pub fn measure(
         }
     };
     bench.end();
-    let reports = [Some(&plan.report_file), plan.replay.as_ref().map(|replay| &replay.report_file)];
-    for report in reports.into_iter().flatten().map(PathBuf::from) {
+    let replay = plan.replay.iter().map(|replay| &replay.report_file);
+    let variants = plan.variants.iter().flat_map(|variants| &variants.values);
+    let mut reports: Vec<&String> =
+        replay.chain(variants.map(|variant| &variant.report_file)).collect();
+    if !reports.contains(&&plan.report_file) {
+        reports.push(&plan.report_file);
+    }
+    for report in reports.into_iter().map(PathBuf::from) {
         if report.exists() {
             seal(&report, code).map_err(|error| RunError::Seal(Box::new(error)))?;
         }

@@ -24,6 +24,7 @@ pub mod prove;
 pub mod runner;
 pub mod seal;
 pub mod sessions;
+pub mod variants;
 
 use std::io;
 use std::path::PathBuf;
@@ -64,6 +65,9 @@ pub enum RunError {
         /// Why.
         why: String,
     },
+    /// Variants that say nothing together.
+    #[error("the variants cannot be compared: {0}")]
+    Variants(String),
     /// There is nothing to search.
     #[error("{0}")]
     Range(#[from] RangeError),

@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use cp1_format::{Activity, BlockFigures, Calibrated, Direction, Metric, Policy, Step, Verdict};
+use cp1_format::{
+    Activity, BlockFigures, Calibrated, Direction, Metric, Policy, Step, VariantFigures, Verdict,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::escape;
@@ -213,7 +215,7 @@ pub fn calibrated(Calibrated { rps, concurrency, rate_per_second }: &Calibrated)
 /// What a block measured, for a log.
 #[must_use]
 pub fn measured(figures: &BlockFigures, blocks: u32) -> String {
-    let BlockFigures { block, frozen, candidate } = figures;
+    let BlockFigures { block, frozen, candidate, variants } = figures;
     let shown = [Metric::Rps, Metric::LatencyP95Ms, Metric::LatencyP99Ms, Metric::MemMbTotalErlang];
     let side = |of: &cp1_format::Metrics| {
         let figure = |metric: Metric| {
@@ -223,14 +225,20 @@ pub fn measured(figures: &BlockFigures, blocks: u32) -> String {
         shown.map(figure).join(", ")
     };
     let mut text = format!("block {block} of {blocks}:");
-    match frozen {
-        None => {
+    match (frozen, candidate) {
+        (None, Some(candidate)) => {
             let _ = write!(text, " {}", side(candidate));
         }
-        Some(frozen) => {
-            let _ =
-                write!(text, "\n  frozen     {}\n  candidate  {}", side(frozen), side(candidate));
+        (frozen, candidate) => {
+            for (name, of) in [("frozen", frozen), ("candidate", candidate)] {
+                if let Some(of) = of {
+                    let _ = write!(text, "\n  {name:<9}  {}", side(of));
+                }
+            }
         }
+    }
+    for VariantFigures { value, figures } in variants {
+        let _ = write!(text, "\n  {:<9}  {}", value.to_string(), side(figures));
     }
     text
 }

@@ -1,34 +1,50 @@
-%% @doc Who comes first in a replay: at booting, and slice by slice. Pure; the seed decides.
+%% @doc Who comes first of sides that are measured in turn: at booting, and slice by slice. Pure; the seed
+%% decides.
 %%
-%% Which side is which is a fair coin for each block, independent of all others: it decides who boots
-%% first and turns the order of all slices with it. So whatever favours the one that boots first, or
-%% the one whose slice comes first, favours either side alike, and without a change the sign of a
-%% block's difference is a coin too.
+%% Sides are numbered from 1. Which side is which is drawn for each block, independent of all others (of the
+%% two sides of a replay by a fair coin): it decides who boots first and turns the order of all slices with
+%% it. So whatever favours the one that boots first, or the one whose slice comes first, favours each side
+%% alike, and without a change the sign of a block's difference is a coin too.
 %% @private
 -module(router_bench_orders).
 
--export([frozen_boots_first/2, frozen_goes_first/4]).
+-export([boots/3, turns/5]).
 
-%% @doc Whether the frozen side's BEAM is started first in a block.
--spec frozen_boots_first(Seed :: non_neg_integer(), Block :: pos_integer()) -> boolean().
-frozen_boots_first(Seed, Block) ->
-    {Draw, _State} = rand:uniform_s(2, rand:seed_s(exsss, {Seed, Block, 0})),
-    Draw =:= 1.
+-type order() :: [Side :: pos_integer()].
 
-%% @doc For each slice of a loop, whether the frozen side comes before the candidate.
+%% @doc The order in which a block's BEAMs are started.
+-spec boots(Seed :: non_neg_integer(), Block :: pos_integer(), Sides :: pos_integer()) -> order().
+boots(Seed, Block, Sides) ->
+    {Order, _State} = drawn(lists:seq(1, Sides), rand:seed_s(exsss, {Seed, Block, 0})),
+    Order.
+
+%% @doc For each slice of a loop, the order in which the sides are measured.
 %%
-%% Of each two slices in turn, one is measured in either order: whatever drifts hits both sides
-%% alike, and no periodic disturbance can always hit the same one.
--spec frozen_goes_first(Seed :: non_neg_integer(), Block :: pos_integer(), closed | open,
-                        Slices :: pos_integer()) -> [boolean()].
-frozen_goes_first(Seed, Block, Loop, Slices) ->
+%% Of as many slices in turn as there are sides, each side has each place once: whatever drifts hits all
+%% sides alike, and no periodic disturbance can always hit the same one.
+-spec turns(Seed :: non_neg_integer(), Block :: pos_integer(), closed | open,
+            Slices :: pos_integer(), Sides :: pos_integer()) -> [order()].
+turns(Seed, Block, Loop, Slices, Sides) ->
     Place = case Loop of closed -> 1; open -> 2 end,
-    Turned = frozen_boots_first(Seed, Block),
-    Drawn = twos((Slices + 1) div 2, rand:seed_s(exsss, {Seed, Block, Place})),
-    [First =:= Turned || First <- lists:sublist(Drawn, Slices)].
+    Numbered = boots(Seed, Block, Sides),
+    Rounds = (Slices + Sides - 1) div Sides,
+    Drawn = rounds(Rounds, lists:seq(1, Sides), rand:seed_s(exsss, {Seed, Block, Place})),
+    [[lists:nth(Number, Numbered) || Number <- Order] || Order <- lists:sublist(Drawn, Slices)].
 
-twos(0, _State) ->
+rounds(0, _Sides, _State) ->
     [];
-twos(Left, State) ->
-    {Draw, Next} = rand:uniform_s(2, State),
-    [Draw =:= 1, Draw =/= 1 | twos(Left - 1, Next)].
+rounds(Left, Sides, State) ->
+    {Order, Next} = drawn(Sides, State),
+    rotations(length(Order), Order) ++ rounds(Left - 1, Sides, Next).
+
+rotations(0, _Order) -> [];
+rotations(Left, [First | Rest] = Order) -> [Order | rotations(Left - 1, Rest ++ [First])].
+
+%% Each order as likely as any other.
+drawn([Last], State) ->
+    {[Last], State};
+drawn(Sides, State) ->
+    {Draw, Next} = rand:uniform_s(length(Sides), State),
+    First = lists:nth(Draw, Sides),
+    {Order, After} = drawn(lists:delete(First, Sides), Next),
+    {[First | Order], After}.

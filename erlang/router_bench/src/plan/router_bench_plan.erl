@@ -3,7 +3,10 @@
 
 -export([defaults/0, new/1, adapter_options/1, repository/1, message/1]).
 
--export_type([plan/0, options/0, reason/0, replay/0, commit_build/0]).
+-export_type([plan/0, options/0, reason/0, replay/0, commit_build/0, variants/0, value/0]).
+
+%% Alive at once: each is a BEAM with its router.
+-define(VARIANTS_MAX, 8).
 
 -define(ALLOWED, [control, fault, terminate]).
 
@@ -14,7 +17,7 @@
       node := none | node(),             % to measure in, which runs already; router_bench:attach/1
       cookie_file := none | file:filename_all(), % of that node
       attach_allow := [control | fault | terminate], % what may be done to its router beside the load
-      instance := 1 | 2,                 % of those alive at once, which one; the run sets it
+      instance := pos_integer(),         % of those alive at once, which one; the run sets it
       blocks := pos_integer(),           % each with a fresh BEAM of each side
       warmup_ms := pos_integer(),        % least closed-loop load before the measured phases; five
                                          % times that at most, until throughput is steady
@@ -30,7 +33,8 @@
                                          % it takes
       max_in_flight := pos_integer(),    % open-loop requests, each with a worker of its own; arrivals
                                          % beyond are skipped
-      callback_timeout_ms := pos_integer(), % for each of init/1, counters/1, control/2, terminate/1
+      callback_timeout_ms := pos_integer(), % for each of init/1, transport/1, counters/1, control/2,
+                                         % terminate/1
       drain_timeout_ms := pos_integer(), % patience for requests at the end of a phase
       sample_interval_ms := pos_integer(),
       timeout_ms := pos_integer(),       % for the whole run
@@ -42,6 +46,7 @@
       fault := none | router_bench_fault:fault(), % in a replay only in the candidate
       candidate := work_tree | commit_build(),
       replay := none | replay(),
+      variants := none | variants(),     % measured in turn, in place of one candidate
       after_block := none | after_block(), % asked after each block but the last
       project_dir := none | file:filename_all(), % in the repository of the router; none: where the
                                          % adapter is
@@ -55,6 +60,10 @@
 %% there once it is validated, and is no option.
 -type replay() :: #{lib_dir := file:filename_all(), report_file := file:filename_all(),
                     commit := binary(), tree => binary(), build => router_bench_frozen:build()}.
+%% An option of the adapter, and the values under which the router is measured, each with its own report.
+-type variants() :: #{option := binary(),
+                      values := [#{value := value(), report_file := none | file:filename_all()}, ...]}.
+-type value() :: boolean() | integer() | binary().
 %% The build of a commit to measure instead of what this VM has.
 -type commit_build() :: #{lib_dir := file:filename_all(), commit := binary(),
                           build => router_bench_frozen:build()}.
@@ -95,6 +104,7 @@ defaults() ->
       fault => none,
       candidate => work_tree,
       replay => none,
+      variants => none,
       after_block => none,
       project_dir => none,
       progress => none,
@@ -169,6 +179,8 @@ checked(Key, Value) ->
         {candidate, _} -> checked_build(Value, [lib_dir, commit]);
         {replay, none} -> {ok, none};
         {replay, _} -> checked_build(Value, [lib_dir, report_file, commit]);
+        {variants, none} -> {ok, none};
+        {variants, _} -> checked_variants(Value);
         {function, none} -> {ok, none};
         {function, _} when is_function(Value, 1) -> {ok, Value};
         {function, _} -> {error, "none or a function of one argument"};
@@ -215,6 +227,21 @@ checked_build(Build, Required) when is_map(Build) ->
 checked_build(_, Required) ->
     {error, lists:flatten(io_lib:format("a map of ~p", [Required]))}.
 
+checked_variants(#{option := Option, values := [_, _ | _] = Sides} = Variants)
+  when is_binary(Option), Option =/= <<>>, map_size(Variants) =:= 2, length(Sides) =< ?VARIANTS_MAX ->
+    IsValue = fun(Value) -> is_boolean(Value) orelse is_integer(Value) orelse is_binary(Value) end,
+    Values = [Value || #{value := Value, report_file := _} <- Sides, IsValue(Value)],
+    Files = [File || #{report_file := File} <- Sides, File =/= none],
+    case {length(Values) =:= length(Sides), lists:usort(Values), lists:usort(Files)} of
+        {true, Distinct, Apart} when length(Distinct) =:= length(Sides), length(Apart) =:= length(Files) ->
+            {ok, Variants};
+        _ ->
+            {error, "values that differ, each with a report_file of its own"}
+    end;
+checked_variants(_) ->
+    {error, lists:flatten(io_lib:format("none, or an option of the adapter with 2 to ~b values",
+                                        [?VARIANTS_MAX]))}.
+
 check_candidate(work_tree, Plan) ->
     check_replay(maps:get(replay, Plan), Plan);
 check_candidate(#{lib_dir := LibDir} = Candidate, #{adapter := Adapter} = Plan) ->
@@ -237,6 +264,8 @@ check_node(#{attach_allow := Allowed, control := Control} = Plan) ->
             {error, {bad_option, concurrency, calibrate, Load}};
         #{replay := Replay} when Replay =/= none ->
             {error, {bad_option, replay, Replay, "none: a node that runs already has one build"}};
+        #{variants := Variants} when Variants =/= none ->
+            {error, {bad_option, variants, Variants, "none: a node that runs already has one router"}};
         #{candidate := Candidate} when Candidate =/= work_tree ->
             {error, {bad_option, candidate, Candidate, "work_tree: the node runs what it runs"}};
         #{fault := Fault} when Fault =/= none ->
@@ -254,6 +283,8 @@ with_control(Control, Allowed, Plan) ->
 
 check_replay(none, Plan) ->
     {ok, Plan};
+check_replay(_Replay, #{variants := #{} = Variants}) ->
+    {error, {bad_option, variants, Variants, "no replay besides"}};
 check_replay(#{report_file := File} = Replay, #{report_file := File}) ->
     {error, {bad_option, replay, Replay, "a report_file other than the candidate's"}};
 check_replay(#{lib_dir := LibDir} = Replay, #{adapter := Adapter} = Plan) ->
@@ -273,7 +304,7 @@ domain(warmup_ms) -> {10, 600000};
 domain(throughput_ms) -> {10, 600000};
 domain(latency_ms) -> {10, 600000};
 domain(slice_ms) -> {10, 600000};
-domain(instance) -> {1, 2};
+domain(instance) -> {1, ?VARIANTS_MAX};
 domain(rate_per_second) -> {1, 1000000};
 domain(concurrency) -> {1, 10000};
 domain(max_in_flight) -> {1, 100000};
@@ -290,6 +321,7 @@ domain(p99_limit_us) -> {1, 60000000};
 domain(fault) -> fault;
 domain(candidate) -> candidate;
 domain(replay) -> replay;
+domain(variants) -> variants;
 domain(after_block) -> function;
 domain(progress) -> function;
 domain(project_dir) -> file;

@@ -2,7 +2,7 @@
 %% @private
 -module(router_bench_failure).
 
--export([sentence/1]).
+-export([sentence/1, side/1]).
 
 -define(LENGTH_MAX, 1000).
 
@@ -131,8 +131,11 @@ killed() ->
 
 seconds(Ms) -> (max(0, Ms) + 999) div 1000.
 
+%% @doc What a side of a run is called.
+-spec side(router_bench_block:role()) -> unicode:chardata().
 side(frozen) -> "the frozen build";
-side(candidate) -> "the candidate".
+side(candidate) -> "the candidate";
+side({variant, Option, Value}) -> io_lib:format("~ts = ~ts", [Option, router_bench_text:value(Value)]).
 
 callback({Module, Function, Arity}) -> io_lib:format("~s/~b of ~s", [Function, Arity, Module]).
 

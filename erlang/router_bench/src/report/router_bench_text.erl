@@ -2,7 +2,7 @@
 %% @private
 -module(router_bench_text).
 
--export([line/2]).
+-export([line/2, value/1]).
 
 %% @doc The text's first characters; what is no printable character becomes a space.
 -spec line(unicode:chardata(), CharactersMax :: pos_integer()) -> binary().
@@ -12,3 +12,9 @@ line(Text, CharactersMax) ->
                                       true -> C;
                                       false -> $\s
                                   end || C <- Characters]).
+
+%% @doc The value of an adapter's option.
+-spec value(router_bench_plan:value()) -> binary().
+value(Value) when is_binary(Value) -> line(unicode:characters_to_list(Value), 100);
+value(Value) when is_integer(Value) -> integer_to_binary(Value);
+value(Value) when is_boolean(Value) -> atom_to_binary(Value).

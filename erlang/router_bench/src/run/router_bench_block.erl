@@ -1,9 +1,9 @@
 %% @doc A block: a fresh BEAM for each side, both alive, warmed up, measured in turn, slice by slice.
 %%
-%% First the closed loop's slices, then the open loop's. Of each slice both sides are measured one
+%% First the closed loop's slices, then the open loop's. Of each slice all sides are measured one
 %% after the other, in an order that the seed decides ({@link router_bench_orders}); while one is
-%% measured, nothing of the bench runs in the other's BEAM. Without a replay there is one side, and
-%% its slices follow each other.
+%% measured, nothing of the bench runs in another's BEAM. A replay has two sides, a measurement of
+%% variants one for each; else there is one, and its slices follow each other.
 %%
 %% A router that cannot live twice on one machine has an adapter that says so (`lives_twice/0'): its
 %% sides are booted, measured and stopped one after the other.
@@ -12,9 +12,9 @@
 
 -export([run/4, load/4, alive_together/1]).
 
--export_type([side/0, results/0, tell/0, ask/0]).
+-export_type([role/0, side/0, results/0, tell/0, ask/0]).
 
--type role() :: frozen | candidate.
+-type role() :: frozen | candidate | {variant, Option :: binary(), router_bench_plan:value()}.
 -type side() :: #{role := role(), plan := router_bench_plan:plan(),
                   code := router_bench_frozen:code(), atom() => term()}.
 -type results() :: #{role() => #{result := router_bench_side:result(), booted_first := boolean(),
@@ -27,7 +27,7 @@
 %% An open-loop slice is as long as that many arrivals take: a p99 of fewer is that of a few requests.
 -define(ARRIVALS_OF_A_SLICE, 1000).
 
-%% @doc Whether both sides of a router may be alive at once.
+%% @doc Whether several sides of a router may be alive at once.
 -spec alive_together(module()) -> boolean().
 alive_together(Adapter) ->
     not erlang:function_exported(Adapter, lives_twice, 0) orelse Adapter:lives_twice() =/= false.
@@ -36,25 +36,34 @@ alive_together(Adapter) ->
 -spec run([side(), ...], N :: pos_integer(), DeadlineMs :: integer(), tell()) ->
           {ok, results()} | {error, role(), Reason :: term()}.
 run([#{plan := #{seed := Seed}} | _] = Sides, N, DeadlineMs, Tell) ->
-    Ordered = in_order(router_bench_orders:frozen_boots_first(Seed, N), Sides),
+    Numbered = numbered(Sides),
+    Ordered = in_order(router_bench_orders:boots(Seed, N, length(Sides)), Numbered),
     ok = router_bench_glance:block(N),
     Measured = conducted(Ordered, DeadlineMs, Tell,
                          fun(Booted) -> measured(Booted, N, DeadlineMs, Tell) end),
     ok = router_bench_glance:tell(#{phase => between_blocks, peer => none}),
     case Measured of
-        {ok, Results} -> {ok, maps:from_list([with_orders(Role, Result, Ordered, N)
-                                              || {Role, Result} <- Results])};
+        {ok, Results} -> {ok, maps:from_list([with_orders(Side, Result, Ordered, N)
+                                              || {Role, Result} <- Results,
+                                                 #{role := R} = Side <- Numbered, R =:= Role])};
         {error, Role, Reason} -> {error, Role, Reason}
     end.
 
-in_order(true, Sides) -> [Side || Role <- [frozen, candidate], #{role := R} = Side <- Sides, R =:= Role];
-in_order(false, Sides) -> lists:reverse(in_order(true, Sides)).
+%% By which a side is known in an order, whatever it is; of so many.
+numbered(Sides) ->
+    Count = length(Sides),
+    [Side#{number => Number, of_sides => Count}
+     || {Number, Side} <- lists:zip(lists:seq(1, Count), Sides)].
 
-with_orders(Role, Result, [#{role := First, plan := #{seed := Seed} = Plan} | _], N) ->
+in_order(Order, Sides) ->
+    [Side || Number <- Order, #{number := N} = Side <- Sides, N =:= Number].
+
+with_orders(#{role := Role, number := Number, of_sides := Count, plan := #{seed := Seed} = Plan}, Result,
+            [#{role := First} | _], N) ->
     WentFirst = maps:from_list(
-                  [{Loop, [FrozenFirst =:= (Role =:= frozen)
-                           || FrozenFirst <- router_bench_orders:frozen_goes_first(
-                                               Seed, N, Loop, length(slices(Loop, Plan)))]}
+                  [{Loop, [hd(Order) =:= Number
+                           || Order <- router_bench_orders:turns(Seed, N, Loop,
+                                                                 length(slices(Loop, Plan)), Count)]}
                    || Loop <- [closed, open]]),
     {Role, #{result => Result, booted_first => Role =:= First, went_first => WentFirst}}.
 
@@ -63,7 +72,7 @@ with_orders(Role, Result, [#{role := First, plan := #{seed := Seed} = Plan} | _]
 -spec load([side(), ...], DeadlineMs :: integer(), tell(), ask()) ->
           {ok, #{role() => Requests :: non_neg_integer()}} | {error, role(), Reason :: term()}.
 load(Sides, DeadlineMs, Tell, Ask) ->
-    case conducted(Sides, DeadlineMs, Tell, fun(Booted) -> loaded(Booted, DeadlineMs, Tell, Ask) end) of
+    case conducted(numbered(Sides), DeadlineMs, Tell, fun(Booted) -> loaded(Booted, DeadlineMs, Tell, Ask) end) of
         {ok, Requests} -> {ok, maps:from_list(Requests)};
         {error, Role, Reason} -> {error, Role, Reason}
     end.
@@ -141,15 +150,15 @@ steps([Step | Rest], Last) ->
         {error, Role, Reason} -> {error, Role, Reason}
     end.
 
-in_turn(Loop, [#{plan := #{seed := Seed} = Plan} | _] = Sides, N, DeadlineMs) ->
+in_turn(Loop, [#{of_sides := Of, plan := #{seed := Seed} = Plan} | _] = Sides, N, DeadlineMs) ->
     Durations = slices(Loop, Plan),
     Count = length(Durations),
-    Order = router_bench_orders:frozen_goes_first(Seed, N, Loop, Count),
+    Turns = router_bench_orders:turns(Seed, N, Loop, Count, Of),
     steps([fun() ->
                    ok = router_bench_glance:tell(#{slice => {Slice, Count}}),
                    each(fun(Side) -> call(Side, slice, [Loop, DurationMs], DeadlineMs) end,
-                        in_order(FrozenFirst, Sides))
-           end || {Slice, DurationMs, FrozenFirst} <- lists:zip3(lists:seq(1, Count), Durations, Order)],
+                        in_order(Order, Sides))
+           end || {Slice, DurationMs, Order} <- lists:zip3(lists:seq(1, Count), Durations, Turns)],
           fun() -> {ok, []} end).
 
 %% The lengths of a loop's slices: equal but for a millisecond, and together as long as the plan says.

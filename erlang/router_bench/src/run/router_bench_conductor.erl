@@ -182,7 +182,10 @@ served({error, Reason}) -> #{failed => router_bench_failure:sentence(Reason)}.
 %% In the shapes of the format.
 told({step, Step}) -> #{step => Step};
 told({calibrated, #{rps := Rps} = Found}) -> #{calibrated => Found#{rps := round(Rps)}};
-told({measured, N, Figures}) -> #{measured => Figures#{block => N}};
+told({measured, N, [{{variant, _, _}, _} | _] = Sides}) ->
+    #{measured => #{block => N, variants => [#{value => Value, figures => Figures}
+                                             || {{variant, _, Value}, Figures} <- Sides]}};
+told({measured, N, Sides}) -> #{measured => (maps:from_list(Sides))#{block => N}};
 told({table, Table}) -> #{table => text(Table)}.
 
 ended({ok, _Report}) -> ended;
@@ -241,6 +244,9 @@ option(<<"keys">>, <<"uniform">>, _) -> {keys, uniform};
 option(<<"keys">>, <<"zipf">>, #{<<"key_exponent">> := Exponent}) -> {keys, {zipf, Exponent}};
 option(<<"candidate">>, Build, _) -> {candidate, build(Build)};
 option(<<"replay">>, Build, _) -> {replay, build(Build)};
+option(<<"variants">>, #{<<"option">> := Option, <<"values">> := Values}, _) ->
+    {variants, #{option => Option, values => [#{value => Value, report_file => File}
+                                              || #{<<"value">> := Value, <<"report_file">> := File} <- Values]}};
 option(<<"adapter_options">>, Given, _) -> {adapter_options, Given};
 option(<<"erl_args">>, Flags, _) -> {erl_args, [unicode:characters_to_list(F) || F <- Flags]};
 option(Key, Value, _) ->

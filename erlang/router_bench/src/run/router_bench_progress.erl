@@ -18,7 +18,7 @@
 %% `block_ms' is what a block takes, about, all sides together: by the plan, then as measured.
 -type event() :: {step, #{activity := activity(), block => pos_integer(), block_ms => pos_integer()}}
                | {calibrated, router_bench_calibration:result()}
-               | {measured, N :: pos_integer(), Figures :: #{frozen | candidate => #{atom() => number()}}}
+               | {measured, N :: pos_integer(), [{router_bench_block:role(), Figures :: #{atom() => number()}}]}
                | {table, unicode:chardata()}.
 
 %% @doc Tells what a run does or found.
@@ -47,10 +47,10 @@ text({calibrated, #{rps := Rps, concurrency := Workers, rate_per_second := Rate}
     io_lib:format("~ncalibration: ~s with ~b workers, so ~s arrivals/s in the open loop",
                   [router_bench_figures:text(rps, Rps), Workers,
                    router_bench_figures:thousands(Rate)]);
-text({measured, _N, #{frozen := Frozen, candidate := Candidate}}, _Plan) ->
-    io_lib:format("~n  frozen     ~s~n  candidate  ~s", [figures(Frozen), figures(Candidate)]);
-text({measured, _N, #{candidate := Candidate}}, _Plan) ->
-    io_lib:format("~n  ~s", [figures(Candidate)]);
+text({measured, _N, [{_Role, Figures}]}, _Plan) ->
+    io_lib:format("~n  ~s", [figures(Figures)]);
+text({measured, _N, Sides}, _Plan) ->
+    [io_lib:format("~n  ~-9ts  ~s", [side(Role), figures(Figures)]) || {Role, Figures} <- Sides];
 text({table, Table}, _Plan) ->
     Table.
 
@@ -60,6 +60,9 @@ name(warm_up) -> "warm-up";
 name(closed_loop) -> "closed loop";
 name(open_loop) -> "open loop";
 name(Activity) -> atom_to_list(Activity).
+
+side({variant, _Option, Value}) -> router_bench_text:value(Value);
+side(Role) -> atom_to_list(Role).
 
 figures(Metrics) ->
     Figure = fun(Key) ->

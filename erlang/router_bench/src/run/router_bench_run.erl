@@ -2,7 +2,8 @@
 %%
 %% A run has one side, the candidate, or in a replay two: block N of the frozen build and block N of
 %% the candidate are measured in turn, slice by slice, in orders that the plan's seed decides
-%% ({@link router_bench_block}). Each side has a report of its own. A planted fault is the
+%% ({@link router_bench_block}). So are the variants of a plan: the candidate under several values of one
+%% option of its adapter. Each side has a report of its own. A planted fault is the
 %% candidate's alone. A side that fails ends the run, and both reports say so.
 %%
 %% A report on disk is `unfinished' until the run has ended, so nobody can take what is left of a
@@ -23,7 +24,7 @@
 %% What is interrupted may be starting the next BEAM.
 -define(INTERRUPT_AGAIN_MS, 100).
 
--type role() :: frozen | candidate.
+-type role() :: router_bench_block:role().
 -type side() :: #{role := role(), plan := router_bench_plan:plan(),
                   code := router_bench_frozen:code(), git := router_bench_env:git(),
                   controls := router_bench_control:result(),
@@ -104,12 +105,20 @@ sides(#{replay := Replay, candidate := Measured} = Plan) ->
     Candidate = Side#{role => candidate, plan => Plan, code => Code, git => Git},
     case Replay of
         none ->
-            [Candidate];
+            variants(Candidate, Plan);
         #{build := Build, report_file := File} ->
             [Side#{role => frozen, plan => Plan#{fault := none, report_file := File}, code => Build,
                    git => (maps:with([commit, tree], Replay))#{dirty => false}},
              Candidate]
     end.
+
+variants(Candidate, #{variants := none}) ->
+    [Candidate];
+variants(Candidate, #{variants := #{option := Option, values := Values},
+                      adapter_options := Given} = Plan) ->
+    [Candidate#{role := {variant, Option, Value},
+                plan := Plan#{adapter_options := Given#{Option => Value}, report_file := File}}
+     || #{value := Value, report_file := File} <- Values].
 
 %% Controls and blocks
 
@@ -134,21 +143,35 @@ controls([#{role := Role, plan := Plan, code := Code} = Side | Rest], Controlled
             interrupted(By, State)
     end.
 
-%% A rate left open is chosen once for both sides, and by the frozen one where there is one.
+%% A rate left open is chosen once for all sides: by the frozen one where there is one; among variants every
+%% one of them must serve it.
 -spec calibrate(state()) -> result().
-calibrate(#{plan := #{rate_per_second := Rate, concurrency := Workers}, sides := [Side | _],
-            deadline_ms := DeadlineMs} = State)
+calibrate(#{plan := #{rate_per_second := Rate, concurrency := Workers, variants := Variants},
+            sides := [First | _] = Sides} = State)
   when Rate =:= calibrate; Workers =:= calibrate ->
-    #{plan := Plan, code := Code} = Side,
     tell({step, #{activity => calibration}}, State),
-    case interruptible(fun() -> router_bench_place:run(router_bench_calibration, Plan, Code, DeadlineMs) end,
-                       State) of
-        {ok, Found} -> settle(calibrated(Found, State));
-        {error, Reason} -> finish(State#{ending := {failed, {calibration, Reason}}});
-        {interrupted, By} -> interrupted(By, State)
+    case Variants of
+        none -> calibrate([First], [], State);
+        #{} -> calibrate(Sides, [], State)
     end;
 calibrate(State) ->
     settle(State).
+
+calibrate([], Found, State) ->
+    settle(calibrated(served_by_all(Found), State));
+calibrate([#{plan := Plan, code := Code} | Rest], Found, #{deadline_ms := DeadlineMs} = State) ->
+    case interruptible(fun() -> router_bench_place:run(router_bench_calibration, Plan, Code, DeadlineMs) end,
+                       State) of
+        {ok, Of} -> calibrate(Rest, [Of | Found], State);
+        {error, Reason} -> finish(State#{ending := {failed, {calibration, Reason}}});
+        {interrupted, By} -> interrupted(By, State)
+    end.
+
+%% The rate of the slowest, and the workers of the one that needs most to be busy.
+served_by_all(Found) ->
+    Least = fun(Key) -> lists:min([Value || #{Key := Value} <- Found]) end,
+    #{rps => Least(rps), rate_per_second => Least(rate_per_second),
+      concurrency => lists:max([Workers || #{concurrency := Workers} <- Found])}.
 
 %% What was given stays as it was given.
 calibrated(#{rps := Rps} = Found, #{plan := Plan} = State) ->
@@ -203,11 +226,11 @@ blocks(#{done := Done, sides := Sides, deadline_ms := DeadlineMs, measuring_ms :
             Measured = [Side#{blocks := Before ++ [maps:get(Role, Results)]}
                         || #{role := Role, blocks := Before} = Side <- Sides],
             Next = State#{sides := Measured, done := N, measuring_ms := BeforeMs + now_ms() - StartMs},
-            case one_transport(Measured) andalso save(Next) of
+            case keep_their_transport(Measured) andalso save(Next) of
                 false ->
                     finish(State#{ending := {failed, {block, N, other_transport}}});
                 {ok, Reports} ->
-                    tell({measured, N, maps:map(fun last_figures/2, Reports)}, Next),
+                    tell({measured, N, [{Role, last_figures(Report)} || {Role, Report} <- Reports]}, Next),
                     asked(Next);
                 {error, Message} ->
                     {error, {not_written, Message}}
@@ -218,13 +241,18 @@ blocks(#{done := Done, sides := Sides, deadline_ms := DeadlineMs, measuring_ms :
             interrupted(By, State)
     end.
 
-%% A report names one, and the sides of a replay have the same.
-one_transport(Sides) ->
+%% A report names one, and the sides of a replay have the same; variants may be what differs.
+keep_their_transport([#{role := {variant, _, _}} | _] = Sides) ->
+    lists:all(fun(Side) -> is_one_transport([Side]) end, Sides);
+keep_their_transport(Sides) ->
+    is_one_transport(Sides).
+
+is_one_transport(Sides) ->
     Of = [maps:with([transport, transport_tls_version, transport_tls_cipher], Env)
           || #{blocks := Blocks} <- Sides, #{result := #{env := Env}} <- Blocks],
     length(lists:usort(Of)) =:= 1.
 
-last_figures(_Role, #{blocks := Measured}) ->
+last_figures(#{blocks := Measured}) ->
     #{metrics := Metrics} = lists:last(Measured),
     Metrics.
 
@@ -300,31 +328,29 @@ interrupted(caller_gone, #{plan := Plan} = State) ->
 
 finish(#{ending := Ending} = State) ->
     case {save(State), Ending} of
-        {{ok, Reports}, complete} ->
-            tell({table, tables(Reports)}, State),
-            {ok, maps:get(candidate, Reports)};
-        {{ok, Reports}, interrupted} ->
-            tell({table, tables(Reports)}, State),
-            {error, {interrupted, maps:get(candidate, Reports)}};
-        {{ok, Reports}, {failed, Reason}} ->
-            tell({table, tables(Reports)}, State),
-            Text = router_bench_failure:sentence(Reason),
-            {error, {failed, Text, maps:get(candidate, Reports)}};
         {{error, Message}, _} ->
-            {error, {not_written, Message}}
+            {error, {not_written, Message}};
+        {{ok, Reports}, _} ->
+            tell({table, tables(Reports)}, State),
+            {_Role, Report} = lists:last(Reports),
+            case Ending of
+                complete -> {ok, Report};
+                interrupted -> {error, {interrupted, Report}};
+                {failed, Reason} -> {error, {failed, router_bench_failure:sentence(Reason), Report}}
+            end
     end.
 
-%% The reports so far by role, on disk where there is a file for them.
+%% The reports so far, each with its role, in the order of the sides and on disk where there is a file for it.
 save(#{sides := Sides} = State) ->
-    save(Sides, State, #{}).
+    save(Sides, State, []).
 
 save([], _State, Reports) ->
-    {ok, Reports};
+    {ok, lists:reverse(Reports)};
 save([#{role := Role, plan := #{report_file := File}} = Side | Rest], State, Reports) ->
     case router_bench_report:new(facts(Side, State)) of
         {ok, Report} ->
             case written(Report, File) of
-                ok -> save(Rest, State, Reports#{Role => Report});
+                ok -> save(Rest, State, [{Role, Report} | Reports]);
                 {error, Message} -> {error, Message}
             end;
         {error, Message} ->
@@ -339,18 +365,21 @@ facts(Side, #{start_ms := StartMs} = State) ->
                        maps:with([git, plan, controls, blocks], Side)),
     maps:merge(Facts#{duration_ms => now_ms() - StartMs}, pairing(Side, State)).
 
-pairing(_Side, #{sides := [_]}) ->
+pairing(_Side, #{plan := #{replay := none}}) ->
     #{};
 pairing(#{role := Role, blocks := Blocks}, #{plan := #{seed := Seed, adapter := Adapter}}) ->
     #{pairing => #{role => Role, seed => Seed,
                    booted_first => [First || #{booted_first := First} <- Blocks],
                    alive_together => router_bench_block:alive_together(Adapter)}}.
 
-tables(#{frozen := #{git := #{commit := Commit}} = Frozen, candidate := Candidate}) ->
-    io_lib:format("~nfrozen build of ~s~ts~ncandidate~ts",
-                  [Commit, router_bench_table:format(Frozen), router_bench_table:format(Candidate)]);
-tables(#{candidate := Report}) ->
-    router_bench_table:format(Report).
+tables([{_Role, Report}]) ->
+    router_bench_table:format(Report);
+tables(Reports) ->
+    [["\n", router_bench_failure:side(Role), of_commit(Role, Report), router_bench_table:format(Report)]
+     || {Role, Report} <- Reports].
+
+of_commit(frozen, #{git := #{commit := Commit}}) -> [" of ", Commit];
+of_commit(_Role, _Report) -> "".
 
 tell(Event, #{plan := Plan}) ->
     router_bench_progress:tell(Event, Plan).

@@ -13,7 +13,7 @@
 -type facts() :: #{phase := phase(), told_ms := integer(), started_ms := integer(),
                    adapter := module(), deadline_ms := integer(), blocks := pos_integer(),
                    block => pos_integer(), block_ms => integer(), first_block_ms => integer(),
-                   role => frozen | candidate, peer => none | router_bench_place:place(),
+                   role => router_bench_block:role(), peer => none | router_bench_place:place(),
                    slice => {N :: pos_integer(), Of :: pos_integer()}}.
 %% What is done: in a BEAM of its own a module's work, or a step of a block.
 -type phase() :: starting | module() | boot | start | warm_up | closed | open | finish

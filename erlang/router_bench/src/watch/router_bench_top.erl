@@ -137,7 +137,7 @@ where(#{phase := Phase} = Facts) ->
                       ++ [[integer_to_list(N), " of ", integer_to_list(Of), " slices"]
                           || Phase =:= closed orelse Phase =:= open,
                              #{slice := {N, Of}} <- [Facts]]
-                      ++ [atom_to_list(Role) || is_in_block(Phase), #{role := Role} <- [Facts]]).
+                      ++ [called(Role) || is_in_block(Phase), #{role := Role} <- [Facts]]).
 
 block(#{block := N, blocks := Blocks}) ->
     io_lib:format("block ~b of at most ~b", [N, max(N, Blocks)]).
@@ -218,3 +218,6 @@ name(Atom) ->
 
 megabytes(Bytes) ->
     io_lib:format("~.1f", [Bytes / 1048576]).
+
+called({variant, _Option, _Value} = Role) -> unicode:characters_to_list(router_bench_failure:side(Role));
+called(Role) -> atom_to_list(Role).
