@@ -70,6 +70,67 @@ fn has_commit(commit: &str) -> bool {
     asked.status().is_ok_and(|status| status.success())
 }
 
+/// Traffic that a node makes for itself, watched by two calls in its code, and what the gate says of it.
+#[test]
+fn traffic_that_a_node_has_is_watched_and_judged_against_its_like_alone() {
+    let workplace = Workplace::new().unwrap();
+    let mut build = Command::new("rebar3");
+    let built = workplace.run(build.arg("compile").current_dir(root())).unwrap();
+    assert_eq!(built.code, Some(0), "{}", built.printed);
+    let ebin = root().join("_build/default/lib/router_bench/ebin");
+    let watch = |name: &str| {
+        let script = format!(
+            r#"Route = fun(Again) ->
+                   Mark = router_bench_mark:started(),
+                   ok = router_bench_mark:ended(Mark, lists:nth(1, [ok, Mark])),
+                   Again(Again)
+               end,
+               [spawn(fun() -> Route(Route) end) || _ <- [1, 2]],
+               {{ok, _}} = router_bench:watch(#{{calls => true, blocks => 2, window_ms => 1500,
+                   commit => <<"0123456789012345678901234567890123456789">>,
+                   report_file => {:?}}}),
+               halt(0)."#,
+            workplace.path(name)
+        );
+        let mut erl = Command::new("erl");
+        erl.args(["-noinput", "-pa"]).arg(&ebin).args(["-eval", &script]);
+        let ended = workplace.run(&mut erl).unwrap();
+        assert_eq!(ended.code, Some(0), "{}", ended.printed);
+        for said in ["window 2 of 2: ", "ns a request: ", "traffic of the node's own"] {
+            assert!(ended.printed.contains(said), "{}", ended.printed);
+        }
+    };
+    watch("watched.json");
+    watch("candidate.json");
+    let policy = r#"{"version": "cp1", "rules": {
+        "latency_p99_ms": {"absolute": {"max": 1000}},
+        "mem_mb_total_erlang": {"relative": {"max_pct_increase": 300}}},
+      "gate": {"require_candidate_ct_exit_code_zero": false, "require_all_metrics_present": false,
+        "not_offered": ["errors_total", "backpressure_active_total"]}}"#;
+    std::fs::write(workplace.path("policy.json"), policy).unwrap();
+    std::fs::write(workplace.path("load.json"), MINIMAL).unwrap();
+    let judged = |baseline: &str| {
+        let mut gate = Command::new(gate_binary());
+        gate.args(["check", "--explain"]);
+        for (flag, name) in [
+            ("--baseline", baseline),
+            ("--candidate", "candidate.json"),
+            ("--policy", "policy.json"),
+        ] {
+            gate.arg(flag).arg(workplace.path(name));
+        }
+        workplace.run(&mut gate).unwrap()
+    };
+    // What the verdict of a real measurement is depends on the machine; the way to it does not.
+    let ended = judged("watched.json");
+    assert!(matches!(ended.code, Some(0 | 1 | 3)), "{}", ended.printed);
+    assert!(ended.printed.contains("coordinated omission"), "{}", ended.printed);
+    assert!(ended.printed.contains("recording cost the node"), "{}", ended.printed);
+    let ended = judged("load.json");
+    assert_eq!(ended.code, Some(4), "{}", ended.printed);
+    assert!(ended.printed.contains("watched.source"), "{}", ended.printed);
+}
+
 #[test]
 fn the_baselines_own_machine_is_judged_against_its_blocks_if_its_sessions_agree() {
     let workplace = Workplace::new().unwrap();

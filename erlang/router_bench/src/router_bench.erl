@@ -9,7 +9,7 @@
 %% '''
 -module(router_bench).
 
--export([run/1, attach/1, stop/0, find_rate/1, top/0, write_report/2]).
+-export([run/1, attach/1, watch/1, stop/0, find_rate/1, top/0, write_report/2]).
 
 %% @doc Runs the plan of some options, or the default plan of an adapter. Prints progress and a
 %% table.
@@ -81,7 +81,36 @@ refused(Reason) ->
     io:format("~ts~n", [router_bench_plan:message(Reason)]),
     {error, Reason}.
 
-%% @doc Stops the run of this VM from another process, and waits until its report is written and its BEAMs
+%% @doc Watches the traffic that this node has anyway: no request is made. Durations come from the spans of
+%% `telemetry' with some event prefixes, or from two calls in the router's code ({@link router_bench_mark}).
+%%
+%% ```
+%% router_bench:watch(#{spans => [[my_app, router, route]], window_ms => 60000, blocks => 10,
+%%                      report_file => "watched.json"}).
+%% router_bench:watch(#{calls => true}).
+%% '''
+%%
+%% Ends by itself after so many windows, by {@link stop/0}, and with its caller; what was measured is kept, and
+%% everything that was changed in this node is taken back. Options, and what such a report can say:
+%% `docs/live_nodes.md'. Prints what each recording cost.
+-spec watch(router_bench_watch:options()) ->
+          {ok, router_bench_report:report()}
+        | {error, {failed, Text :: binary(), router_bench_report:report()}
+                | {interrupted, router_bench_report:report()}
+                | {not_written, Message :: binary()}
+                | already_running
+                | router_bench_watch:reason()}.
+watch(Options) when is_map(Options) ->
+    case router_bench_watch:run(Options) of
+        {error, Reason} = Error when Reason =:= nothing_to_watch; element(1, Reason) =:= unknown_option;
+                                     element(1, Reason) =:= bad_option ->
+            io:format("~ts~n", [router_bench_watch:message(Reason)]),
+            Error;
+        Result ->
+            Result
+    end.
+
+%% @doc Stops the run or the watch of this VM from another process, and waits until its report is written and its BEAMs
 %% have gone. What was measured until then is kept, in a report whose `run.status' is `interrupted'.
 -spec stop() -> ok | {error, not_running}.
 stop() ->

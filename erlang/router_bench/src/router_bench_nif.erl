@@ -11,7 +11,7 @@
 -module(router_bench_nif).
 
 -export([library/0, empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4]).
--export([recorder_new/1, recorder_snapshot/1, recorder_slice/1]).
+-export([recorder_new/1, recorder_snapshot/1, recorder_slice/1, recorder_window/1]).
 -export([dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1]).
 -export([hiccup_start/1, hiccup_stop/1, kernels/0, machine/0, resident_bytes/0]).
 -export([counters_new/0, counters_resume/1, counters_pause/1, counters_figures/1]).
@@ -23,7 +23,7 @@
 
 -on_load(load/0).
 -nifs([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4,
-       recorder_new/1, recorder_snapshot/1, recorder_slice/1,
+       recorder_new/1, recorder_snapshot/1, recorder_slice/1, recorder_window/1,
        dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1,
        hiccup_start/1, hiccup_stop/1, kernels/0, machine/0, resident_bytes/0,
        counters_new/0, counters_resume/1, counters_pause/1, counters_figures/1,
@@ -100,6 +100,11 @@ recorder_snapshot(_Recorder) -> ?NOT_LOADED.
 %% significant digits.
 -spec recorder_slice(recorder()) -> figures().
 recorder_slice(_Recorder) -> ?NOT_LOADED.
+
+%% @doc What was recorded since the last call, with `encoded'; slices go on beside it. Minimum and maximum
+%% to 3 significant digits.
+-spec recorder_window(recorder()) -> snapshot().
+recorder_window(_Recorder) -> ?NOT_LOADED.
 
 %% @doc An open loop for at most that many workers, who are the most requests in flight too.
 -spec dispatch_new(WorkersMax :: 1..100000, ResponseTime :: recorder(), ServiceTime :: recorder(),

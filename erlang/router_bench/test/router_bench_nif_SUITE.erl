@@ -39,7 +39,7 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
     Functions = [{stop, [recorder, ns]}, {record, [recorder, ns]}, {poll, [dispatch]},
                  {ready, [dispatch, worker]}, {answered, [dispatch, worker, ns, outcome]},
                  {recorder_new, [threads]}, {recorder_snapshot, [recorder]},
-                 {recorder_slice, [recorder]},
+                 {recorder_slice, [recorder]}, {recorder_window, [recorder]},
                  {dispatch_new, [threads, recorder, recorder, recorder]},
                  {dispatch_begin, [dispatch, schedule, count]}, {dispatch_end, [thread]},
                  {dispatch_counts, [dispatch]}, {hiccup_start, [recorder]},

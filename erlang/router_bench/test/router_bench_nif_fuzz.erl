@@ -60,6 +60,7 @@ functions() ->
      {record, [recorder, ns], 20}, {poll, [dispatch], 40}, {ready, [dispatch, worker], 20},
      {answered, [dispatch, worker, ns, outcome], 40}, {recorder_new, [threads], 10},
      {recorder_snapshot, [recorder], 5}, {recorder_slice, [recorder], 10},
+     {recorder_window, [recorder], 5},
      {dispatch_new, [workers, recorder, recorder, recorder], 10},
      {dispatch_begin, [dispatch, schedule, arrivals], 10}, {dispatch_end, [waker], 5},
      {dispatch_counts, [dispatch], 10}, {hiccup_start, [recorder], 4}, {hiccup_stop, [hiccup], 4},

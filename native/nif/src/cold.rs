@@ -78,6 +78,13 @@ fn recorder_slice<'a>(env: Env<'a>, recorder: Handle<'a, Recorder>) -> NifResult
     Term::map_from_pairs(env, &figures(&recorder.slice()))
 }
 
+/// `recorder_window(Recorder) -> map()`: what was recorded since the last call, encoded too; slices go on
+/// beside it. Dirty because it walks all counters and compresses.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn recorder_window<'a>(env: Env<'a>, recorder: Handle<'a, Recorder>) -> NifResult<Term<'a>> {
+    snapshot_term(env, &recorder.window())
+}
+
 /// `dispatch_new(WorkersMax, ResponseTime, ServiceTime, DispatchLag) -> Dispatch`. Dirty because it
 /// allocates 128 bytes for each worker.
 #[rustler::nif(schedule = "DirtyCpu")]

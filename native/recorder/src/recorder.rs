@@ -18,6 +18,8 @@ pub struct Recorder {
     shared: Padded,
     /// What had been recorded when [`Recorder::slice`] was last called. Writers never touch it.
     sliced: Mutex<Snapshot>,
+    /// The same of [`Recorder::window`]; nothing before the first call.
+    windowed: Mutex<Option<Snapshot>>,
 }
 
 impl Recorder {
@@ -26,7 +28,12 @@ impl Recorder {
     #[must_use]
     pub fn new(threads: usize) -> Self {
         let owned = (0..threads.min(1024)).map(|_| Padded(Shard::new())).collect();
-        Self { owned, shared: Padded(Shard::new()), sliced: Mutex::new(Snapshot::empty()) }
+        Self {
+            owned,
+            shared: Padded(Shard::new()),
+            sliced: Mutex::new(Snapshot::empty()),
+            windowed: Mutex::new(None),
+        }
     }
 
     /// Records a time. Never blocks, never allocates, whatever the value.
@@ -69,6 +76,17 @@ impl Recorder {
         let slice = now.since(&sliced);
         *sliced = now;
         slice
+    }
+
+    /// The same as [`Recorder::slice`], of windows that have slices of their own: neither call knows of
+    /// the other.
+    #[must_use]
+    pub fn window(&self) -> Snapshot {
+        let mut windowed = self.windowed.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.snapshot();
+        let window = now.since(windowed.as_ref().unwrap_or(&Snapshot::empty()));
+        *windowed = Some(now);
+        window
     }
 
     #[inline]

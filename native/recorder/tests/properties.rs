@@ -224,6 +224,11 @@ proptest! {
         }
         prop_assert_eq!(recorder.snapshot().count(), counts);
         prop_assert_eq!(recorder.slice().count(), 0);
+        // Windows go on beside slices.
+        prop_assert_eq!(recorder.window().count(), counts);
+        recorder.record(7);
+        prop_assert_eq!((recorder.window().count(), recorder.window().count()), (1, 0));
+        prop_assert_eq!(recorder.slice().count(), 1);
     }
 }
 

@@ -15,7 +15,8 @@ use crate::vm::VmFigures;
 pub const HISTOGRAM_ENCODING: &str = "hdrhistogram-v2-deflate-base64";
 
 /// One fresh BEAM, warmed up, measured slice by slice, stopped. In a replay a BEAM of the other side
-/// lives at the same time, and their slices come in turn.
+/// lives at the same time, and their slices come in turn. Where traffic was watched: a window of time of
+/// a BEAM that runs anyway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
@@ -26,10 +27,15 @@ pub struct Block {
     pub metrics: Metrics,
     /// Every request of the measured slices, by what became of it.
     pub accounting: Accounting,
-    /// The closed-loop slices.
+    /// The closed-loop slices; absent where traffic was watched.
+    #[serde(default, skip_serializing_if = "is_absent")]
     pub throughput: ThroughputPhase,
-    /// The open-loop slices.
+    /// The open-loop slices; absent where traffic was watched.
+    #[serde(default, skip_serializing_if = "is_absent")]
     pub latency: LatencyPhase,
+    /// Requests of the node's own, in the place of both loops; absent where the bench made the load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficPhase>,
     /// `erlang:memory(total)` in the measured slices.
     pub memory: MemoryFigures,
     /// Errors in the measured slices.
@@ -77,17 +83,27 @@ pub struct Warmup {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Accounting {
-    /// Closed loop.
+    /// Closed loop; absent where traffic was watched.
+    #[serde(default, skip_serializing_if = "is_absent")]
     pub throughput: Outcomes,
-    /// Open loop.
+    /// Open loop; absent where traffic was watched.
+    #[serde(default, skip_serializing_if = "is_absent")]
     pub latency: Outcomes,
+    /// The node's own requests that began in the measured windows; absent where the bench made the load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Outcomes>,
+}
+
+/// Whether a loop was not measured: what was measured has requests, and took time.
+fn is_absent<T: Default + PartialEq>(loop_of: &T) -> bool {
+    *loop_of == T::default()
 }
 
 /// What became of the requests of a phase: `offered` is the sum of all others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outcomes {
-    /// Requests that the plan called for.
+    /// Requests that the plan called for; of watched traffic all that were seen.
     pub offered: u64,
     /// Answered with success.
     pub ok: u64,
@@ -155,8 +171,8 @@ impl Unserved {
 }
 
 impl Phase {
-    /// Both, in the order of a block.
-    pub const ALL: [Self; 2] = [Self::Throughput, Self::Latency];
+    /// All, in the order of a block.
+    pub const ALL: [Self; 3] = [Self::Throughput, Self::Latency, Self::Traffic];
 
     /// In a sentence.
     #[must_use]
@@ -164,15 +180,18 @@ impl Phase {
         match self {
             Self::Throughput => "closed loop",
             Self::Latency => "open loop",
+            Self::Traffic => "watched traffic",
         }
     }
 
-    /// The requests of this phase.
+    /// The requests of this phase; `None` where it was not measured.
     #[must_use]
-    pub fn of(self, accounting: &Accounting) -> &Outcomes {
+    pub fn of(self, accounting: &Accounting) -> Option<&Outcomes> {
+        let of_load = |outcomes| accounting.traffic.is_none().then_some(outcomes);
         match self {
-            Self::Throughput => &accounting.throughput,
-            Self::Latency => &accounting.latency,
+            Self::Throughput => of_load(&accounting.throughput),
+            Self::Latency => of_load(&accounting.latency),
+            Self::Traffic => accounting.traffic.as_ref(),
         }
     }
 }
@@ -207,7 +226,7 @@ pub enum FailedOutcome {
 }
 
 /// Figures of the closed loop.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ThroughputPhase {
     /// From the release of the workers to the last answer, all slices together.
@@ -232,7 +251,7 @@ pub struct ClosedLoopSlices {
 }
 
 /// Figures of the open loop.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LatencyPhase {
     /// From the first intended start to the last answer, all slices together.
@@ -246,6 +265,24 @@ pub struct LatencyPhase {
     /// Time from intended to actual start, of every request for which a worker was idle: the load
     /// generator's own lateness.
     pub dispatch_lag: Percentiles,
+}
+
+/// Figures of requests that the node had anyway. When each should have begun is not known: times count
+/// from where it did, and one that had to wait for its turn is not charged for that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrafficPhase {
+    /// Length of the window.
+    pub duration_ns: u64,
+    /// Requests that were seen to begin in the window. Of those beyond, only the end was seen; those that
+    /// did not end count as timeouts.
+    pub started: u64,
+    /// Recordings that failed: of each, the request is in no figure.
+    pub recordings_failed: u64,
+    /// The slices, in order: percentiles are of the service time.
+    pub slices: OpenLoopSlices,
+    /// Time from actual start to answer, of the successful requests.
+    pub service_time: Percentiles,
 }
 
 /// Open-loop slices, column by column. Percentiles are of the response time, from the intended start;
@@ -366,6 +403,8 @@ pub enum Phase {
     Throughput,
     /// Open loop.
     Latency,
+    /// The node's own requests.
+    Traffic,
 }
 
 /// A recorded time.
@@ -418,10 +457,55 @@ impl Block {
         let within = |key| [path, &[Segment::from(key)]].concat();
         self.metrics.check(&within("metrics"))?;
         self.accounting.check(&within("accounting"))?;
+        self.check_phases(path)?;
         self.check_slices(path)?;
         if self.block as usize != index + 1 {
             let problem = format!("this is block {} by its place", index + 1);
             return Err(Violation::new(within("block"), problem, "measure again"));
+        }
+        Ok(())
+    }
+
+    /// The times that are judged, all slices together: from the intended start, of watched traffic from
+    /// the actual one.
+    #[must_use]
+    pub fn times(&self) -> &Percentiles {
+        match &self.traffic {
+            Some(traffic) => &traffic.service_time,
+            None => &self.latency.response_time,
+        }
+    }
+
+    /// The same, slice by slice.
+    #[must_use]
+    pub fn time_slices(&self) -> &OpenLoopSlices {
+        match &self.traffic {
+            Some(traffic) => &traffic.slices,
+            None => &self.latency.slices,
+        }
+    }
+
+    /// A block has both loops, or traffic.
+    fn check_phases(&self, path: &[Segment]) -> Result<(), Violation> {
+        let refused = |place: &'static str, problem: String| {
+            let at = path.iter().cloned().chain([Segment::from(place)]);
+            Err(Violation::new(at, problem, "measure again"))
+        };
+        let loops =
+            [("throughput", is_absent(&self.throughput)), ("latency", is_absent(&self.latency))];
+        let is_watched = self.traffic.is_some();
+        if let Some((place, _)) = loops.into_iter().find(|(_, is_absent)| *is_absent != is_watched)
+        {
+            return refused(
+                place,
+                match is_watched {
+                    true => "a block of watched traffic has no load of the bench".to_owned(),
+                    false => format!("missing field `{place}`"),
+                },
+            );
+        }
+        if self.accounting.traffic.is_some() != is_watched {
+            return refused("accounting", "this is not the accounting of such a block".to_owned());
         }
         Ok(())
     }
@@ -431,7 +515,8 @@ impl Block {
         fn length<T>(column: &Option<Vec<T>>) -> Option<usize> {
             column.as_ref().map(Vec::len)
         }
-        let (closed, open) = (&self.throughput.slices, &self.latency.slices);
+        let (closed, open) = (&self.throughput.slices, self.time_slices());
+        let of_times = if self.traffic.is_some() { "traffic" } else { "latency" };
         let closed_loop = [
             ("duration_ns", Some(closed.duration_ns.len())),
             ("went_first", length(&closed.went_first)),
@@ -444,7 +529,7 @@ impl Block {
         ];
         for (phase, slices, columns) in [
             ("throughput", closed.ok.len(), &closed_loop[..]),
-            ("latency", open.ok.len(), &open_loop),
+            (of_times, open.ok.len(), &open_loop),
         ] {
             for &(column, length) in columns {
                 if let Some(length) = length.filter(|length| *length != slices) {
@@ -490,7 +575,20 @@ impl Metrics {
 
 impl Accounting {
     pub(crate) fn check(&self, path: &[Segment]) -> Result<(), Violation> {
-        for (key, outcomes) in [("throughput", &self.throughput), ("latency", &self.latency)] {
+        let loops = [("throughput", &self.throughput), ("latency", &self.latency)];
+        for (key, outcomes) in loops {
+            if is_absent(outcomes) != self.traffic.is_some() {
+                let problem = match self.traffic {
+                    Some(_) => "beside watched traffic there is no load of the bench",
+                    None => "missing, or no request was made",
+                };
+                let at = path.iter().cloned().chain([key.into()]);
+                return Err(Violation::new(at, problem, "measure again"));
+            }
+        }
+        for (key, outcomes) in
+            loops.into_iter().chain(self.traffic.as_ref().map(|traffic| ("traffic", traffic)))
+        {
             if outcomes.accounted() != Some(outcomes.offered) {
                 return Err(Violation::new(
                     path.iter().cloned().chain([key.into()]),

@@ -19,6 +19,7 @@ use crate::environment::Environment;
 use crate::read::{Document, ReadError, Violation, open, parse, read_file};
 use crate::report::{Git, Load, Report, Run, SchemaTag, check_head};
 use crate::timestamp::Timestamp;
+use crate::watched::Watched;
 
 /// How much of a file is read to find its head; the bench writes heads of 2 KB.
 const HEAD_MAX_BYTES: u64 = 16 * 1024;
@@ -44,12 +45,14 @@ pub struct Head {
     pub run: Run,
     /// The plan as run.
     pub load: Option<Load>,
+    /// What was watched.
+    pub watched: Option<Watched>,
 }
 
 impl From<Report> for Head {
     fn from(report: Report) -> Self {
-        let Report { schema, timestamp, git, env, metrics, run, load, .. } = report;
-        Self { schema, timestamp, git, env, metrics, run, load }
+        let Report { schema, timestamp, git, env, metrics, run, load, watched, .. } = report;
+        Self { schema, timestamp, git, env, metrics, run, load, watched }
     }
 }
 

@@ -51,6 +51,7 @@ mod variants;
 mod verdict;
 mod vm;
 mod waivers;
+mod watched;
 mod write;
 
 pub use answer::{
@@ -64,7 +65,7 @@ pub use bisection::{BisectedCommit, BisectedStep, Bisection, BisectionResult, So
 pub use block::{
     Accounting, Block, ClosedLoopSlices, Counted, EncodedHistogram, FailedOutcome, FailureReason,
     HISTOGRAM_ENCODING, LatencyPhase, Measured, MemoryFigures, Metrics, OpenLoopSlices, Outcomes,
-    Percentiles, Phase, Quantity, Series, ThroughputPhase, Unserved, Warmup,
+    Percentiles, Phase, Quantity, Series, ThroughputPhase, TrafficPhase, Unserved, Warmup,
 };
 pub use date::Date;
 pub use decimal::{Amount, Decimal, NumberError};
@@ -120,4 +121,5 @@ pub use vm::{
     Lateness, MemoryGrowth, ProbeCost, RunQueue, SamplerFigures, SchedulerUtilization, VmFigures,
 };
 pub use waivers::{Waiver, Waivers};
+pub use watched::{RecordingCost, TimeSource, Watched};
 pub use write::{WriteError, to_json, write_atomically};

@@ -11,6 +11,7 @@ use crate::environment::Environment;
 use crate::metric::Metric;
 use crate::read::{Document, Segment, Violation};
 use crate::timestamp::Timestamp;
+use crate::watched::Watched;
 
 /// `perf_baseline_<time>.json` and `baseline_cp1.json`.
 ///
@@ -35,6 +36,9 @@ pub struct Report {
     /// The plan as run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
+    /// What was watched, where no load was the bench's; it takes the place of `load`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watched: Option<Watched>,
     /// What each finished block measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Vec<Block>>,
@@ -397,6 +401,7 @@ impl Document for Report {
                 return Err(Violation::new(at, problem, "measure again"));
             }
         }
+        self.check_watched()?;
         self.check_sessions()?;
         self.check_pairing()
     }
@@ -406,6 +411,29 @@ impl Report {
     /// Blocks in the report; a report without any has none in sessions either.
     fn block_count(&self) -> usize {
         self.blocks.as_ref().map_or(0, Vec::len)
+    }
+
+    /// A load is the bench's, or it is not: of all blocks, and of all requests.
+    fn check_watched(&self) -> Result<(), Violation> {
+        let is_watched = self.watched.is_some();
+        let is_unlike = |is_traffic: bool| is_traffic != is_watched;
+        let mut blocks = self.blocks.iter().flatten();
+        let place = if is_watched && self.load.is_some() {
+            "load"
+        } else if is_watched && self.pairing.is_some() {
+            "pairing"
+        } else if self.accounting.is_some_and(|all| is_unlike(all.traffic.is_some())) {
+            "accounting"
+        } else if blocks.any(|block| is_unlike(block.traffic.is_some())) {
+            "blocks"
+        } else {
+            return Ok(());
+        };
+        let problem = match is_watched {
+            true => "the report says that traffic was watched, and this is of a load of the bench",
+            false => "this is of watched traffic, and the report does not say that it was watched",
+        };
+        Err(Violation::new([place.into()], problem, "measure again"))
     }
 
     fn check_sessions(&self) -> Result<(), Violation> {

@@ -124,10 +124,10 @@ impl Percentile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unmeasured {
     /// No slice has it.
-    #[error("latency.slices.{key} has no such figures", key = .0.key())]
+    #[error("the slices have no {key}", key = .0.key())]
     NoSlices(Percentile),
     /// Without it stalls that only few slices have would not be judged.
-    #[error("latency.response_time has no {key}", key = .0.key())]
+    #[error("the times of all slices together have no {key}", key = .0.key())]
     NoWhole(Percentile),
     /// No slice took any time.
     #[error("throughput.slices has no such figures")]
@@ -145,9 +145,9 @@ pub enum Unmeasured {
 pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
     let percentile = |percentile: Percentile| {
         let none = Unmeasured::NoSlices(percentile);
-        let column = percentile.of_slices(&block.latency.slices).ok_or(none)?;
+        let column = percentile.of_slices(block.time_slices()).ok_or(none)?;
         let ns = median_by(column.to_vec(), u64::cmp, |ns| BigDecimal::from(*ns));
-        let whole = percentile.of(&block.latency.response_time);
+        let whole = percentile.of(block.times());
         whole.ok_or(Unmeasured::NoWhole(percentile))?;
         Ok(ns.ok_or(none)? * BigDecimal::new(1.into(), 6))
     };
@@ -184,13 +184,12 @@ pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
     }
 }
 
-/// What the driver saw go wrong: errors and timeouts of both loops.
+/// What the driver saw go wrong: errors and timeouts of both loops, or of the traffic.
 #[must_use]
 pub fn driver_errors(accounting: &Accounting) -> u64 {
-    let Accounting { throughput, latency } = accounting;
-    [throughput.error, throughput.timeout, latency.error, latency.timeout]
-        .into_iter()
-        .fold(0, u64::saturating_add)
+    let Accounting { throughput, latency, traffic } = accounting;
+    let phases = [throughput, latency].into_iter().chain(traffic);
+    phases.flat_map(|phase| [phase.error, phase.timeout]).fold(0, u64::saturating_add)
 }
 
 /// Every figure that a block has. A rate, a time or memory of 0 was not measured.
@@ -245,6 +244,10 @@ pub fn accounting(blocks: &[Block]) -> Option<Accounting> {
         Some(Accounting {
             throughput: add(sum.throughput, block.accounting.throughput)?,
             latency: add(sum.latency, block.accounting.latency)?,
+            traffic: match (sum.traffic, block.accounting.traffic) {
+                (Some(sum), Some(more)) => Some(add(sum, more)?),
+                (one, other) => one.or(other),
+            },
         })
     })
 }
@@ -264,7 +267,7 @@ fn add(a: Outcomes, b: Outcomes) -> Option<Outcomes> {
 /// takes more.
 #[must_use]
 pub fn shortage(percentile: Percentile, blocks: &[Block]) -> Option<(usize, u64)> {
-    let counts = blocks.iter().map(|block| block.latency.response_time.count).enumerate();
+    let counts = blocks.iter().map(|block| block.times().count).enumerate();
     let shortest = counts.min_by_key(|(_, count)| *count);
     shortest.filter(|(_, count)| *count < percentile.samples_needed())
 }
@@ -287,9 +290,11 @@ pub fn generators_own(percentile: Percentile, blocks: &[Block]) -> Option<f64> {
 pub fn ending(blocks: &[Block]) -> (RunStatus, Option<String>) {
     if let Some((_, count)) = shortage(Percentile::P99, blocks) {
         let needed = Percentile::P99.samples_needed();
-        let reason = format!(
-            "{count} successful requests in the open loop of a block; a p99 takes {needed}"
-        );
+        let place = match blocks.iter().any(|block| block.traffic.is_some()) {
+            true => "a window",
+            false => "the open loop of a block",
+        };
+        let reason = format!("{count} successful requests in {place}; a p99 takes {needed}");
         return (RunStatus::InsufficientSamples, Some(reason));
     }
     let shares = Percentile::ALL

@@ -49,7 +49,11 @@ fn outcomes() -> impl Strategy<Value = Outcomes> {
 }
 
 fn accounting() -> impl Strategy<Value = Accounting> {
-    (outcomes(), outcomes()).prop_map(|(throughput, latency)| Accounting { throughput, latency })
+    (outcomes(), outcomes()).prop_map(|(throughput, latency)| Accounting {
+        throughput,
+        latency,
+        traffic: None,
+    })
 }
 
 fn percentiles() -> impl Strategy<Value = Percentiles> {
@@ -137,6 +141,7 @@ fn block() -> impl Strategy<Value = Block> {
                     service_time: other,
                     dispatch_lag: one,
                 },
+                traffic: None,
                 memory: MemoryFigures { samples: n, min_bytes: n, peak_bytes: n, end_bytes: n },
                 errors: counted,
                 backpressure: Counted { driver: None, router: counted.router },
@@ -261,6 +266,7 @@ fn report() -> impl Strategy<Value = Report> {
             metrics,
             run,
             load: None,
+            watched: None,
             blocks,
             accounting,
             diagnostics: None,

@@ -60,10 +60,12 @@ fn differences(one: &Report, other: &Report) -> Vec<&'static str> {
         report.load.as_ref().map(|load| (load.warmup_ms, load.throughput_ms, load.latency_ms))
     };
     let shape = |report: &Report| report.load.as_ref().map(cp1_format::Load::shape);
+    let watched = |report: &Report| report.watched.as_ref().map(cp1_format::Watched::shape);
     let parts = [
         ("git", one.git == other.git),
         ("env", one.env == other.env),
         ("load", shape(one) == shape(other) && lengths(one) == lengths(other)),
+        ("watched", watched(one) == watched(other)),
         ("controls", one.controls == other.controls),
         ("run.planted_fault", one.run.planted_fault == other.run.planted_fault),
     ];
@@ -103,6 +105,9 @@ fn joined(first: &Report, sessions: &[&Report]) -> Report {
     report.run.duration_ms = sessions.iter().map(|session| session.run.duration_ms).sum();
     if let Some(load) = &mut report.load {
         load.blocks = blocks.len() as u32;
+    }
+    if let Some(watched) = &mut report.watched {
+        watched.blocks = blocks.len() as u32;
     }
     if let Some(diagnostics) = &mut report.diagnostics {
         diagnostics.spread_pct = summary::spread_pct(&metrics);

@@ -29,10 +29,14 @@ pub(super) fn all(report: &Report) -> Result<Vec<Distribution<'_>>, Absent> {
     decoded.collect()
 }
 
-/// The response times of all blocks together.
+/// The response times of all blocks together; of watched traffic its service times.
 pub(super) fn response_time(report: &Report) -> Result<Histogram<u64>, Absent> {
     let is_asked = |one: &EncodedHistogram| {
-        (one.phase, one.quantity) == (Phase::Latency, Quantity::ResponseTime)
+        let times = match report.watched {
+            Some(_) => (Phase::Traffic, Quantity::ServiceTime),
+            None => (Phase::Latency, Quantity::ResponseTime),
+        };
+        (one.phase, one.quantity) == times
     };
     let mut sum: Option<Histogram<u64>> = None;
     for Distribution { encoded, times_ns } in all(report)? {

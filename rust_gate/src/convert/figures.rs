@@ -3,14 +3,15 @@
 use cp1_format::{Amount, Block, Figure, Metric, Percentiles, Report, summary};
 
 /// A distribution of a block, by its name in figures.
-type Distribution = (&'static str, fn(&Block) -> &Percentiles);
+type Distribution = (&'static str, fn(&Block) -> Option<&Percentiles>);
 
 /// Distributions of a block.
-const DISTRIBUTIONS: [Distribution; 4] = [
-    ("response_time", |block| &block.latency.response_time),
-    ("service_time", |block| &block.latency.service_time),
-    ("dispatch_lag", |block| &block.latency.dispatch_lag),
-    ("closed_loop_service_time", |block| &block.throughput.service_time),
+const DISTRIBUTIONS: [Distribution; 5] = [
+    ("response_time", |block| Some(&block.latency.response_time)),
+    ("service_time", |block| Some(&block.latency.service_time)),
+    ("dispatch_lag", |block| Some(&block.latency.dispatch_lag)),
+    ("closed_loop_service_time", |block| Some(&block.throughput.service_time)),
+    ("traffic_service_time", |block| Some(&block.traffic.as_ref()?.service_time)),
 ];
 
 /// All that the report has.
@@ -33,7 +34,7 @@ pub(super) fn figures(report: &Report) -> Vec<Figure> {
             figures.push(figure(number, metric.name().to_owned(), metric.unit(), value.clone()));
         }
         for (distribution, of) in DISTRIBUTIONS {
-            for (percentile, value) in percentiles(of(block)) {
+            for (percentile, value) in of(block).into_iter().flat_map(percentiles) {
                 let name = format!("{distribution}_{percentile}_ns");
                 figures.extend(value.map(|value| figure(number, name, "ns", value.into())));
             }

@@ -43,11 +43,12 @@ fn intervals(report: &Report) -> BTreeMap<(u32, Phase), (Duration, Duration)> {
     let mut intervals = BTreeMap::new();
     let mut now = Duration::ZERO;
     for block in report.blocks.iter().flatten() {
-        let phases = [
+        let loops = [
             (Phase::Throughput, block.throughput.duration_ns),
             (Phase::Latency, block.latency.duration_ns),
         ];
-        for (phase, ns) in phases {
+        let traffic = block.traffic.as_ref().map(|traffic| (Phase::Traffic, traffic.duration_ns));
+        for (phase, ns) in loops.into_iter().chain(traffic) {
             let length = Duration::from_nanos(ns);
             intervals.insert((block.block, phase), (now, length));
             now = now.saturating_add(length);
@@ -59,6 +60,7 @@ fn intervals(report: &Report) -> BTreeMap<(u32, Phase), (Duration, Duration)> {
 fn tag(phase: Phase, quantity: Quantity) -> &'static str {
     match (phase, quantity) {
         (Phase::Throughput, _) => "closed_loop.service_time_ns",
+        (Phase::Traffic, _) => "traffic.service_time_ns",
         (Phase::Latency, Quantity::ResponseTime) => "open_loop.response_time_ns",
         (Phase::Latency, Quantity::ServiceTime) => "open_loop.service_time_ns",
         (Phase::Latency, Quantity::DispatchLag) => "open_loop.dispatch_lag_ns",

@@ -210,6 +210,7 @@ fn report(measured: Measurement, arguments: &Import) -> Report {
             imported_from: Some(measured.tool),
         },
         load: None,
+        watched: None,
         blocks: None,
         accounting: None,
         diagnostics: None,

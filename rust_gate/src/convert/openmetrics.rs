@@ -78,6 +78,7 @@ fn about(report: &Report) -> Family {
         ("cpu_model", env.cpu_model.clone()),
         ("kernel", env.kernel.clone()),
         ("planted_fault", report.run.planted_fault.clone()),
+        ("watched", report.watched.as_ref().map(|watched| watched.source.name().to_owned())),
         ("imported_from", report.run.imported_from.map(|tool| tool.name().to_owned())),
     ];
     let labels = known.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
@@ -117,7 +118,7 @@ fn in_base_unit(metric: Metric) -> (&'static str, &'static str, &'static str, Bi
 fn requests(report: &Report) -> Family {
     let mut samples = Vec::new();
     for phase in Phase::ALL {
-        let Some(outcomes) = report.accounting.as_ref().map(|accounting| phase.of(accounting))
+        let Some(outcomes) = report.accounting.as_ref().and_then(|accounting| phase.of(accounting))
         else {
             continue;
         };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cp1_format::{
     Amount, Decimal, Difference, DifferenceKind, DifferenceSide, Environment, FieldSides,
-    FigureSides, Input, Judgement, Load, Metric, Notice, Phase, Report, RuleResult, SchemaName,
+    FigureSides, Input, Judgement, Metric, Notice, Phase, Report, RuleResult, SchemaName,
     SchemaTag, Share, SupportingFigure, Told, Unserved, UnservedSides, Verdict, to_json,
 };
 
@@ -37,7 +37,7 @@ pub fn between((path_a, a): (&Path, &Told), (path_b, b): (&Path, &Told)) -> Diff
         Told::Verdict(_) => None,
     });
     let environment = reports.map(|(a, b)| fields(&environment(&a.env), &environment(&b.env)));
-    let load = reports.map(|(a, b)| fields(&load(a.load.as_ref()), &load(b.load.as_ref())));
+    let load = reports.map(|(a, b)| fields(&load(a), &load(b)));
     let mut notices = Vec::new();
     if reports.is_none() {
         notices.push(Notice(
@@ -222,8 +222,17 @@ fn named<const N: usize>(fields: [(&str, Option<String>); N]) -> Fields {
     fields.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
 }
 
-fn load(load: Option<&Load>) -> Fields {
-    let Some(load) = load else { return Vec::new() };
+fn load(report: &Report) -> Fields {
+    if let Some(watched) = &report.watched {
+        let shape = watched.shape().map(|(name, text)| (name.to_owned(), text));
+        let extent = named([
+            ("watched.blocks", Some(watched.blocks.to_string())),
+            ("watched.drain_timeout_ms", Some(watched.drain_timeout_ms.to_string())),
+            ("watched.sample_interval_ms", Some(watched.sample_interval_ms.to_string())),
+        ]);
+        return shape.into_iter().chain(extent).collect();
+    }
+    let Some(load) = &report.load else { return Vec::new() };
     let shape = load.shape().into_iter();
     let shape = shape.map(|(name, text)| (name.trim_start_matches("load.").to_owned(), Some(text)));
     let extent = named([

@@ -193,7 +193,8 @@ fn conditions(head: &Head) -> u64 {
         let shape = load.shape().into_iter().filter(|(name, _)| *name != "load.arrivals");
         (shape.map(|(_, value)| value).collect::<Vec<_>>(), format!("{:?}", load.arrivals))
     };
-    digest(&(format!("{:?}", head.env), head.load.as_ref().map(shape)))
+    let watched = head.watched.as_ref().map(cp1_format::Watched::shape);
+    digest(&(format!("{:?}", head.env), head.load.as_ref().map(shape), watched))
 }
 
 /// For finding out whether two are the same, within one run of this program.

@@ -207,7 +207,7 @@ pub(crate) fn figure(block: &Block, metric: Metric) -> Option<f64> {
 
 /// The figure of the whole block, all slices together.
 pub(crate) fn whole_figure(block: &Block, metric: Metric) -> Option<f64> {
-    let ns = Percentile::of_metric(metric)?.of(&block.latency.response_time);
+    let ns = Percentile::of_metric(metric)?.of(block.times());
     ns.map(|ns| ns as f64)
 }
 
@@ -234,7 +234,7 @@ pub(crate) fn slices(block: &Block, metric: Metric) -> Option<Vec<f64>> {
     let closed = &block.throughput.slices;
     match metric {
         Metric::LatencyP95Ms | Metric::LatencyP99Ms => {
-            let column = Percentile::of_metric(metric)?.of_slices(&block.latency.slices)?;
+            let column = Percentile::of_metric(metric)?.of_slices(block.time_slices())?;
             Some(column.iter().map(|ns| *ns as f64).collect())
         }
         Metric::Rps => {

@@ -12,7 +12,7 @@ use crate::judge::conditions::{self, Measured};
 use crate::judge::rules::{self, Answer, Breach};
 use crate::judge::{
     consistency, failures, growth, notices, replay, samples, sessions, supporting, unserved,
-    validity, waivers,
+    validity, waivers, watched,
 };
 
 /// A report and the path that messages name.
@@ -141,6 +141,7 @@ pub fn compare(
         },
     );
     doubts.extend(skipped_arrivals(candidate));
+    doubts.extend(watched::failed_recordings(candidate));
     doubts.extend(unserved.iter().filter_map(|result| unknown_share(baseline, result)));
     let measured = if replayed.is_some() { Measured::InTurn } else { Measured::Apart };
     let comparison =
@@ -148,6 +149,7 @@ pub fn compare(
     let mut notices = notices::of_reports(baseline, candidate, policy);
     notices.extend(notices::improved(policy, &answers));
     notices.extend(failures::notices(candidate.document));
+    notices.extend(watched::notices(baseline.document, candidate.document));
     let grown = growth::Grown::of(candidate.document);
     notices.extend(grown.notices());
     notices.extend(in_force.notices);
@@ -241,6 +243,9 @@ fn apart<'a>(
             few if few < BLOCKS_MIN => return Err(format!("the {name} has only {few} block")),
             _ => {}
         }
+    }
+    if frozen.watched.is_some() || candidate.watched.is_some() {
+        return Err("windows of one BEAM as it runs are no blocks of fresh ones".to_owned());
     }
     match sessions::disagreement(frozen, policy) {
         Some(reason) => Err(reason),

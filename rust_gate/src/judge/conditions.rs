@@ -44,6 +44,25 @@ pub(crate) fn comparison(
         let said = |report: &Report| Some(attached(report).to_string());
         compare("env.attached", said(baseline), said(candidate));
     }
+    // What is watched is what the node had to do, never what the bench asks of it.
+    let watched = |report: &Report| report.watched.as_ref().map(cp1_format::Watched::shape);
+    match (watched(baseline), watched(candidate)) {
+        (None, None) => {}
+        (Some(of_baseline), Some(of_candidate)) => {
+            let pairs = of_baseline.into_iter().zip(of_candidate);
+            for ((field, baseline), (_, candidate)) in pairs {
+                if baseline.is_some() || candidate.is_some() {
+                    compare(field, baseline, candidate);
+                }
+            }
+        }
+        (one, other) => {
+            let source = |shape: Option<[(&'static str, Option<String>); 5]>| {
+                shape.and_then(|[(_, source), ..]| source)
+            };
+            compare("watched.source", source(one), source(other));
+        }
+    }
     let always = EnvironmentField::ALWAYS_REQUIRED;
     let further = policy.environment.require.iter().filter(|field| !always.contains(field));
     for field in always.iter().chain(further) {

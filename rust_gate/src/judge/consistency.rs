@@ -2,7 +2,7 @@
 //! figures follow from what it counted and timed.
 
 use bigdecimal::BigDecimal;
-use cp1_format::{Amount, Block, Decimal, Load, Metric, Problem, Report, RunStatus, summary};
+use cp1_format::{Amount, Block, Decimal, Metric, Problem, Report, RunStatus, summary};
 
 use crate::judge::contradictions::Contradictions;
 use crate::judge::{histograms, plausible};
@@ -12,7 +12,8 @@ use crate::judge::{histograms, plausible};
 #[must_use]
 pub fn check(file: &str, report: &Report) -> Vec<Problem> {
     let mut found = Contradictions::in_file(file);
-    if report.blocks.is_none() && (report.load.is_some() || report.schema.is_some()) {
+    let is_of_bench = report.load.is_some() || report.watched.is_some() || report.schema.is_some();
+    if report.blocks.is_none() && is_of_bench {
         let message =
             "a report of the bench has blocks, and there is none: nothing shows its figures";
         found.add("blocks".into(), message.into());
@@ -22,7 +23,7 @@ pub fn check(file: &str, report: &Report) -> Vec<Problem> {
         check_headline(report, blocks, &mut found);
         check_accounting(report, blocks, &mut found);
         for (index, block) in blocks.iter().enumerate() {
-            check_block(index, block, report.load.as_ref(), &mut found);
+            check_block(index, block, report, &mut found);
         }
         plausible::check_series(report.series.as_deref().unwrap_or_default(), blocks, &mut found);
     } else {
@@ -50,11 +51,12 @@ fn check_block_count(report: &Report, blocks: &[Block], found: &mut Contradictio
             RunStatus::Complete | RunStatus::InsufficientSamples | RunStatus::GeneratorLimited
         )
     );
-    if let Some(load) = &report.load
+    let of_watch = report.watched.as_ref().map(|watched| watched.blocks);
+    if let Some(planned) = report.load.as_ref().map(|load| load.blocks).or(of_watch)
         && all_measured
-        && blocks.len() != load.blocks as usize
+        && blocks.len() != planned as usize
     {
-        let message = format!("{} blocks were planned, {} are here", load.blocks, blocks.len());
+        let message = format!("{planned} blocks were planned, {} are here", blocks.len());
         found.add("blocks".into(), message);
     }
 }
@@ -91,7 +93,7 @@ fn check_accounting(report: &Report, blocks: &[Block], found: &mut Contradiction
     }
 }
 
-fn check_block(index: usize, block: &Block, load: Option<&Load>, found: &mut Contradictions<'_>) {
+fn check_block(index: usize, block: &Block, report: &Report, found: &mut Contradictions<'_>) {
     let at = |place: &str| format!("blocks[{index}].{place}");
     for (&metric, stated) in &block.metrics.0 {
         let place = || at(&format!("metrics.{metric}"));
@@ -99,17 +101,19 @@ fn check_block(index: usize, block: &Block, load: Option<&Load>, found: &mut Con
             Err(unmeasured) => found.add(place(), unmeasured.to_string()),
             Ok(own) if is_same(metric, stated, &own) => {}
             Ok(own) => {
-                let (own, whence) = (Decimal::shortest(&own, 9), whence(metric));
+                let (own, whence) = (Decimal::shortest(&own, 9), whence(metric, block));
                 found.add(place(), format!("{stated} is not the {own} that {whence}"));
             }
         }
     }
-    plausible::check_block(index, block, load, found);
+    plausible::check_block(index, block, report, found);
 }
 
 /// What a block's figure follows from.
-fn whence(metric: Metric) -> &'static str {
+fn whence(metric: Metric, block: &Block) -> &'static str {
     match metric {
+        Metric::LatencyP95Ms if block.traffic.is_some() => "follows from traffic.slices.p95_ns",
+        Metric::LatencyP99Ms if block.traffic.is_some() => "follows from traffic.slices.p99_ns",
         Metric::LatencyP95Ms => "follows from latency.slices.p95_ns",
         Metric::LatencyP99Ms => "follows from latency.slices.p99_ns",
         Metric::Rps => "follows from throughput.slices",

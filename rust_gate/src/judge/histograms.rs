@@ -50,17 +50,27 @@ pub(crate) fn check(
         }
     }
     for number in (1u32..).take(blocks.len()) {
-        if !seen.contains(&(number, Phase::Latency, Quantity::ResponseTime)) {
-            let message = format!("the response times of block {number} are missing");
+        let is_watched =
+            blocks.get(number as usize - 1).is_some_and(|block| block.traffic.is_some());
+        let (phase, quantity, name) = match is_watched {
+            true => (Phase::Traffic, Quantity::ServiceTime, "service"),
+            false => (Phase::Latency, Quantity::ResponseTime, "response"),
+        };
+        if !seen.contains(&(number, phase, quantity)) {
+            let message = format!("the {name} times of block {number} are missing");
             found.add("histograms".into(), message);
         }
     }
 }
 
 fn figures(block: &Block, phase: Phase, quantity: Quantity) -> Option<&Percentiles> {
+    if let Some(traffic) = &block.traffic {
+        let is_it = (phase, quantity) == (Phase::Traffic, Quantity::ServiceTime);
+        return is_it.then_some(&traffic.service_time);
+    }
     match (phase, quantity) {
         (Phase::Throughput, Quantity::ServiceTime) => Some(&block.throughput.service_time),
-        (Phase::Throughput, _) => None,
+        (Phase::Throughput | Phase::Traffic, _) => None,
         (Phase::Latency, Quantity::ResponseTime) => Some(&block.latency.response_time),
         (Phase::Latency, Quantity::ServiceTime) => Some(&block.latency.service_time),
         (Phase::Latency, Quantity::DispatchLag) => Some(&block.latency.dispatch_lag),

@@ -24,3 +24,4 @@ pub mod unserved;
 pub mod validity;
 pub mod verdict;
 pub mod waivers;
+pub(crate) mod watched;

@@ -7,7 +7,7 @@
 use bigdecimal::BigDecimal;
 use cp1_format::summary::{self, Percentile};
 use cp1_format::{
-    Block, FailedOutcome, LatencyPhase, Load, Metric, Outcomes, Percentiles, Report, Series,
+    Block, FailedOutcome, LatencyPhase, Metric, Outcomes, Percentiles, Phase, Report, Series,
 };
 
 use crate::judge::contradictions::Contradictions;
@@ -25,11 +25,11 @@ const PHASE_PARTS_MAX: u64 = 2;
 /// One thing that must hold of a block: where it is looked for, and what is said if it does not hold.
 struct Check {
     place: &'static str,
-    finds: fn(&Block, Option<&Load>) -> Option<String>,
+    finds: fn(&Block, &Report) -> Option<String>,
 }
 
-/// Every check of a block.
-const CHECKS: [Check; 32] = [
+/// Every check of a block under a load of the bench.
+const OF_LOAD: [Check; 19] = [
     Check {
         place: "throughput.slices.ok",
         finds: |b, _| samples(sum(&b.throughput.slices.ok), b.accounting.throughput.ok),
@@ -65,20 +65,19 @@ const CHECKS: [Check; 32] = [
     Check { place: "latency.service_time", finds: |b, _| distribution(&b.latency.service_time) },
     Check { place: "latency.dispatch_lag", finds: |b, _| distribution(&b.latency.dispatch_lag) },
     Check {
-        place: "evidence.hiccups.native",
-        finds: |b, _| hiccups(b).and_then(|h| watched(&h.native)),
-    },
-    Check {
-        place: "evidence.hiccups.beam",
-        finds: |b, _| hiccups(b).and_then(|h| watched(&h.beam)),
-    },
-    Check {
         place: "throughput.duration_ns",
-        finds: |b, load| as_planned(b.throughput.duration_ns, load.map(|load| load.throughput_ms)),
+        finds: |b, report| {
+            as_planned(
+                b.throughput.duration_ns,
+                report.load.as_ref().map(|load| load.throughput_ms),
+            )
+        },
     },
     Check {
         place: "latency.duration_ns",
-        finds: |b, load| as_planned(b.latency.duration_ns, load.map(|load| load.latency_ms)),
+        finds: |b, report| {
+            as_planned(b.latency.duration_ns, report.load.as_ref().map(|load| load.latency_ms))
+        },
     },
     Check {
         place: "throughput.slices.duration_ns",
@@ -86,6 +85,77 @@ const CHECKS: [Check; 32] = [
             let (slices, phase) = (sum(&b.throughput.slices.duration_ns), b.throughput.duration_ns);
             (slices != phase).then(|| format!("{slices} ns in slices of a phase of {phase} ns"))
         },
+    },
+    Check {
+        place: "accounting.throughput.skipped",
+        finds: |b, _| {
+            let skipped = b.accounting.throughput.skipped;
+            (skipped > 0).then(|| format!("{skipped} skipped in a loop that skips nothing"))
+        },
+    },
+    Check {
+        place: "accounting.throughput.offered",
+        finds: |b, _| offered(&b.accounting.throughput),
+    },
+    Check { place: "accounting.latency.offered", finds: |b, _| offered(&b.accounting.latency) },
+];
+
+/// Every check of a block of watched traffic.
+const OF_TRAFFIC: [Check; 7] = [
+    Check {
+        place: "traffic.slices.ok",
+        finds: |b, _| {
+            let traffic = b.traffic.as_ref()?;
+            samples(sum(&traffic.slices.ok), b.accounting.traffic?.ok)
+        },
+    },
+    Check {
+        place: "traffic.service_time.count",
+        finds: |b, _| samples(b.traffic.as_ref()?.service_time.count, b.accounting.traffic?.ok),
+    },
+    Check {
+        place: "traffic.service_time",
+        finds: |b, _| distribution(&b.traffic.as_ref()?.service_time),
+    },
+    Check {
+        place: "traffic.slices.went_first",
+        finds: |b, _| {
+            let order = b.traffic.as_ref()?.slices.went_first.as_ref();
+            order.map(|_| "watched traffic has no other side".to_owned())
+        },
+    },
+    Check {
+        place: "traffic.duration_ns",
+        finds: |b, report| {
+            let planned_ms = report.watched.as_ref().map(|watched| watched.window_ms);
+            as_planned(b.traffic.as_ref()?.duration_ns, planned_ms)
+        },
+    },
+    Check {
+        place: "traffic.started",
+        finds: |b, _| {
+            let (started, seen) = (b.traffic.as_ref()?.started, b.accounting.traffic?.offered);
+            (started > seen).then(|| format!("{started} began, and the accounting has {seen}"))
+        },
+    },
+    Check {
+        place: "accounting.traffic.skipped",
+        finds: |b, _| {
+            let skipped = b.accounting.traffic?.skipped;
+            (skipped > 0).then(|| format!("{skipped} skipped, and nothing was to be sent"))
+        },
+    },
+];
+
+/// What both have.
+const OF_ANY: [Check; 13] = [
+    Check {
+        place: "evidence.hiccups.native",
+        finds: |b, _| hiccups(b).and_then(|h| watched(&h.native)),
+    },
+    Check {
+        place: "evidence.hiccups.beam",
+        finds: |b, _| hiccups(b).and_then(|h| watched(&h.beam)),
     },
     Check {
         place: "memory.samples",
@@ -116,13 +186,6 @@ const CHECKS: [Check; 32] = [
     Check { place: "reasons", finds: |b, _| reasons(b, FailedOutcome::Timeout) },
     Check { place: "reasons", finds: |b, _| reasons(b, FailedOutcome::Rejected) },
     Check {
-        place: "accounting.throughput.skipped",
-        finds: |b, _| {
-            let skipped = b.accounting.throughput.skipped;
-            (skipped > 0).then(|| format!("{skipped} skipped in a loop that skips nothing"))
-        },
-    },
-    Check {
         place: "evidence.machine.steal_pct",
         finds: |b, _| share(b.evidence.as_ref()?.machine.as_ref()?.steal_pct.as_ref()),
     },
@@ -146,22 +209,18 @@ const CHECKS: [Check; 32] = [
             is_above.then(|| format!("{} is above the largest, {}", queue.mean, queue.max))
         },
     },
-    Check {
-        place: "accounting.throughput.offered",
-        finds: |b, _| offered(&b.accounting.throughput),
-    },
-    Check { place: "accounting.latency.offered", finds: |b, _| offered(&b.accounting.latency) },
 ];
 
 /// What cannot be in a block.
 pub(crate) fn check_block(
     index: usize,
     block: &Block,
-    load: Option<&Load>,
+    report: &Report,
     found: &mut Contradictions<'_>,
 ) {
-    for Check { place, finds } in &CHECKS {
-        if let Some(message) = finds(block, load) {
+    let of_kind: &[Check] = if block.traffic.is_some() { &OF_TRAFFIC } else { &OF_LOAD };
+    for Check { place, finds } in of_kind.iter().chain(&OF_ANY) {
+        if let Some(message) = finds(block, report) {
             found.add(format!("blocks[{index}].{place}"), message);
         }
     }
@@ -227,7 +286,7 @@ fn offered(outcomes: &Outcomes) -> Option<String> {
     (outcomes.offered == 0).then(|| "no request was made".to_owned())
 }
 
-fn lag_samples(block: &Block, _: Option<&Load>) -> Option<String> {
+fn lag_samples(block: &Block, _: &Report) -> Option<String> {
     let (count, outcomes) = (block.latency.dispatch_lag.count, &block.accounting.latency);
     let sent = outcomes.offered.saturating_sub(outcomes.skipped);
     let cannot_be = count > sent || (count == 0 && outcomes.ok > 0);
@@ -333,16 +392,15 @@ fn as_planned(duration_ns: u64, planned_ms: Option<u64>) -> Option<String> {
 }
 
 fn reasons(block: &Block, outcome: FailedOutcome) -> Option<String> {
-    let Outcomes { error, timeout, rejected, .. } =
-        [block.accounting.throughput, block.accounting.latency].into_iter().fold(
-            Outcomes::default(),
-            |sum, of| Outcomes {
-                error: sum.error.saturating_add(of.error),
-                timeout: sum.timeout.saturating_add(of.timeout),
-                rejected: sum.rejected.saturating_add(of.rejected),
-                ..sum
-            },
-        );
+    let Outcomes { error, timeout, rejected, .. } = Phase::ALL
+        .into_iter()
+        .filter_map(|phase| phase.of(&block.accounting))
+        .fold(Outcomes::default(), |sum, of| Outcomes {
+            error: sum.error.saturating_add(of.error),
+            timeout: sum.timeout.saturating_add(of.timeout),
+            rejected: sum.rejected.saturating_add(of.rejected),
+            ..sum
+        });
     let (noun, counted) = match outcome {
         FailedOutcome::Error => ("errors", error),
         FailedOutcome::Timeout => ("timeouts", timeout),

@@ -15,7 +15,11 @@ pub fn shortage(path: &str, report: &Report, metric: Metric) -> Option<Problem> 
             let (index, count) = summary::shortage(percentile, blocks)?;
             let message =
                 format!("{count} samples leave fewer than {SAMPLES_ABOVE} above the {name}");
-            (format!("blocks[{index}].latency.response_time.count"), message)
+            let times = match report.watched {
+                Some(_) => "traffic.service_time",
+                None => "latency.response_time",
+            };
+            (format!("blocks[{index}].{times}.count"), message)
         }
         None if report.run.status == Some(RunStatus::InsufficientSamples) => {
             let message =
@@ -24,7 +28,10 @@ pub fn shortage(path: &str, report: &Report, metric: Metric) -> Option<Problem> 
         }
         None => return None,
     };
-    let cure = format!("measure longer or at a higher rate: {needed} samples a block for {name}");
+    let cure = match report.watched {
+        Some(_) => format!("watch in longer windows: {needed} requests of each for {name}"),
+        None => format!("measure longer or at a higher rate: {needed} samples a block for {name}"),
+    };
     Some(Problem { file: path.to_owned(), place: Some(place), message, cure })
 }
 

@@ -18,7 +18,20 @@ type Unit = (&'static str, i64);
 const MILLISECONDS: Unit = ("ms", 6);
 const PERCENT: Unit = ("%", 2);
 
-const FIGURES: [Figure; 9] = [
+const PER_SECOND: Unit = ("/s", 3);
+
+const FIGURES: [Figure; 10] = [
+    // Of a load of the bench it is the load's.
+    Figure {
+        name: "traffic",
+        unit: PER_SECOND,
+        of_block: |block| {
+            let per_second = u128::from(block.accounting.traffic?.offered) * 1_000_000_000_000;
+            let duration_ns = u128::from(block.traffic.as_ref()?.duration_ns);
+            u64::try_from(per_second.checked_div(duration_ns)?).ok()
+        },
+        of_blocks: median,
+    },
     Figure {
         name: "service time p95",
         unit: MILLISECONDS,
@@ -47,25 +60,25 @@ const FIGURES: [Figure; 9] = [
     Figure {
         name: "whole blocks p95",
         unit: MILLISECONDS,
-        of_block: |block| block.latency.response_time.p95_ns,
+        of_block: |block| block.times().p95_ns,
         of_blocks: median,
     },
     Figure {
         name: "whole blocks p99",
         unit: MILLISECONDS,
-        of_block: |block| block.latency.response_time.p99_ns,
+        of_block: |block| block.times().p99_ns,
         of_blocks: median,
     },
     Figure {
         name: "whole blocks p99.9",
         unit: MILLISECONDS,
-        of_block: |block| block.latency.response_time.p999_ns,
+        of_block: |block| block.times().p999_ns,
         of_blocks: median,
     },
     Figure {
         name: "whole blocks max",
         unit: MILLISECONDS,
-        of_block: |block| block.latency.response_time.max_ns,
+        of_block: |block| block.times().max_ns,
         of_blocks: |times| times.into_iter().max(),
     },
     // Of the BEAM, while the other side of a replay was measured.

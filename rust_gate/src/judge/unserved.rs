@@ -102,14 +102,15 @@ impl Part {
 }
 
 impl Kind {
-    fn part(self, accounting: &Accounting) -> Part {
-        let outcomes: &Outcomes = self.phase.of(accounting);
-        Part { requests: self.outcome.of(outcomes), offered: outcomes.offered }
+    /// `None` where this loop was not measured.
+    fn part(self, accounting: &Accounting) -> Option<Part> {
+        let outcomes: &Outcomes = self.phase.of(accounting)?;
+        Some(Part { requests: self.outcome.of(outcomes), offered: outcomes.offered })
     }
 
     fn of_report(self, report: &Report) -> Option<Part> {
         let of_blocks = report.blocks.as_deref().and_then(summary::accounting);
-        of_blocks.or(report.accounting).map(|accounting| self.part(&accounting))
+        of_blocks.or(report.accounting).and_then(|accounting| self.part(&accounting))
     }
 
     fn result(
@@ -193,7 +194,7 @@ impl Kind {
 
     fn ruling_of(self, blocks: &Blocks<'_>, level: f64) -> Ruling {
         let sum = |side: &[&Block]| {
-            side.iter().map(|block| self.part(&block.accounting)).fold(
+            side.iter().filter_map(|block| self.part(&block.accounting)).fold(
                 Part { requests: 0, offered: 0 },
                 |sum, part| Part {
                     requests: sum.requests.saturating_add(part.requests),
@@ -237,7 +238,8 @@ impl<'a> Blocks<'a> {
     /// Lower bound of the change of a share from one side's blocks to the other's.
     fn lower(&self, kind: Kind, level: f64) -> f64 {
         let shares = |side: &[&Block]| -> Vec<f64> {
-            side.iter().map(|block| kind.part(&block.accounting).approximate()).collect()
+            let parts = side.iter().filter_map(|block| kind.part(&block.accounting));
+            parts.map(Part::approximate).collect()
         };
         let (baseline, candidate) = (shares(&self.baseline), shares(&self.candidate));
         match self.paired {

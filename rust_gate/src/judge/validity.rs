@@ -2,6 +2,8 @@
 
 use cp1_format::{Metric, Policy, Problem, Report, Role, RunStatus};
 
+use crate::judge::watched;
+
 const MEASURE: &str = "measure again with perf-gate bench";
 const FREEZE: &str = "freeze a sound report as baseline; perf/README.md says how";
 
@@ -109,8 +111,13 @@ pub fn of_candidate(file: &str, candidate: &Report, policy: &Policy) -> Vec<Prob
         } else {
             continue;
         };
-        let message = format!("{metric} was not measured, but {required_by}");
-        problems.add(format!("metrics.{metric}"), message, MEASURE);
+        let (why, cure) = match candidate.watched {
+            Some(_) => watched::unmeasured(metric),
+            None => (None, MEASURE),
+        };
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let message = format!("{metric} was not measured, but {required_by}{why}");
+        problems.add(format!("metrics.{metric}"), message, cure);
     }
     problems.found
 }

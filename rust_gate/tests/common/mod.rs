@@ -70,6 +70,47 @@ pub(crate) fn full_of(blocks: u64, samples: u64) -> Value {
     report
 }
 
+/// A report of watched traffic: a full one whose open loop was the node's own requests.
+pub(crate) fn watched() -> Value {
+    let mut report = full();
+    for block in report["blocks"].as_array_mut().unwrap() {
+        let latency = block["latency"].take();
+        let outcomes = block["accounting"]["latency"].clone();
+        block["traffic"] = json!({
+            "duration_ns": latency["duration_ns"], "started": outcomes["offered"],
+            "recordings_failed": 0, "slices": latency["slices"],
+            "service_time": latency["response_time"]
+        });
+        block["accounting"] = json!({"traffic": outcomes});
+        block["errors"] = json!({"driver": 0});
+        block["backpressure"] = json!({});
+        for path in ["throughput", "latency"] {
+            remove(block, path);
+        }
+        for metric in ["rps", "errors_total", "backpressure_active_total"] {
+            remove(&mut block["metrics"], metric);
+        }
+    }
+    for histogram in report["histograms"].as_array_mut().unwrap() {
+        histogram["phase"] = json!("traffic");
+        histogram["quantity"] = json!("service_time");
+    }
+    report["accounting"] = json!({"traffic": report["accounting"]["latency"]});
+    for metric in ["rps", "errors_total", "backpressure_active_total"] {
+        remove(&mut report["metrics"], metric);
+    }
+    for key in ["load", "controls"] {
+        remove(&mut report, key);
+    }
+    report["watched"] = json!({
+        "source": "spans", "spans": ["my_app.router.route"], "blocks": 3, "window_ms": 5000,
+        "slice_ms": 250, "drain_timeout_ms": 5000, "sample_interval_ms": 100,
+        "recording": {"request_ns": 180.5, "of_service_time_pct": 0.04,
+            "of_scheduler_time_pct": 0.05}
+    });
+    report
+}
+
 /// Makes a full report one side of a replay; the other role is the other side of the same.
 pub(crate) fn pair(report: &mut Value, role: &str) {
     let blocks = report["blocks"].as_array_mut().unwrap();

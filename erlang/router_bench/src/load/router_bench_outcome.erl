@@ -8,14 +8,14 @@
 %% @private
 -module(router_bench_outcome).
 
--export([new/0, sent/1, route/3, code/1, count/2, note/2, stray/4, counts/1, reasons/1,
-         unanswered/4, abandoned/2, accounting/4]).
+-export([new/0, sent/1, route/3, of_answer/1, of_exception/3, code/1, count/2, note/2, stray/4, counts/1,
+         reasons/1, forget_reasons/1, unanswered/4, abandoned/2, accounting/4]).
 
 -export_type([tally/0, counts/0, accounting/0, outcome/0, reason/0]).
 
 -opaque tally() :: {counters:counters_ref(), ets:table()}.
 -type outcome() :: ok | {error | timeout | rejected, kind(), {term(), Stack :: [term()]}}.
--type kind() :: atom() | {error | exit | throw, atom()}.
+-type kind() :: atom() | {Class :: atom(), atom()}.
 -type counts() :: #{sent := non_neg_integer(), error := non_neg_integer(),
                     timeout := non_neg_integer(), rejected := non_neg_integer(),
                     atom() => non_neg_integer()}.
@@ -59,10 +59,25 @@ route(Adapter, Request, State) ->
         {rejected, Reason} -> {rejected, kind(Reason), {Reason, []}};
         Other -> exit({bad_return, {Adapter, route, 2}, Other})
     catch
-        exit:{timeout, _} = Reason:Stack -> {timeout, {exit, timeout}, {Reason, Stack}};
         exit:{bad_return, {Adapter, route, 2}, _} = Reason -> exit(Reason);
-        Class:Reason:Stack -> {error, {Class, kind(Reason)}, {Reason, Stack}}
+        Class:Reason:Stack -> of_exception(Class, Reason, Stack)
     end.
+
+%% @doc The outcome that an exception is.
+-spec of_exception(atom(), Reason :: term(), Stack :: [term()]) -> outcome().
+of_exception(exit, {timeout, _} = Reason, Stack) -> {timeout, {exit, timeout}, {Reason, Stack}};
+of_exception(Class, Reason, Stack) -> {error, {Class, kind(Reason)}, {Reason, Stack}}.
+
+%% @doc The outcome that an answer is which nobody promised to be one of the contract's.
+-spec of_answer(term()) -> outcome().
+of_answer(ok) -> ok;
+of_answer({ok, _}) -> ok;
+of_answer({error, timeout}) -> of_answer(timeout);
+of_answer(timeout) -> {timeout, timeout, {timeout, []}};
+of_answer({error, Reason}) -> {error, kind(Reason), {Reason, []}};
+of_answer({rejected, Reason}) -> {rejected, kind(Reason), {Reason, []}};
+of_answer(rejected) -> {rejected, rejected, {rejected, []}};
+of_answer(Other) -> {error, kind(Other), {Other, []}}.
 
 %% No atom is made: a reason without one is `other'.
 kind(Reason) when is_atom(Reason) -> Reason;
@@ -174,6 +189,12 @@ reasons({_, Table}) ->
             || {{Outcome, Kind}, Count, Sample} <- ets:tab2list(Table)],
     [#{outcome => Outcome, reason => Name, count => -Negative, sample => Sample}
      || {Negative, Outcome, Name, Sample} <- lists:sort(Rows)].
+
+%% @doc From now on reasons are kept anew.
+-spec forget_reasons(tally()) -> ok.
+forget_reasons({_, Table}) ->
+    true = ets:delete_all_objects(Table),
+    ok.
 
 name({Class, Kind}) -> router_bench_text:line([atom_to_list(Class), $:, atom_to_list(Kind)], 200);
 name(Kind) -> router_bench_text:line(atom_to_list(Kind), 200).

@@ -76,6 +76,14 @@ words({latency_too_long, Rate, NeededMs, RunMs, LimitMs}) ->
 words(other_transport) ->
     "transport/1 of the adapter names another transport, version of TLS or cipher than before: what was "
     "measured cannot be compared";
+words(no_telemetry) -> "there is no telemetry in this node, so it has no spans";
+words({telemetry, Reason}) -> ["telemetry did not take the handler: ", term(Reason)];
+words(detached) ->
+    "the handler was detached from its spans by somebody else, so requests are missing";
+words({keeper_died, Reason}) -> ["the process that holds the adapter died of ", term(Reason)];
+words({recording_failed, Class, Reason, Stack}) ->
+    ["a recording of a request failed, and nothing of it reached the router: ", atom_to_list(Class), $:,
+     term(Reason), at(Stack)];
 words(no_request_succeeded) -> "no request succeeded";
 words(stopped) -> "it was stopped";
 words(timeout) -> "the time limit was reached (PERF_TIMEOUT_SECONDS)";

@@ -6,6 +6,8 @@
 -module(router_bench_report).
 
 -export([new/1]).
+%% Parts that a report of watched traffic has too.
+-export([memory/1, router_counted/2, series/2, rounded/1, rounded_floats/1, status/1]).
 
 -export_type([report/0, facts/0, ending/0, measured/0, pairing/0]).
 
@@ -104,6 +106,9 @@ run(#{plan := #{fault := Fault, blocks := Blocks}, blocks := Measured, ending :=
               end,
     maps:merge(Status#{duration_ms => DurationMs}, Planted).
 
+%% @doc How a run ended that was measured to its end.
+%% @private
+-spec status(router_bench_nif:summary()) -> complete | insufficient_samples | generator_limited.
 status(#{status := <<"complete">>}) -> complete;
 status(#{status := <<"insufficient_samples">>}) -> insufficient_samples;
 status(#{status := <<"generator_limited">>}) -> generator_limited.
@@ -160,6 +165,9 @@ column(Key, Slices) ->
         false -> absent
     end.
 
+%% @doc Of the samples of a block.
+%% @private
+-spec memory(#{samples := router_bench_sampler:samples(), _ => _}) -> #{atom() => non_neg_integer()}.
 memory(#{samples := Samples}) ->
     Bytes = [B || {_, B} <- router_bench_vm:points(memory_total, Samples)],
     #{samples => length(Bytes), min_bytes => lists:min(Bytes), peak_bytes => lists:max(Bytes),
@@ -169,8 +177,14 @@ vm(#{throughput := #{accounting := A}, latency := #{accounting := B}, samples :=
     Sent = lists:sum([Offered - Skipped || #{offered := Offered, skipped := Skipped} <- [A, B]]),
     router_bench_vm:figures(Samples, Sent).
 
-%% A counter that went back was reset, as by a router that restarted: what it counted is unknown, so it is
-%% left out. It may have overtaken its start since, so all that was sampled is looked at.
+%% @doc What a counter of the router grew by. One that went back was reset, as by a router that restarted:
+%% what it counted is unknown, so it is left out. It may have overtaken its start since, so all that was
+%% sampled is looked at.
+%% @private
+-spec router_counted(atom(), #{counters_start := router_bench_adapter:counters(),
+                               counters_end := router_bench_adapter:counters(),
+                               samples := router_bench_sampler:samples(), _ => _}) ->
+          #{router => non_neg_integer()}.
 router_counted(Key, #{counters_start := Start, counters_end := End, samples := Samples}) ->
     case {Start, End} of
         {#{Key := Before}, #{Key := After}} ->
@@ -189,9 +203,16 @@ histograms(N, #{latency := #{response_time := #{encoded := Data}}}) ->
     [#{block => N, phase => latency, quantity => response_time, unit => ns,
        encoding => 'hdrhistogram-v2-deflate-base64', data => Data}].
 
+%% @doc What was sampled in block number `N'.
+%% @private
+-spec series(N :: pos_integer(), #{samples := router_bench_sampler:samples(), _ => _}) ->
+          [#{atom() => term()}].
 series(N, #{samples := Samples}) ->
     [Series#{block => N} || Series <- router_bench_vm:series(Samples)].
 
+%% @doc Every number of a map, as a report has it.
+%% @private
+-spec rounded_floats(map()) -> map().
 rounded_floats(Map) ->
     maps:map(fun(_Key, Inner) when is_map(Inner) -> rounded_floats(Inner);
                 (Key, Value) -> rounded_float(Key, Value)
@@ -200,6 +221,8 @@ rounded_floats(Map) ->
 rounded_float(_Key, Value) when is_float(Value) -> rounded(Value);
 rounded_float(_Key, Value) -> Value.
 
-%% Nine decimal places: below the resolution of every figure, above that of its binary fraction.
+%% @doc Nine decimal places: below the resolution of every figure, above that of its binary fraction.
+%% @private
+-spec rounded(float()) -> float().
 rounded(Float) ->
     round(Float * 1.0e9) / 1.0e9.

@@ -160,6 +160,21 @@ fn all(reports: &[(&str, &Report)], policy: Option<&Policy>) -> Vec<Condition> {
         .iter()
         .map(|(_, report)| report.load.as_ref().map(cp1_format::Load::shape))
         .collect();
+    let watched: Vec<_> = reports
+        .iter()
+        .map(|(_, report)| report.watched.as_ref().map(cp1_format::Watched::shape))
+        .collect();
+    if let Some(names) = watched.iter().flatten().next() {
+        let value = |shape: &Option<[(&str, Option<String>); 5]>, name: &str| {
+            shape.as_ref()?.iter().find(|(of, _)| *of == name).and_then(|(_, value)| value.clone())
+        };
+        conditions.extend(names.iter().map(|(name, _)| Condition {
+            name: (*name).to_owned(),
+            values: watched.iter().map(|shape| value(shape, name)).collect(),
+            is_required: true,
+            is_compared: true,
+        }));
+    }
     if let Some(names) = shapes.iter().flatten().next() {
         let value = |shape: &Option<[(&str, String); 7]>, name: &str| {
             shape.as_ref()?.iter().find(|(of, _)| *of == name).map(|(_, value)| value.clone())

@@ -218,10 +218,9 @@ fn axis(sides: &Sides<'_>) -> Axis {
             lasts(series.block, series.time_ms.iter().copied().max().unwrap_or(0) as f64);
         }
         for block in sides.blocks(side) {
-            lasts(
-                block.block,
-                (block.throughput.duration_ns as f64 + block.latency.duration_ns as f64) / 1e6,
-            );
+            let traffic_ns = block.traffic.as_ref().map_or(0, |traffic| traffic.duration_ns);
+            let phases = [block.throughput.duration_ns, block.latency.duration_ns, traffic_ns];
+            lasts(block.block, phases.map(|ns| ns as f64 / 1e6).iter().sum());
             if block.disturbed.as_ref().is_some_and(|reasons| !reasons.is_empty()) {
                 disturbed.push(block.block);
             }
