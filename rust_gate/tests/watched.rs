@@ -15,7 +15,7 @@ fn policy() -> Value {
         remove(&mut policy["rules"], metric);
     }
     policy["gate"] = json!({"require_candidate_ct_exit_code_zero": false,
-        "require_all_metrics_present": false,
+        "require_all_metrics_present": false, "allow_attached": true,
         "not_offered": ["errors_total", "backpressure_active_total"]});
     policy
 }
@@ -181,7 +181,8 @@ fn requests_that_were_not_seen_to_begin_are_told() {
 #[test]
 fn a_damaged_report_is_invalid() {
     type Damage = (fn(&mut Value), &'static str);
-    let damages: [Damage; 16] = [
+    let damages: [Damage; 17] = [
+        (|r| remove(r, "env.attached"), "traffic is watched in a node that runs already"),
         (|r| remove(r, "watched"), "the report does not say that it was watched"),
         (|r| r["load"] = full()["load"].clone(), "this is of a load of the bench"),
         (|r| remove(r, "blocks.1.traffic"), "missing field"),

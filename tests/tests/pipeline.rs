@@ -106,7 +106,7 @@ fn traffic_that_a_node_has_is_watched_and_judged_against_its_like_alone() {
         "latency_p99_ms": {"absolute": {"max": 1000}},
         "mem_mb_total_erlang": {"relative": {"max_pct_increase": 300}}},
       "gate": {"require_candidate_ct_exit_code_zero": false, "require_all_metrics_present": false,
-        "not_offered": ["errors_total", "backpressure_active_total"]}}"#;
+        "allow_attached": true, "not_offered": ["errors_total", "backpressure_active_total"]}}"#;
     std::fs::write(workplace.path("policy.json"), policy).unwrap();
     std::fs::write(workplace.path("load.json"), MINIMAL).unwrap();
     let judged = |baseline: &str| {

@@ -88,10 +88,12 @@ refused(Reason) ->
 %% router_bench:watch(#{spans => [[my_app, router, route]], window_ms => 60000, blocks => 10,
 %%                      report_file => "watched.json"}).
 %% router_bench:watch(#{calls => true}).
+%% router_bench:watch(#{calls => true, node => 'router@host'}).
 %% '''
 %%
 %% Ends by itself after so many windows, by {@link stop/0}, and with its caller; what was measured is kept, and
-%% everything that was changed in this node is taken back. Options, and what such a report can say:
+%% everything that was changed in the node is taken back. With `node' (and `cookie_file') that is another node of
+%% this host, as in {@link attach/1}. Options, and what such a report can say:
 %% `docs/live_nodes.md'. Prints what each recording cost.
 -spec watch(router_bench_watch:options()) ->
           {ok, router_bench_report:report()}
@@ -99,9 +101,13 @@ refused(Reason) ->
                 | {interrupted, router_bench_report:report()}
                 | {not_written, Message :: binary()}
                 | already_running
+                | router_bench_attached:problem()
                 | router_bench_watch:reason()}.
 watch(Options) when is_map(Options) ->
     case router_bench_watch:run(Options) of
+        {error, {not_attached, _, _} = Reason} ->
+            io:format("~ts~n", [router_bench_failure:sentence(Reason)]),
+            {error, Reason};
         {error, Reason} = Error when Reason =:= nothing_to_watch; element(1, Reason) =:= unknown_option;
                                      element(1, Reason) =:= bad_option ->
             io:format("~ts~n", [router_bench_watch:message(Reason)]),

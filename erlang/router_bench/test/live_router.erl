@@ -1,7 +1,7 @@
 %% A router that runs in a node that others use: it outlives what is measured, and knows what it was told.
 -module(live_router).
 
--export([start/0, called/0, node_state/0]).
+-export([start/0, called/0, node_state/0, serve/0]).
 
 start() ->
     Caller = self(),
@@ -23,6 +23,16 @@ called() ->
         {'DOWN', Monitor, process, _, Reason} ->
             {dead, Reason}
     end.
+
+%% Requests of the node's own, timed by two calls in its code.
+serve() ->
+    spawn(fun() -> serving() end).
+
+serving() ->
+    Mark = router_bench_mark:started(),
+    ok = router_bench_mark:ended(Mark, ok),
+    erlang:yield(),
+    serving().
 
 %% What somebody who measures might leave behind in this VM. Modules of OTP are loaded as they are called, by
 %% whomever.

@@ -19,7 +19,10 @@
          what_a_node_cannot_load_is_refused_and_taken_back/1,
          a_cookie_file_is_the_owners_alone_and_its_cookie_is_in_no_report/1,
          code_that_the_node_has_otherwise_is_no_commit/1,
-         a_vm_measures_in_itself/1]).
+         a_vm_measures_in_itself/1,
+         watched_traffic_of_a_node_leaves_it_as_it_was/1,
+         a_watch_whose_conductor_is_killed_leaves_the_node_as_it_was/1,
+         a_watch_that_is_stopped_keeps_its_windows_and_leaves_the_node_as_it_was/1]).
 
 -define(COOKIE, "a secret of this suite").
 -define(PATIENCE_MS, 20000).
@@ -368,3 +371,67 @@ a_vm_measures_in_itself(Config) ->
 
 is_said(Words, Text) ->
     string:find(Text, Words) =/= nomatch.
+
+%% Watching
+
+%% A node whose code has the two calls, and requests.
+serving(Config) ->
+    Mark = filename:rootname(code:which(router_bench_mark)),
+    {module, router_bench_mark} = live(Config, code, load_abs, [Mark]),
+    _ = live(Config, live_router, serve, []),
+    before(Config).
+
+watching(Config, More) ->
+    maps:merge(#{node => ?NODE, cookie_file => proplists:get_value(cookie, Config), calls => true,
+                 window_ms => 200, blocks => 2, quiet => true}, More).
+
+watch(Config, More) ->
+    peer:call(proplists:get_value(conductor, Config), router_bench, watch, [watching(Config, More)], 60000).
+
+is_served_and_not_watched(Config) ->
+    false = live(Config, router_bench_mark, is_watched, []),
+    none = live(Config, router_bench_mark, started, []).
+
+watched_traffic_of_a_node_leaves_it_as_it_was(Config) ->
+    Before = serving(Config),
+    File = filename:join(proplists:get_value(priv_dir, Config), "watched.json"),
+    {ok, Report} = watch(Config, #{report_file => File}),
+    #{env := #{attached := true}, watched := #{source := calls, recording := _}, blocks := [_, _],
+      accounting := #{traffic := #{ok := Ok}}} = Report,
+    true = Ok > 0,
+    {ok, Json} = file:read_file(File),
+    {_, _} = binary:match(Json, <<"\"watched\"">>),
+    nomatch = binary:match(Json, <<?COOKIE>>),
+    is_as_before(Before, Config),
+    is_served_and_not_watched(Config).
+
+a_watch_whose_conductor_is_killed_leaves_the_node_as_it_was(Config) ->
+    Before = serving(Config),
+    Conductor = proplists:get_value(conductor, Config),
+    _ = peer:call(Conductor, erlang, spawn, [router_bench, watch, [watching(Config, #{window_ms => 60000})]]),
+    ok = wait_until(fun() -> live(Config, router_bench_mark, is_watched, []) end, fun() -> not_watched end),
+    OsPid = peer:call(Conductor, os, getpid, []),
+    _ = os:cmd("kill -9 " ++ OsPid),
+    is_as_before(Before, Config),
+    is_served_and_not_watched(Config).
+
+a_watch_that_is_stopped_keeps_its_windows_and_leaves_the_node_as_it_was(Config) ->
+    Before = serving(Config),
+    File = filename:join(proplists:get_value(priv_dir, Config), "stopped.json"),
+    Test = self(),
+    _ = spawn_link(fun() -> Test ! {watched, watch(Config, #{blocks => 1000, report_file => File})} end),
+    ok = wait_until(fun() -> has_window(File) end, fun() -> no_window end),
+    ok = peer:call(proplists:get_value(conductor, Config), router_bench, stop, [], 60000),
+    receive
+        {watched, {error, {interrupted, #{run := #{status := interrupted}, blocks := [_ | _]}}}} -> ok;
+        {watched, Other} -> error(Other)
+    end,
+    true = has_window(File),
+    is_as_before(Before, Config),
+    is_served_and_not_watched(Config).
+
+has_window(File) ->
+    case file:read_file(File) of
+        {ok, Json} -> binary:match(Json, <<"\"block\": 1">>) =/= nomatch;
+        {error, _} -> false
+    end.

@@ -422,6 +422,11 @@ impl Report {
             "load"
         } else if is_watched && self.pairing.is_some() {
             "pairing"
+        } else if is_watched && self.env.attached != Some(true) {
+            let problem =
+                "traffic is watched in a node that runs already, and the report does not say so";
+            let place = ["env".into(), "attached".into()];
+            return Err(Violation::new(place, problem, "watch again"));
         } else if self.accounting.is_some_and(|all| is_unlike(all.traffic.is_some())) {
             "accounting"
         } else if blocks.any(|block| is_unlike(block.traffic.is_some())) {

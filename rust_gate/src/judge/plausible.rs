@@ -29,7 +29,7 @@ struct Check {
 }
 
 /// Every check of a block under a load of the bench.
-const OF_LOAD: [Check; 19] = [
+const OF_LOAD: [Check; 17] = [
     Check {
         place: "throughput.slices.ok",
         finds: |b, _| samples(sum(&b.throughput.slices.ok), b.accounting.throughput.ok),
@@ -93,11 +93,6 @@ const OF_LOAD: [Check; 19] = [
             (skipped > 0).then(|| format!("{skipped} skipped in a loop that skips nothing"))
         },
     },
-    Check {
-        place: "accounting.throughput.offered",
-        finds: |b, _| offered(&b.accounting.throughput),
-    },
-    Check { place: "accounting.latency.offered", finds: |b, _| offered(&b.accounting.latency) },
 ];
 
 /// Every check of a block of watched traffic.
@@ -280,10 +275,6 @@ fn sum(counts: &[u64]) -> u64 {
 
 fn samples(samples: u64, requests: u64) -> Option<String> {
     (samples != requests).then(|| format!("{samples} samples of {requests} successful requests"))
-}
-
-fn offered(outcomes: &Outcomes) -> Option<String> {
-    (outcomes.offered == 0).then(|| "no request was made".to_owned())
 }
 
 fn lag_samples(block: &Block, _: &Report) -> Option<String> {

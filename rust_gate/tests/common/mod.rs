@@ -102,6 +102,7 @@ pub(crate) fn watched() -> Value {
     for key in ["load", "controls"] {
         remove(&mut report, key);
     }
+    report["env"]["attached"] = json!(true);
     report["watched"] = json!({
         "source": "spans", "spans": ["my_app.router.route"], "blocks": 3, "window_ms": 5000,
         "slice_ms": 250, "drain_timeout_ms": 5000, "sample_interval_ms": 100,

@@ -22,7 +22,7 @@
 -define(GRACE_MS, 60000).
 
 %% Who is called from here.
--define(ROOTS, [router_bench_guardian, router_bench_side, router_bench_control, router_bench_env]).
+-define(ROOTS, [router_bench_watch, router_bench_guardian, router_bench_side, router_bench_control, router_bench_env]).
 
 %% Loads the guardian where it is not, and starts it, in one step: whatever happens to this VM meanwhile,
 %% there is a guardian that sees it.
@@ -41,7 +41,9 @@
                  end.").
 
 %% @doc Does some work while the bench is attached to the plan's node, and takes everything back.
--spec during(router_bench_plan:plan(), fun(() -> Result)) -> Result | {error, problem()}.
+-spec during(#{node := node(), cookie_file := none | file:filename_all(), adapter := module(),
+               timeout_ms := pos_integer(), callback_timeout_ms := pos_integer(), _ => _},
+             fun(() -> Result)) -> Result | {error, problem()}.
 during(#{node := Node, cookie_file := CookieFile} = Plan, Work) ->
     case router_bench_distribution:connect(Node, CookieFile) of
         {ok, Connection} ->

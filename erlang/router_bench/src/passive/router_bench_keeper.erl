@@ -7,7 +7,7 @@
 %% @private
 -module(router_bench_keeper).
 
--export([start/1, record/3, take_back/1, take_back/0]).
+-export([start/1, record/3, take_back/1, take_back/0, give_back/1]).
 
 -export_type([keeper/0]).
 
@@ -23,8 +23,10 @@ start(Adapter) ->
         Monitor = monitor(process, Watch),
         case init(Adapter) of
             {ok, Held} ->
+                Entrusted = entrusted(Held),
                 Watch ! {self(), ready, Held},
-                keep(Watch, Monitor, Held);
+                ok = keep(Watch, Monitor, Held),
+                released(Entrusted);
             {error, Reason} ->
                 Watch ! {self(), failed, Reason}
         end
@@ -62,6 +64,22 @@ take_back() ->
         false -> ok
     end.
 
+%% @doc The same, and what the adapter has made here.
+-spec give_back({module(), router_bench_adapter:state()}) -> ok.
+give_back({Adapter, State}) ->
+    ok = take_back(),
+    detach(Adapter, State).
+
+%% Where the bench is attached, all its processes may be killed at once.
+entrusted(Held) ->
+    case whereis(router_bench_guardian) of
+        undefined -> none;
+        _ -> router_bench_guardian:entrust({?MODULE, give_back, [Held]})
+    end.
+
+released(none) -> ok;
+released(Reference) -> router_bench_guardian:release(Reference).
+
 init(none) ->
     {ok, {router_bench_bystander, none}};
 init({Adapter, Options}) ->
@@ -81,8 +99,7 @@ keep(Watch, Monitor, {Adapter, State} = Held) ->
         {Watch, take_back} ->
             detach(Adapter, State);
         {'DOWN', Monitor, process, Watch, _} ->
-            ok = take_back(),
-            detach(Adapter, State);
+            give_back(Held);
         _Stray ->
             keep(Watch, Monitor, Held)
     end.

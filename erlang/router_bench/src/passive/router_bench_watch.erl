@@ -10,7 +10,7 @@
 %% @private
 -module(router_bench_watch).
 
--export([run/1, defaults/0, message/1]).
+-export([run/1, stop/0, defaults/0, message/1, tell/2]).
 
 -export_type([options/0, plan/0, what/0, window/0, reason/0]).
 
@@ -29,6 +29,11 @@
       commit := none | binary(),               % what the node runs
       project_dir := none | file:filename_all(), % or where it was built of
       report_file := none | file:filename_all(), % kept up to date after every window
+      node := none | node(),                   % watch there, a node of this host
+      cookie_file := none | file:filename_all(), % with the cookie in this file
+      progress := none | fun((router_bench_progress:event()) -> term()), % told what is found, in
+                                               % place of the console
+      tell := none | {pid(), reference()},     % told every report, where another node conducts
       quiet := boolean()}.                     % nothing on the console
 -type what() :: {spans, [router_bench_spans:prefix(), ...], fun((map()) -> term())} | calls.
 -type reason() :: {unknown_option, term()} | {bad_option, atom(), term(), Expected :: string()}
@@ -45,6 +50,7 @@
                         | {interrupted, router_bench_report:report()}
                         | {not_written, Message :: binary()}
                         | already_running
+                        | router_bench_attached:problem()
                         | reason()}.
 
 %% A slice of fewer requests has a p99 of a few of them.
@@ -72,7 +78,16 @@ defaults() ->
       commit => none,
       project_dir => none,
       report_file => none,
+      node => none,
+      cookie_file => none,
+      progress => none,
+      tell => none,
       quiet => false}.
+
+%% @doc Stops the watch of this VM; what it has measured is kept.
+-spec stop() -> ok | {error, not_running}.
+stop() ->
+    router_bench_run:stop().
 
 %% @doc Watches, and gives the report when all windows have ended.
 -spec run(options()) -> result().
@@ -95,8 +110,11 @@ check([], #{spans := [], calls := false}) ->
     {error, nothing_to_watch};
 check([], #{spans := [_ | _], calls := true}) ->
     {error, {bad_option, calls, true, "false where there are spans: a request would be counted twice"}};
-check([], Plan) ->
-    {ok, Plan};
+check([], #{node := Node, answer := Answer} = Plan) ->
+    case Node =:= none orelse erlang:fun_info(Answer, type) =:= {type, external} of
+        true -> {ok, Plan};
+        false -> {error, {bad_option, answer, Answer, "a function that the node has: fun Module:Name/1"}}
+    end;
 check([{Key, Value} | Rest], Plan) ->
     case is_valid(domain(Key), Value) of
         true -> check(Rest, Plan);
@@ -116,6 +134,10 @@ domain(sample_interval_ms) -> {10, 60000};
 domain(commit) -> commit;
 domain(project_dir) -> file;
 domain(report_file) -> file;
+domain(node) -> node;
+domain(cookie_file) -> file;
+domain(progress) -> maybe_function;
+domain(tell) -> tell;
 domain(quiet) -> boolean.
 
 is_valid({Min, Max}, Value) -> is_integer(Value) andalso Value >= Min andalso Value =< Max;
@@ -125,6 +147,11 @@ is_valid(spans, Prefixes) ->
         andalso length(lists:usort(Prefixes)) =:= length(Prefixes);
 is_valid(boolean, Value) -> is_boolean(Value);
 is_valid(function, Value) -> is_function(Value, 1);
+is_valid(maybe_function, Value) -> Value =:= none orelse is_function(Value, 1);
+is_valid(node, Value) -> is_atom(Value);
+is_valid(tell, none) -> true;
+is_valid(tell, {Pid, Reference}) -> is_pid(Pid) andalso is_reference(Reference);
+is_valid(tell, _) -> false;
 is_valid(module, none) -> true;
 is_valid(module, Module) ->
     is_atom(Module) andalso element(1, code:ensure_loaded(Module)) =:= module
@@ -140,6 +167,9 @@ expected({Min, Max}) -> lists:flatten(io_lib:format("a whole number from ~b to ~
 expected(spans) -> "a list of event prefixes, such as [[my_app, router, route]], each once";
 expected(boolean) -> "true or false";
 expected(function) -> "a function of one argument";
+expected(maybe_function) -> "none or a function of one argument";
+expected(node) -> "none or a node";
+expected(tell) -> "none";
 expected(module) -> "none or a module that is an adapter: init/1 and counters/1 at least";
 expected(map) -> "a map";
 expected(commit) -> "40 lower-case hexadecimal digits, as a binary";
@@ -185,14 +215,10 @@ is_only_one() ->
     catch error:badarg -> false
     end.
 
-watch(Plan, Caller) ->
-    #{project_dir := Dir, commit := Commit, adapter := Adapter, adapter_options := Options} = Plan,
-    Git = case {Commit, Dir} of
-              {none, none} -> #{};
-              {none, _} -> router_bench_env:git(Dir);
-              {_, _} -> #{commit => Commit, dirty => false}
-          end,
-    State = #{plan => Plan, git => Git, caller => Caller, start_ms => now_ms(), windows => [],
+watch(#{node := Node} = Plan, Caller) when Node =/= none ->
+    router_bench_watch_attached:run(Plan, git(Plan), Caller);
+watch(#{adapter := Adapter, adapter_options := Options} = Plan, Caller) ->
+    State = #{plan => Plan, git => git(Plan), caller => Caller, start_ms => now_ms(), windows => [],
               timestamp => timestamp(), ending => unfinished},
     case save(State) of
         {ok, _} ->
@@ -206,6 +232,13 @@ watch(Plan, Caller) ->
             finish(Ended);
         {error, Message} ->
             {error, {not_written, Message}}
+    end.
+
+git(#{project_dir := Dir, commit := Commit}) ->
+    case {Commit, Dir} of
+        {none, none} -> #{};
+        {none, _} -> router_bench_env:git(Dir);
+        {_, _} -> #{commit => Commit, dirty => false}
     end.
 
 %% All windows, or as many as there were until something ended it.
@@ -245,7 +278,7 @@ windows(N, #{plan := Plan, windows := Before} = State) ->
                   clock => clock(what(Plan))},
     case save(Next) of
         {ok, Report} ->
-            tell(router_bench_watch_report:line(N, Report), Next),
+            tell(router_bench_watch_report:measured(N, Report), Plan),
             windows(N + 1, Next);
         {error, Message} ->
             throw({ended, {not_written, Message}, State})
@@ -375,7 +408,7 @@ is_attached(#{plan := #{spans := []}}) ->
 is_attached(#{plan := #{spans := Prefixes}}) ->
     case router_bench_spans:is_attached(Prefixes) of
         true -> ok;
-        false -> throw({failed, detached})
+        false -> throw({failed, handler_detached})
     end.
 
 %% Hears what may end a watch while it waits.
@@ -405,26 +438,28 @@ gone(#{plan := Plan} = State) ->
 
 finish(#{ending := {not_written, Message}}) ->
     {error, {not_written, Message}};
-finish(#{ending := Ending} = State) ->
+finish(#{ending := Ending, plan := Plan} = State) ->
     case {save(State), Ending} of
         {{ok, Report}, complete} ->
-            tell(router_bench_watch_report:table(Report), State),
+            tell({table, router_bench_watch_report:table(Report)}, Plan),
             {ok, Report};
         {{ok, Report}, interrupted} ->
-            tell(router_bench_watch_report:table(Report), State),
+            tell({table, router_bench_watch_report:table(Report)}, Plan),
             {error, {interrupted, Report}};
         {{ok, Report}, {failed, Reason}} ->
-            tell(router_bench_watch_report:table(Report), State),
+            tell({table, router_bench_watch_report:table(Report)}, Plan),
             {error, {failed, router_bench_failure:sentence(Reason), Report}};
         {{error, Message}, _} ->
             {error, {not_written, Message}}
     end.
 
-save(#{plan := #{report_file := File}, start_ms := StartMs} = State) ->
+save(#{plan := #{report_file := File, tell := Tell}, start_ms := StartMs} = State) ->
     Facts = (maps:with([timestamp, git, plan, windows, ending, env, clock, cost_ns], State))#{
               duration_ms => now_ms() - StartMs},
     case router_bench_watch_report:new(Facts) of
-        {ok, Report} when File =:= none -> {ok, Report};
+        {ok, Report} when File =:= none ->
+            _ = [Conductor ! {Reference, report, Report} || {Conductor, Reference} <- [Tell]],
+            {ok, Report};
         {ok, Report} ->
             case router_bench:write_report(Report, File) of
                 ok -> {ok, Report};
@@ -433,8 +468,23 @@ save(#{plan := #{report_file := File}, start_ms := StartMs} = State) ->
         {error, Message} -> {error, Message}
     end.
 
-tell(_Text, #{plan := #{quiet := true}}) -> ok;
-tell(Text, _State) -> io:put_chars(Text).
+%% @doc Tells what was found: to whom the plan says, else on the console.
+-spec tell({window, pos_integer(), Figures :: map(), unicode:chardata()} | {table, unicode:chardata()},
+           plan()) -> ok.
+tell({window, N, Figures, _Text}, #{progress := Tell}) when Tell =/= none ->
+    _ = Tell({measured, N, #{candidate => Figures}}),
+    ok;
+tell({table, _Table} = Event, #{progress := Tell}) when Tell =/= none ->
+    _ = Tell(Event),
+    ok;
+tell(_Event, #{quiet := true}) ->
+    ok;
+tell(Event, _Plan) ->
+    Text = element(tuple_size(Event), Event),
+    % A console that has gone ends no watch.
+    try io:put_chars(Text)
+    catch error:_ -> ok
+    end.
 
 %% The clock that timed the requests: spans bring their times.
 clock(calls) ->

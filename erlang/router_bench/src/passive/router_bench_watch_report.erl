@@ -6,7 +6,7 @@
 %% @private
 -module(router_bench_watch_report).
 
--export([new/1, line/2, table/1]).
+-export([new/1, measured/2, table/1]).
 
 -export_type([facts/0]).
 
@@ -53,8 +53,9 @@ report(#{timestamp := Timestamp, git := Git, windows := Windows} = Facts, Raw,
             Base
     end.
 
-env(#{env := Env, clock := #{source := Source}}) -> Env#{clock_source => Source};
-env(#{}) -> #{}.
+%% A node that has traffic ran already.
+env(#{env := Env, clock := #{source := Source}}) -> Env#{clock_source => Source, attached => true};
+env(#{}) -> #{attached => true}.
 
 watched(#{plan := Plan} = Facts) ->
     #{spans := Prefixes, adapter := Adapter} = Plan,
@@ -140,14 +141,16 @@ histogram(N, #{service_time := #{encoded := Data}}) ->
       encoding => 'hdrhistogram-v2-deflate-base64', data => Data}.
 
 %% @doc What is told when a window has ended.
--spec line(pos_integer(), router_bench_report:report()) -> unicode:chardata().
-line(N, #{watched := #{blocks := Blocks}, blocks := Measured}) ->
+-spec measured(pos_integer(), router_bench_report:report()) ->
+          {window, pos_integer(), Figures :: map(), unicode:chardata()}.
+measured(N, #{watched := #{blocks := Blocks}, blocks := Measured}) ->
     #{metrics := Metrics, accounting := #{traffic := #{offered := Offered}},
       traffic := #{duration_ns := DurationNs}} = lists:nth(N, Measured),
-    io_lib:format("window ~b of ~b: ~s requests in ~b s, p95 ~ts, p99 ~ts, ~ts~n",
-                  [N, Blocks, router_bench_figures:thousands(Offered), round(DurationNs / 1.0e9)
-                   | [figure(Key, Metrics) || Key <- [latency_p95_ms, latency_p99_ms,
-                                                      mem_mb_total_erlang]]]).
+    {window, N, Metrics,
+     io_lib:format("window ~b of ~b: ~s requests in ~b s, p95 ~ts, p99 ~ts, ~ts~n",
+                   [N, Blocks, router_bench_figures:thousands(Offered), round(DurationNs / 1.0e9)
+                    | [figure(Key, Metrics) || Key <- [latency_p95_ms, latency_p99_ms,
+                                                       mem_mb_total_erlang]]])}.
 
 figure(Key, Metrics) ->
     case Metrics of

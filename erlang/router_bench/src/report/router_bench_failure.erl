@@ -78,7 +78,7 @@ words(other_transport) ->
     "measured cannot be compared";
 words(no_telemetry) -> "there is no telemetry in this node, so it has no spans";
 words({telemetry, Reason}) -> ["telemetry did not take the handler: ", term(Reason)];
-words(detached) ->
+words(handler_detached) ->
     "the handler was detached from its spans by somebody else, so requests are missing";
 words({keeper_died, Reason}) -> ["the process that holds the adapter died of ", term(Reason)];
 words({recording_failed, Class, Reason, Stack}) ->
