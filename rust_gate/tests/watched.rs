@@ -261,3 +261,24 @@ fn other_readers_know_watched_traffic() {
     let differs = room.run(&["diff", "baseline.json", "candidate.json"]);
     assert_eq!(differs.code, 0, "{}", differs.stderr);
 }
+
+#[test]
+fn what_is_watched_is_said_with_the_node_and_can_be_atoms() {
+    let room = room();
+    let refused: [(&[&str], &str); 6] = [
+        (&["--passive", "calls"], "--attach"),
+        (&["--attach", "router@host", "--window-ms", "1000"], "--passive"),
+        (&["--attach", "router@host", "--passive", ""], "expected calls, or prefixes of spans"),
+        (&["--attach", "router@host", "--passive", "Elixir.App"], "expected calls, or prefixes"),
+        (&["--attach", "router@host", "--passive", "a..b"], "expected calls, or prefixes of spans"),
+        (
+            &["--attach", "router@host", "--passive", "calls", "--window-ms", "99"],
+            "99 is not in 100..",
+        ),
+    ];
+    for (arguments, said) in refused {
+        let answer = room.run(&[&["bench"], arguments].concat());
+        assert_eq!(answer.code, 2, "{answer:?}");
+        assert!(answer.stderr.contains(said), "{arguments:?}: {}", answer.stderr);
+    }
+}

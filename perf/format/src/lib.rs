@@ -84,8 +84,8 @@ pub use limit::{Limit, LimitKind};
 pub use metric::{Direction, Metric};
 pub use plan::{
     Activity, AdapterOption, Allowed, Attach, BlockFigures, Calibrated, CommitBuild, Described,
-    Event, Finding, FindingVerdict, FrozenBuild, MESSAGE_MAX_BYTES, Plan, Refused, Request, Sides,
-    Step, VariantFigures, VariantPlan, VariantValue, is_module, is_node,
+    Event, Finding, FindingVerdict, FrozenBuild, MESSAGE_MAX_BYTES, Passive, Plan, Refused,
+    Request, Sides, Step, VariantFigures, VariantPlan, VariantValue, is_module, is_node, is_span,
 };
 pub use policy::{
     Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,

@@ -120,6 +120,21 @@ pub struct Attach {
     /// What may be done to its router beside the load.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub allow: BTreeSet<Allowed>,
+    /// Its own traffic is watched, and no load is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passive: Option<Passive>,
+}
+
+/// How the traffic of a node is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Passive {
+    /// Spans of `telemetry`, each its event prefix with points between its atoms; none: the two calls in
+    /// the router's code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<String>,
+    /// Length of a window, which is a block.
+    pub window_ms: u64,
 }
 
 /// What may hurt a router that others use.
@@ -408,8 +423,21 @@ impl Plan {
             let path = [request, "attach", "node"].map(Segment::from);
             return Err(Violation::new(path, "this is no node's name", "give NAME@HOST"));
         }
+        let passive = self.attach.as_ref().and_then(|attach| attach.passive.as_ref());
+        if passive.is_some_and(|passive| !passive.spans.iter().all(|span| is_span(span))) {
+            let path = [request, "attach", "passive", "spans"].map(Segment::from);
+            let cure = "give the atoms of the prefix with points between: my_app.router.route";
+            return Err(Violation::new(path, "this is no prefix of events", cure));
+        }
         Ok(())
     }
+}
+
+/// Whether a text can be a prefix of events: nothing else becomes atoms.
+#[must_use]
+pub fn is_span(text: &str) -> bool {
+    const ATOMS_MAX: usize = 10;
+    text.split('.').count() <= ATOMS_MAX && text.split('.').all(is_module)
 }
 
 /// Whether a text can be the name of a node: nothing else becomes an atom.

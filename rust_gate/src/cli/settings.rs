@@ -9,7 +9,8 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use cp1_format::{
-    AdapterOption, Allowed, Amount, Arrivals, KeyDistribution, Metric, is_module, is_node,
+    AdapterOption, Allowed, Amount, Arrivals, KeyDistribution, Metric, Passive, is_module, is_node,
+    is_span,
 };
 
 use crate::cli::arguments::Print;
@@ -34,6 +35,14 @@ pub struct Bench {
     /// Where it is measured.
     #[command(flatten)]
     pub attach: AttachTo,
+    /// Make no load, and watch the node's own traffic in windows, of which --blocks says how many: "calls",
+    /// or prefixes of telemetry's spans with commas between, such as my_app.router.route
+    #[arg(long, value_name = "WHAT", value_parser = spans, requires = "attach")]
+    pub passive: Option<Spans>,
+    /// Length of a window
+    #[arg(long, value_name = "MS", default_value_t = 60_000, requires = "passive")]
+    #[arg(value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
+    pub window_ms: u64,
     /// Where files go.
     #[command(flatten)]
     pub output: Output,
@@ -323,7 +332,14 @@ pub struct AttachTo {
     /// between
     #[arg(long, value_name = "WHAT", value_parser = allowed, default_value = "")]
     pub attach_allow: AttachAllow,
+    /// How its traffic is watched, where no load is made.
+    #[arg(skip)]
+    pub passive: Option<Passive>,
 }
+
+/// Prefixes of spans; none of calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spans(pub Vec<String>);
 
 /// What may be done to a router that runs already.
 pub type AttachAllow = BTreeSet<Allowed>;
@@ -474,6 +490,16 @@ fn adapter_options(text: &str) -> Result<AdapterOptions, &'static str> {
 
 fn node(text: &str) -> Result<String, &'static str> {
     if is_node(text) { Ok(text.to_owned()) } else { Err("expected a node's name, NAME@HOST") }
+}
+
+fn spans(text: &str) -> Result<Spans, &'static str> {
+    if text == "calls" {
+        return Ok(Spans(Vec::new()));
+    }
+    let prefixes: Vec<_> = text.split(',').map(ToOwned::to_owned).collect();
+    let expected =
+        "expected calls, or prefixes of spans such as my_app.router.route, with commas between";
+    if prefixes.iter().all(|prefix| is_span(prefix)) { Ok(Spans(prefixes)) } else { Err(expected) }
 }
 
 fn allowed(text: &str) -> Result<AttachAllow, &'static str> {

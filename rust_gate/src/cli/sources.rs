@@ -35,7 +35,7 @@ const ALIKE: f64 = 0.7;
 /// Keys that the project's file cannot have: what is judged, by what, for whom it is printed, and in
 /// which node, which others use. The file belongs to the change
 /// that is judged, and the jobs set these for it.
-const NOT_IN_FILE: [&str; 10] = [
+const NOT_IN_FILE: [&str; 12] = [
     "project",
     "candidate",
     "baseline",
@@ -46,6 +46,8 @@ const NOT_IN_FILE: [&str; 10] = [
     "attach",
     "attach_cookie_file",
     "attach_allow",
+    "passive",
+    "window_ms",
 ];
 
 /// A setting that cannot be understood.

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cp1_format::{Event, Finding, FindingVerdict, Request, RunStatus};
+use cp1_format::{Event, Finding, FindingVerdict, Passive, Request, RunStatus};
 
 use crate::artifacts;
 use crate::check::{Checked, judge};
-use crate::cli::settings::{self, Compare, Extent, Mode};
+use crate::cli::settings::{self, AttachTo, Compare, Extent, Mode};
 use crate::cli::sources::CommandLine;
 use crate::contract::{BASELINE, POLICY, WAIVERS};
 use crate::judge::verdict;
@@ -57,7 +57,12 @@ pub fn bench(
     let progress = Progress::new(arguments.talk.quiet.into());
     let Extent { mode, blocks, fault } = &arguments.extent;
     let settings = &arguments.settings;
-    let attach = Some(&arguments.attach);
+    let passive = arguments.passive.as_ref().map(|settings::Spans(spans)| Passive {
+        spans: spans.clone(),
+        window_ms: arguments.window_ms,
+    });
+    let attach = AttachTo { passive, ..arguments.attach.clone() };
+    let attach = Some(&attach);
     let host = Host { settings, attach, line, interrupt: &interrupt, progress: &progress };
     let report = match &arguments.report_file {
         Some(path) => absolute(path)?,

@@ -25,6 +25,9 @@ use crate::run::{RunError, child, host_lock};
 /// How long the bench may take to say where it is.
 const DESCRIBE: Duration = Duration::from_secs(60);
 
+/// Where traffic is watched, nobody has to know how to make it.
+const NO_ADAPTER: &str = "none";
+
 /// What a run has of its host.
 pub(super) struct Host<'a> {
     pub(super) settings: &'a Settings,
@@ -103,10 +106,15 @@ impl Host<'_> {
         fault: Option<&str>,
     ) -> Result<Plan, RunError> {
         let settings = self.settings;
+        let is_passive = self.attach.is_some_and(|to| to.passive.is_some());
         let given =
             |figure: fn(&Load) -> u64| load.and_then(|load| u32::try_from(figure(load)).ok());
         Ok(Plan {
-            adapter: settings.adapter.clone().ok_or(RunError::NoAdapter)?,
+            adapter: match &settings.adapter {
+                Some(adapter) => adapter.clone(),
+                None if is_passive => NO_ADAPTER.to_owned(),
+                None => return Err(RunError::NoAdapter),
+            },
             adapter_options: settings.adapter_options.clone(),
             erl_args: settings.erl_args.split_whitespace().map(ToOwned::to_owned).collect(),
             blocks,
@@ -222,7 +230,8 @@ fn attached(to: &AttachTo) -> Result<Option<Attach>, RunError> {
     let Some(node) = to.attach.clone() else { return Ok(None) };
     let cookie_file =
         to.attach_cookie_file.as_deref().map(|file| text(&absolute(file)?)).transpose()?;
-    Ok(Some(Attach { node, cookie_file, allow: to.attach_allow.clone() }))
+    let (allow, passive) = (to.attach_allow.clone(), to.passive.clone());
+    Ok(Some(Attach { node, cookie_file, allow, passive }))
 }
 
 pub(super) fn listen() -> Result<Interrupt, RunError> {

@@ -22,13 +22,13 @@ run(Plan, Git, Caller) ->
     Here = self(),
     Reference = make_ref(),
     Worker = spawn_opt(fun() ->
-        Here ! {Reference, ended, attached(Plan, {Here, Reference})}
+        Here ! {Reference, ended, attached(Plan, Git, {Here, Reference})}
     end, [link, monitor]),
     conduct(#{plan => Plan, git => Git, caller => Caller, reference => Reference, worker => Worker,
               is_stopped => false, latest => none}).
 
-attached(#{node := Node, cookie_file := CookieFile, adapter := Adapter, blocks := Blocks,
-           window_ms := WindowMs, drain_timeout_ms := DrainMs} = Plan, Tell) ->
+attached(#{node := Node, commit := Commit, cookie_file := CookieFile, adapter := Adapter, blocks := Blocks,
+           window_ms := WindowMs, drain_timeout_ms := DrainMs} = Plan, Git, {Here, Reference} = Tell) ->
     LimitMs = Blocks * (WindowMs + DrainMs + ?CALLBACK_TIMEOUT_MS) + ?MORE_MS,
     There = Plan#{node := none, cookie_file := none, commit := none, project_dir := none,
                   report_file := none, quiet := true, progress := none, tell := Tell},
@@ -39,6 +39,8 @@ attached(#{node := Node, cookie_file := CookieFile, adapter := Adapter, blocks :
     Attached = #{node => Node, cookie_file => CookieFile, adapter => Loaded, timeout_ms => LimitMs,
                  callback_timeout_ms => ?CALLBACK_TIMEOUT_MS},
     router_bench_attached:during(Attached, fun() ->
+        % Who names a commit knows; a work tree may be another than what the node runs.
+        _ = [Here ! {Reference, git, router_bench_attached:with_difference(Node, Git)} || Commit =:= none],
         DeadlineMs = erlang:monotonic_time(millisecond) + LimitMs,
         router_bench_attached:call(Node, router_bench_watch, run, [There], DeadlineMs)
     end).
@@ -46,6 +48,8 @@ attached(#{node := Node, cookie_file := CookieFile, adapter := Adapter, blocks :
 -spec conduct(state()) -> {ok, router_bench_report:report()} | {error, term()}.
 conduct(#{plan := Plan, caller := Caller, reference := Reference, worker := {Worker, Monitor}} = State) ->
     receive
+        {Reference, git, Git} ->
+            conduct(State#{git := Git});
         {Reference, report, Report} ->
             told(Report, State);
         {Reference, ended, Result} ->

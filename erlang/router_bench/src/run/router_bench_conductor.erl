@@ -36,6 +36,8 @@ idle(Socket) ->
 
 handle({ok, #{<<"describe">> := Plan}}, Socket) -> answer(Socket, describe(options(Plan)));
 handle({ok, #{<<"examine">> := Plan}}, Socket) -> answer(Socket, examine(options(Plan)));
+handle({ok, #{<<"measure">> := #{<<"attach">> := #{<<"passive">> := Passive}} = Plan}}, Socket) ->
+    watch(maps:merge(options(Plan), passive(Passive)), Socket);
 handle({ok, #{<<"measure">> := Plan}}, Socket) -> measure(options(Plan), Socket);
 handle({ok, #{<<"explain">> := Plan}}, Socket) -> explain(options(Plan), Socket);
 handle({ok, #{<<"load">> := Plan}}, Socket) -> load(options(Plan), Socket);
@@ -112,6 +114,20 @@ measure(Options, Socket) ->
 
 run(#{node := _} = Options) -> router_bench:attach(Options);
 run(Options) -> router_bench:run(Options).
+
+watch(Options, Socket) ->
+    Known = maps:with(maps:keys(router_bench_watch:defaults()) -- [slice_ms], Options),
+    conduct(run, fun(_Ask, Tell) -> ended(router_bench_watch:run(Known#{progress => Tell})) end, Socket).
+
+passive(#{<<"window_ms">> := WindowMs} = Passive) ->
+    case maps:get(<<"spans">>, Passive, []) of
+        [] -> #{window_ms => WindowMs, calls => true};
+        Spans -> #{window_ms => WindowMs, spans => [prefix(Span) || Span <- Spans]}
+    end.
+
+%% The format has made sure that these can be atoms.
+prefix(Span) ->
+    [binary_to_atom(Atom) || Atom <- binary:split(Span, <<".">>, [global])].
 
 load(Options, Socket) ->
     conduct(load,
@@ -228,7 +244,8 @@ options(Plan) ->
                                | [option(Key, Value, Plan)
                                   || {Key, Value} <- maps:to_list(Plan), Key =/= <<"key_exponent">>,
                                      Key =/= <<"attach">>]]),
-               maps:from_list([attach(Key, Value) || {Key, Value} <- maps:to_list(Attach)])).
+               maps:from_list([attach(Key, Value) || {Key, Value} <- maps:to_list(Attach),
+                                                     Key =/= <<"passive">>])).
 
 %% The format has made sure that the node's name is one.
 attach(<<"node">>, Name) -> {node, binary_to_atom(Name)};
