@@ -1,7 +1,12 @@
 //! Reports of traffic that the bench did not make: compared with their like, never with a load; what they
 //! cannot say is said; and none that was tampered with passes.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
