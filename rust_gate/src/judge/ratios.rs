@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 use cp1_format::summary::median;
 use cp1_format::{
-    Accounting, Amount, Block, Decimal, JudgedRatio, Judgement, Notice, Outcomes, Phase, Policy,
-    Ratio, RatioDecision, RatioFigure, RatioRule, Report, Unserved, pair,
+    Amount, Block, Decimal, JudgedRatio, Judgement, Notice, Outcomes, Phase, Policy, Ratio,
+    RatioDecision, RatioFigure, RatioRule, Report, Unserved, pair,
 };
 
 use crate::judge::blocks::{all_disturbed, change_of_slices, log_ratio};
@@ -274,10 +274,11 @@ pub fn figures(report: &Report) -> BTreeMap<RatioFigure, Amount> {
 pub fn notices(sides: &[Side<'_>], decision: Option<&RatioDecision>) -> Vec<Notice> {
     let mut notices = Vec::new();
     for Side { value, report, .. } in sides {
-        let Accounting { throughput, latency } = report.accounting.unwrap_or_default();
-        for (phase, outcomes) in [(Phase::Throughput, throughput), (Phase::Latency, latency)] {
+        let accounting = report.accounting.unwrap_or_default();
+        for phase in Phase::ALL {
+            let Some(outcomes) = phase.of(&accounting) else { continue };
             for outcome in Unserved::ALL {
-                let count = outcome.of(&outcomes);
+                let count = outcome.of(outcomes);
                 if count > 0 {
                     notices.push(Notice(format!(
                         "{value}: {count} of {} requests of the {} were {}: its figures are those of the \
