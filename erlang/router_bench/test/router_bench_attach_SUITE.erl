@@ -301,7 +301,7 @@ what_a_node_cannot_load_is_refused_and_taken_back(Config) ->
                       Guardian = router_bench_guardian:start(self(), false),
                       Monitor = monitor(process, Guardian),
                       Guardian ! {load, self(), maps:merge(Luggage, More)},
-                      receive {Guardian, refused, Refusal} -> ok end,
+                      Refusal = receive {Guardian, refused, Why} -> Why end,
                       receive {'DOWN', Monitor, process, Guardian, normal} -> ok end,
                       Refusal
               end,
