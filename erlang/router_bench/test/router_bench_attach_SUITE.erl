@@ -19,6 +19,7 @@
          what_a_node_cannot_load_is_refused_and_taken_back/1,
          a_cookie_file_is_the_owners_alone_and_its_cookie_is_in_no_report/1,
          code_that_the_node_has_otherwise_is_no_commit/1,
+         a_connection_that_was_there_stays/1,
          a_vm_measures_in_itself/1,
          watched_traffic_of_a_node_leaves_it_as_it_was/1,
          a_watch_whose_conductor_is_killed_leaves_the_node_as_it_was/1,
@@ -357,6 +358,15 @@ code_that_the_node_has_otherwise_is_no_commit(Config) ->
                   true = live(Config, code, delete, [Name]),
                   Dirty()
               end.
+
+a_connection_that_was_there_stays(Config) ->
+    Here = fun(M, F, A) -> peer:call(proplists:get_value(conductor, Config), M, F, A) end,
+    {ok, _} = Here(net_kernel, start, ['here@127.0.0.1', #{name_domain => longnames, dist_listen => false}]),
+    true = Here(erlang, set_cookie, [?NODE, list_to_atom(?COOKIE)]),
+    true = Here(net_kernel, connect_node, [?NODE]),
+    {ok, _} = attach(Config, #{cookie_file => none}),
+    [?NODE] = Here(erlang, nodes, [connected]),
+    'here@127.0.0.1' = Here(erlang, node, []).
 
 a_vm_measures_in_itself(Config) ->
     Conductor = proplists:get_value(conductor, Config),

@@ -99,6 +99,7 @@ load(Guardian, Luggage) ->
             end
     after ?ATTACH_TIMEOUT_MS ->
             true = demonitor(Monitor, [flush]),
+            Guardian ! {detach, self()}, % when it can
             {error, no_answer}
     end.
 

@@ -9,8 +9,8 @@
 
 -export_type([connection/0, problem/0]).
 
-%% `here': the node is this one. `started': this VM became a node for it.
--type connection() :: here | connected | started.
+%% `there': to this node, or one that was connected before. `started': this VM became a node for it.
+-type connection() :: there | connected | started.
 -type problem() :: {elsewhere, Host :: string()}
                  | {cookie_file, file:filename_all(), Reason :: term()}
                  | {distribution, Reason :: term()}
@@ -27,17 +27,17 @@
 %% @doc Connects to a node, with the cookie in a file; `none' is the node's own that this VM is, or else
 %% `.erlang.cookie' in the home directory.
 -spec connect(node(), none | cookie_file()) -> {ok, connection()} | {error, problem()}.
-connect(Node, _CookieFile) when Node =:= node() ->
-    {ok, here};
 connect(Node, CookieFile) ->
     [Name, Host] = string:split(atom_to_list(Node), "@"),
-    case is_here(Host) of
-        true ->
+    case {lists:member(Node, [node() | nodes(connected)]), is_here(Host)} of
+        {true, _} ->
+            {ok, there};
+        {false, true} ->
             case cookie(CookieFile) of
                 {ok, Cookie} -> connect(Node, Name, Host, Cookie);
                 {error, Reason} -> {error, Reason}
             end;
-        false ->
+        {false, false} ->
             {error, {elsewhere, Host}}
     end.
 
@@ -75,7 +75,7 @@ started(Host) ->
 
 %% @doc Ends the connection, and this VM is what it was before.
 -spec disconnect(node(), connection()) -> ok.
-disconnect(_Node, here) ->
+disconnect(_Node, there) ->
     ok;
 disconnect(Node, connected) ->
     _ = erlang:disconnect_node(Node),
@@ -128,8 +128,7 @@ home_cookie_file() ->
     end.
 
 reason(Name, Host, Cookie) ->
-    {ok, Address} = inet:getaddr(Host, inet),
-    case erl_epmd:names(Address) of
+    case erl_epmd:names(Host) of
         {ok, Names} ->
             case lists:keymember(Name, 1, Names) of
                 true -> {refused, file_of(Cookie)};
