@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use cp1_format::{Outcome, Report, read_file};
-use cp1_pipeline_tests::{BENCH, Ended, TWO_BLOCKS, Workplace, kill_beam, root};
+use cp1_pipeline_tests::{Ended, TWO_BLOCKS, Workplace, root};
 
 const NODE: &str = "live@127.0.0.1";
 const COOKIE: &str = "a_secret_of_this_test";
@@ -37,7 +37,8 @@ impl Live {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut shell = Command::new("sh");
         shell.args(["-c", "epmd -address 127.0.0.1 -port \"$0\" & read _; kill $!; wait"]);
-        let epmd = shell.arg(port.to_string()).stdin(Stdio::piped()).spawn().unwrap();
+        shell.arg(port.to_string()).stdin(Stdio::piped()).stderr(Stdio::null());
+        let epmd = shell.spawn().unwrap();
         // The epmd may not listen yet.
         for _ in 0..500 {
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
@@ -148,61 +149,6 @@ fn a_node_that_runs_already_is_measured_judged_by_a_policy_that_wants_it_and_lef
     );
     assert_eq!(workplace.report().unwrap().env.attached, Some(true));
     assert_eq!(live.end(), NOTHING_LEFT);
-}
-
-#[test]
-fn a_bench_that_is_killed_leaves_the_node_as_it_was() {
-    let workplace = Workplace::new().unwrap();
-    compile();
-    let live = Live::start();
-    let mut bench = attached(workplace.bench(), &workplace, &live);
-    bench.env("PERF_LATENCY_MS", "60000").stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = bench.spawn().unwrap();
-    // Under load, once it says so.
-    let mut told = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("open loop") {
-        line.clear();
-        assert_ne!(told.read_line(&mut line).unwrap(), 0, "it ended before its open loop");
-    }
-    kill_beam(&workplace.path("artifacts"), BENCH).unwrap();
-    let mut rest = String::new();
-    told.read_to_string(&mut rest).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(2), "{rest}");
-    // The node sees the end of the connection in its own time.
-    let mut left = String::new();
-    for _ in 0..200 {
-        left = asked(&live);
-        if left.contains("[]") {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    assert!(left.contains("[]"), "{left}");
-    assert_eq!(live.end(), NOTHING_LEFT);
-}
-
-/// The registered names of the bench in the node, asked by a node of its own.
-fn asked(live: &Live) -> String {
-    let ask = format!(
-        "io:format(\"~0p\", [[N || N <- erpc:call('{NODE}', erlang, registered, []), \
-         lists:prefix(\"router_bench\", atom_to_list(N))]]), halt()."
-    );
-    let mut erl = Command::new("erl");
-    erl.args([
-        "-noshell",
-        "-start_epmd",
-        "false",
-        "-name",
-        "asks@127.0.0.1",
-        "-hidden",
-        "-setcookie",
-        COOKIE,
-        "-eval",
-        &ask,
-    ]);
-    erl.env("ERL_EPMD_PORT", live.port.to_string()).env("ERL_EPMD_ADDRESS", "127.0.0.1");
-    String::from_utf8_lossy(&erl.stdin(Stdio::null()).output().unwrap().stdout).into_owned()
 }
 
 /// The router, which the node runs.
