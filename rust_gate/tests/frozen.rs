@@ -16,8 +16,8 @@ const UNKNOWN: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// Compiles, as far as this test needs it.
 const BUILD: &str = "for a in app tool; do [ ! -d $a ] || { mkdir -p out/$a/ebin && \
-                     cp $a/src/*.erl $a/src/$a.app.src out/$a/ebin/; }; done; ln -s /nowhere out/app/priv; \
-                     ls \"$ERL_LIBS\" > out/app/ebin/libraries";
+                     cp $a/src/*.erl $a/src/$a.app.src out/$a/ebin/; }; done; \
+                     touch out/app/ebin/router.app; ln -s /nowhere out/app/priv; ls \"$ERL_LIBS\" > out/app/ebin/libraries";
 
 /// A project in a directory of a repository: a router, and a tool that needs the bench.
 struct Project {
@@ -107,6 +107,8 @@ fn the_frozen_commit_is_built_once_and_the_work_tree_stays_as_it_is() {
     let status = project.git(&["status", "--porcelain", "--untracked-files=no"]);
     let built = project.build(&frozen, None).unwrap();
     let app = fs::read_dir(&built).unwrap().next().unwrap().unwrap().path();
+    // By its own name, with what Erlang takes for a version.
+    assert_eq!(app.file_name().unwrap(), "router-0");
     assert_eq!(fs::read_to_string(app.join("ebin/app.erl")).unwrap(), "frozen");
     assert_eq!(fs::read_dir(&built).unwrap().count(), 1, "the tool comes from the candidate");
     assert_eq!(project.git(&["status", "--porcelain", "--untracked-files=no"]), status);

@@ -87,8 +87,8 @@ pub fn frozen_build(
     let out = staged.path().join("lib");
     for (number, ebin) in ebins.iter().enumerate() {
         let application = ebin.parent().unwrap_or(ebin);
-        let name = application.file_name().unwrap_or_default().to_string_lossy();
-        let to = out.join(format!("{number}-{name}"));
+        // A number behind the name is a version to Erlang, whose `code:priv_dir/1` finds it then.
+        let to = out.join(format!("{}-{number}", name(application, ebin).map_err(failed)?));
         // What an application needs when it runs; the rest is its source.
         for part in ["ebin", "priv"] {
             copy(&application.join(part), &to.join(part), DEPTH_MAX).map_err(failed)?;
@@ -100,6 +100,16 @@ pub fn frozen_build(
         Err(_) if built.is_dir() => Ok(built),
         renamed => renamed.map(|()| built).map_err(failed),
     }
+}
+
+/// What an application is called: as its file says, else as its directory.
+fn name(application: &Path, ebin: &Path) -> io::Result<String> {
+    let files =
+        fs::read_dir(ebin)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    let described = files.iter().filter(|file| file.extension().is_some_and(|is| is == "app"));
+    let stem = described.filter_map(|file| file.file_stem()).min();
+    let name = stem.or(application.file_name()).unwrap_or_default();
+    Ok(name.to_string_lossy().into_owned())
 }
 
 /// The commit, or where that is gone one made of its tree.
