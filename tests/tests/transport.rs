@@ -1,9 +1,14 @@
-//! `perf-gate transport` with real BEAMs: the toy router behind transports that are a wait on the clock.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+//! `perf-gate transport` with real BEAMs: the toy router behind transports that are a wait on the clock, and the
+//! reference router behind a real server.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use cp1_format::{RatioFigure, Variants, parse};
 use cp1_pipeline_tests::{Ended, Workplace, gate_binary, left_running, root};
@@ -25,7 +30,10 @@ fn transport(workplace: &Workplace, adapter: &str, ebin: &str, further: &[&str])
     let as_usual = workplace.perf_gate();
     let mut gate = Command::new(gate_binary());
     gate.arg("transport").arg("--project").arg(root()).args(["--adapter", adapter]);
-    gate.args(["--code-path", &format!("_build/perf/lib/*/ebin:{ebin}")]).args(further);
+    if !ebin.is_empty() {
+        gate.args(["--code-path", &format!("_build/perf/lib/*/ebin:{ebin}")]);
+    }
+    gate.args(further);
     gate.current_dir(workplace.path("")).stdin(Stdio::null());
     for (name, value) in as_usual.get_envs() {
         match value {
@@ -99,4 +107,56 @@ fn what_cannot_be_compared_is_no_answer() {
     let few = transport(&workplace, "bus_adapter", &ebin, &["--variants=local,nats"]);
     assert_eq!(few.code, Some(2), "{}", few.printed);
     assert!(few.printed.contains("the policy limits nats-tls/nats"), "{}", few.printed);
+}
+
+/// The servers of both kinds, where `scripts/nats.sh` keeps them. They end when this one's input is closed,
+/// however this process ends.
+struct Servers(Child);
+
+impl Servers {
+    fn start() -> Self {
+        assert!(nats(&["build"]), "the client's library is built");
+        let mut keeper = Command::new("setsid");
+        keeper.args(["sh", "-c", "cat; \"$0\" stop; \"$0\" stop --tls"]).arg(script());
+        let servers = Self(keeper.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
+        assert!(nats(&["start"]) && nats(&["start", "--tls"]), "Debian's servers start");
+        servers
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
+fn script() -> PathBuf {
+    root().join("scripts/nats.sh")
+}
+
+fn nats(arguments: &[&str]) -> bool {
+    Command::new(script()).args(arguments).status().unwrap().success()
+}
+
+#[test]
+fn the_reference_router_is_measured_through_a_real_server() {
+    let workplace = Workplace::new().unwrap();
+    let _servers = Servers::start();
+    let ended = transport(&workplace, "ref_router_adapter", "", &["--format=json"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.printed);
+    let found: Variants = parse(Path::new("answer"), ended.answer.as_bytes()).unwrap();
+    let [local, plain, tls] = found.variants.as_slice() else { panic!("{}", ended.answer) };
+    assert_eq!((&local.env.transport, &local.env.transport_server), (&None, &None));
+    let server = plain.env.transport_server.as_deref().unwrap();
+    assert!(server.starts_with("nats-server "), "{server}");
+    assert_eq!(tls.env.transport_server.as_deref(), Some(server));
+    assert_eq!(plain.env.transport_tls_version, None);
+    assert!(tls.env.transport_tls_version.as_deref().unwrap().starts_with("TLSv1."));
+    assert!(tls.env.transport_tls_cipher.is_some());
+    for variant in &found.variants {
+        let requests = variant.accounting.latency;
+        assert!(requests.ok > 0 && requests.accounted() == Some(requests.offered));
+        assert_eq!(requests.error + requests.timeout + requests.rejected, 0, "{}", ended.answer);
+    }
 }

@@ -9,6 +9,7 @@ use crate::block::{Accounting, Block, EncodedHistogram, Metrics, Series};
 use crate::decimal::Amount;
 use crate::environment::Environment;
 use crate::metric::Metric;
+use crate::plan::AdapterOption;
 use crate::read::{Document, Segment, Violation};
 use crate::timestamp::Timestamp;
 use crate::watched::Watched;
@@ -260,6 +261,9 @@ impl RunStatus {
 pub struct Load {
     /// The adapter module.
     pub adapter: String,
+    /// What its `init/1` was given besides, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub adapter_options: BTreeMap<String, AdapterOption>,
     /// Blocks planned, each in a fresh BEAM.
     pub blocks: u32,
     /// Discarded load before the measured slices of a block.
@@ -322,7 +326,7 @@ impl Load {
     /// What shapes the load, as name and text: two reports with different shapes measured different
     /// things.
     #[must_use]
-    pub fn shape(&self) -> [(&'static str, String); 7] {
+    pub fn shape(&self) -> [(&'static str, String); 8] {
         let arrivals = match self.arrivals {
             Arrivals::Constant => "constant".to_owned(),
             Arrivals::Poisson => format!("poisson, seed {}", self.seed),
@@ -337,8 +341,12 @@ impl Load {
                 format!("{count} zipf {exponent}")
             }
         };
+        let options: Vec<String> =
+            self.adapter_options.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let options = if options.is_empty() { "none".to_owned() } else { options.join(",") };
         [
             ("load.adapter", self.adapter.clone()),
+            ("load.adapter_options", options),
             ("load.rate_per_second", self.rate_per_second.to_string()),
             ("load.arrivals", arrivals),
             ("load.concurrency", self.concurrency.to_string()),

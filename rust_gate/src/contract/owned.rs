@@ -21,12 +21,13 @@ pub const OWNED: [&str; 12] = [
 ];
 
 /// The same where the tool is part of the project.
-pub const TOOL: [&str; 7] = [
+pub const TOOL: [&str; 8] = [
     "/scripts/",
     "/rust_gate/",
     "/native/",
     "/erlang/router_bench/",
     "/erlang/ref_router_adapter/",
+    "/erlang/nats_client/",
     "Cargo.toml",
     "/Cargo.lock",
 ];

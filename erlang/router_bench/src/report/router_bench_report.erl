@@ -78,11 +78,32 @@ load(#{plan := #{rate_per_second := Rate, concurrency := Workers}})
 load(#{plan := #{adapter := Adapter, arrivals := Arrivals} = Plan} = Facts) ->
     Keys = [blocks, warmup_ms, throughput_ms, latency_ms, slice_ms, rate_per_second, concurrency,
             max_in_flight, drain_timeout_ms, sample_interval_ms, timeout_ms, seed],
-    Load = (maps:with(Keys, router_bench_calibration:settled(Plan)))#{adapter => Adapter, arrivals => Arrivals, keys => keys(Plan)},
+    Load = (maps:with(Keys, router_bench_calibration:settled(Plan)))#{
+             adapter => Adapter, adapter_options => adapter_options(Plan), arrivals => Arrivals,
+             keys => keys(Plan)},
     case Facts of
         #{calibration_rps := Rps} -> #{load => Load#{calibration_rps => rounded(Rps)}};
         #{} -> #{load => Load}
     end.
+
+%% Those that a file can name; a process or a function is no part of a load that could be offered again.
+adapter_options(#{adapter_options := Given}) ->
+    maps:from_list([{Name, Value} || {Key, Term} <- maps:to_list(Given), {ok, Name} <- [text(Key)],
+                                     {ok, Value} <- [option(Term)]]).
+
+option(Value) when is_boolean(Value) -> {ok, Value};
+option(Value) when is_integer(Value), abs(Value) < 1 bsl 63 -> {ok, Value};
+option(Value) -> text(Value).
+
+text(Value) when is_atom(Value) ->
+    {ok, atom_to_binary(Value)};
+text(Value) when is_binary(Value) ->
+    case unicode:characters_to_binary(Value) of
+        Value -> {ok, Value};
+        _ -> none
+    end;
+text(_) ->
+    none.
 
 keys(#{keys := uniform, key_count := Count}) ->
     #{distribution => uniform, count => Count};
