@@ -194,7 +194,7 @@ the_transport_is_in_the_report_and_known_before_a_run(_Config) ->
          true = lists:sort(maps:keys(Expected)) =:= Parts,
          {ok, Plan} = router_bench_plan:new(options(says(Answer))),
          DeadlineMs = erlang:monotonic_time(millisecond) + 60000,
-         {ok, Before} = router_bench_peer:evaluate(Plan, own, {router_bench_env, of_plan, [Plan]}, DeadlineMs),
+         {ok, Before} = router_bench_place:evaluate(Plan, own, {router_bench_env, of_plan, [Plan]}, DeadlineMs),
          Expected = maps:with(All, Before)
      end || {Answer, Parts} <-
                 [{Whole, All},
