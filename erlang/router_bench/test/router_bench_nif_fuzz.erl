@@ -56,7 +56,7 @@ run(#{seed := Seed, duration_ms := DurationMs, directory := Directory}) ->
 
 %% Function, what its arguments are, and how often it is called beside others: one that takes 0.1 s seldom.
 functions() ->
-    [{empty, [], 1}, {now, [], 2}, {start, [], 2}, {stop, [recorder, ns], 20},
+    [{library, [], 1}, {empty, [], 1}, {now, [], 2}, {start, [], 2}, {stop, [recorder, ns], 20},
      {record, [recorder, ns], 20}, {poll, [dispatch], 40}, {ready, [dispatch, worker], 20},
      {answered, [dispatch, worker, ns, outcome], 40}, {recorder_new, [threads], 10},
      {recorder_snapshot, [recorder], 5}, {recorder_slice, [recorder], 10},

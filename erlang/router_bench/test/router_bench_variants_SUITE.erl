@@ -43,8 +43,8 @@ each_value_has_a_report_of_its_own_and_all_were_alive_together(Config) ->
     [begin
          {ok, Json} = file:read_file(file(Config, <<Value/binary, ".json">>)),
          true = says(Json, "\"blocks\": 2"),
-         Names = [Name || {match, [[Name]]} <- [re:run(Json, "\"transport\": \"([^\"]*)\"",
-                                                       [global, {capture, [1], binary}])]],
+         {match, Found} = re:run(Json, "\"transport\": \"([^\"]*)\"", [global, {capture, [1], binary}]),
+         Names = lists:append(Found),
          % The option of the load, and what env says of a transport that is one.
          Names = [Value | [Value || Value =/= <<"local">>]]
      end || Value <- ?VALUES],
