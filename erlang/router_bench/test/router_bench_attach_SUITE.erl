@@ -427,7 +427,7 @@ a_watch_whose_conductor_is_killed_leaves_the_node_as_it_was(Config) ->
 
 a_watch_that_is_stopped_keeps_its_windows_and_leaves_the_node_as_it_was(Config) ->
     Before = serving(Config),
-    File = filename:join(proplists:get_value(priv_dir, Config), "stopped.json"),
+    File = filename:join(proplists:get_value(priv_dir, Config), "attach_stopped.json"),
     Test = self(),
     _ = spawn_link(fun() -> Test ! {watched, watch(Config, #{blocks => 1000, report_file => File})} end),
     ok = wait_until(fun() -> has_window(File) end, fun() -> no_window end),

@@ -346,7 +346,7 @@ an_adapter_that_fails_fails_the_watch_before_it_records(_Config) ->
     {_, _} = binary:match(Text, <<"init/1 of attached_adapter raised error:planted">>).
 
 a_stopped_watch_keeps_its_windows_and_leaves_nothing(Config) ->
-    File = filename:join(proplists:get_value(priv_dir, Config), "stopped.json"),
+    File = filename:join(proplists:get_value(priv_dir, Config), "watch_stopped.json"),
     Traffic = traffic(fun() -> called(ok) end),
     Watch = watch(#{calls => true, window_ms => 100, blocks => 1000, report_file => File}),
     until(fun() -> has_block(File) end),
@@ -359,7 +359,7 @@ a_stopped_watch_keeps_its_windows_and_leaves_nothing(Config) ->
     true = has_block(File).
 
 a_killed_caller_leaves_a_report_and_nothing_else(Config) ->
-    File = filename:join(proplists:get_value(priv_dir, Config), "killed.json"),
+    File = filename:join(proplists:get_value(priv_dir, Config), "watch_killed.json"),
     {Caller, _} = watch(#{spans => [?PREFIX], window_ms => 100, blocks => 1000, report_file => File}),
     Traffic = traffic(fun() -> telemetry:span(?PREFIX, #{}, fun() -> {ok, #{}} end) end),
     until(fun() -> has_block(File) end),
