@@ -9,10 +9,13 @@
 
 -export([init/1, request/2, route/2, counters/1, terminate/1]).
 -export([processes/1, faults/0, control/2, transport/1, detach/1]).
+-export([connect/2, disconnect/1, serve/1]).
 
 %% Callers at which backpressure begins while it is planted as a fault: few, so that reaching them
 %% is quick.
 -define(PLANTED_WATERMARK, 256).
+%% For an answer from another node.
+-define(SERVED_MS, 5000).
 %% @doc Starts the router with its default configuration.
 -spec init(router_bench_adapter:options()) -> {ok, map()} | {error, term()}.
 init(Options) ->
@@ -28,15 +31,19 @@ init(Options) ->
     end.
 
 reachable({ok, Bus}, Options, Fault) ->
-    {ok, #{planted => router_bench_fault:plant(Fault, actions()),
-           keys => maps:get(keys, Options),
-           body => binary:copy(<<"0123456789abcdef">>, 32),
-           bus => Bus}};
+    State = #{planted => router_bench_fault:plant(Fault, actions()), keys => maps:get(keys, Options),
+              body => body(), bus => Bus},
+    % What drivers in other nodes have served here.
+    _ = [persistent_term:put(?MODULE, State) || is_map_key(drivers, Options)],
+    {ok, State#{driven => is_map_key(drivers, Options)}};
 reachable({error, Reason}, #{attached := true}, _Fault) ->
     {error, Reason};
 reachable({error, Reason}, _Options, _Fault) ->
     _ = application:stop(ref_router),
     {error, Reason}.
+
+body() ->
+    binary:copy(<<"0123456789abcdef">>, 32).
 
 bus(Options) ->
     case option(transport, Options, <<"local">>) of
@@ -96,8 +103,31 @@ tenant(3) -> <<"umbrella">>.
 route(Message, #{planted := Planted, bus := Bus}) ->
     router_bench_fault:route(Planted, fun() -> ask(Bus, Message) end).
 
+ask({nodes, Nodes}, #{session := Session} = Message) ->
+    Node = element(1 + erlang:phash2(Session, tuple_size(Nodes)), Nodes),
+    erpc:call(Node, ?MODULE, serve, [Message], ?SERVED_MS);
 ask(local, Message) -> ref_router:route(Message);
 ask(Bus, Message) -> ref_router_nats:ask(Bus, Message).
+
+%% @doc Reaches routers in other nodes, through distributed Erlang; a session has its own of them.
+-spec connect([node(), ...], router_bench_adapter:options()) -> {ok, map()} | {error, term()}.
+connect(Nodes, Options) ->
+    case option(transport, Options, <<"local">>) of
+        <<"local">> ->
+            {ok, #{planted => router_bench_fault:plant(none, #{}), keys => maps:get(keys, Options),
+                   body => body(), bus => {nodes, list_to_tuple(Nodes)}}};
+        Other ->
+            {error, {unknown_transport, Other, expected, ['local']}}
+    end.
+
+%% @doc Nothing to take back: a node that drives is left by its connections.
+-spec disconnect(map()) -> ok.
+disconnect(_State) -> ok.
+
+%% @doc Routes a message of a driver in another node, through the planted fault if there is one.
+-spec serve(ref_router:message()) -> router_bench_adapter:result().
+serve(Message) ->
+    route(Message, persistent_term:get(?MODULE)).
 
 %% @doc The router's own counters and those of its bus, and whether backpressure is active in either. A
 %% request that timed out is an error here; the router knows of none that the bus lost.
@@ -133,6 +163,7 @@ detach(_State) ->
 %% @doc What carries requests to the router.
 -spec transport(map()) -> #{name := binary(), server => binary(),
                             tls_version => binary(), tls_cipher => binary()}.
+transport(#{driven := true, bus := local}) -> #{name => <<"distribution">>};
 transport(#{bus := local}) -> #{name => <<"local">>};
 transport(#{bus := Bus}) -> ref_router_nats:transport(Bus).
 

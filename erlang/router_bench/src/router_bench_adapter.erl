@@ -15,7 +15,8 @@
 %% is there where the router runs already, in a node that others use: then nothing is started, and who cannot
 %% be measured so answers an error.
 -type options() :: #{keys => router_bench_keys:keys(), fault => router_bench_fault:fault(),
-                     instance => pos_integer(), attached => true, atom() | binary() => term()}.
+                     instance => pos_integer(), attached => true,
+                     drivers => pos_integer(), routers => [node(), ...], atom() | binary() => term()}.
 -type state() :: term().
 -type request() :: term().
 %% `error': the router failed at the request. `rejected': it refused the request to protect itself.
@@ -70,6 +71,14 @@
 %% BEAM.
 -callback transport(state()) -> transport().
 
--optional_callbacks([handle_info/2, processes/1, faults/0, control/2, lives_twice/0, transport/1,
+%% Reaches routers that were started in other nodes, from a driver's: `request/2' and `route/2' get its state.
+%% Where drivers will come, `init/1' has their number as `drivers' in its options, and as `routers' the nodes
+%% of all routers, its own among them, which are connected.
+-callback connect(Routers :: [node(), ...], options()) -> {ok, state()} | {error, Reason :: term()}.
+
+%% Takes back what `connect/2' made.
+-callback disconnect(state()) -> term().
+
+-optional_callbacks([connect/2, disconnect/1, handle_info/2, processes/1, faults/0, control/2, lives_twice/0, transport/1,
                      detach/1]).
 

@@ -11,7 +11,8 @@
 -module(router_bench_nif).
 
 -export([library/0, empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4]).
--export([recorder_new/1, recorder_snapshot/1, recorder_slice/1, recorder_window/1]).
+-export([recorder_new/1, recorder_snapshot/1, recorder_slice/1, recorder_window/1,
+         recorder_take/1, recorder_add/2]).
 -export([dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1]).
 -export([hiccup_start/1, hiccup_stop/1, kernels/0, machine/0, resident_bytes/0]).
 -export([counters_new/0, counters_resume/1, counters_pause/1, counters_figures/1]).
@@ -24,6 +25,7 @@
 -on_load(load/0).
 -nifs([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4,
        recorder_new/1, recorder_snapshot/1, recorder_slice/1, recorder_window/1,
+       recorder_take/1, recorder_add/2,
        dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1,
        hiccup_start/1, hiccup_stop/1, kernels/0, machine/0, resident_bytes/0,
        counters_new/0, counters_resume/1, counters_pause/1, counters_figures/1,
@@ -106,17 +108,28 @@ recorder_slice(_Recorder) -> ?NOT_LOADED.
 -spec recorder_window(recorder()) -> snapshot().
 recorder_window(_Recorder) -> ?NOT_LOADED.
 
+%% @doc What was recorded since the last call of this or of {@link recorder_window/1}, for
+%% {@link recorder_add/2}, also in another node: the counts of all counters that are not 0.
+-spec recorder_take(recorder()) -> binary().
+recorder_take(_Recorder) -> ?NOT_LOADED.
+
+%% @doc Records what was taken from another recorder. Whatever is added up so has exact counts, minimum,
+%% maximum and mean.
+-spec recorder_add(recorder(), Taken :: binary()) -> ok.
+recorder_add(_Recorder, _Taken) -> ?NOT_LOADED.
+
 %% @doc An open loop for at most that many workers, who are the most requests in flight too.
 -spec dispatch_new(WorkersMax :: 1..100000, ResponseTime :: recorder(), ServiceTime :: recorder(),
                    DispatchLag :: recorder()) -> dispatch().
 dispatch_new(_WorkersMax, _ResponseTime, _ServiceTime, _DispatchLag) -> ?NOT_LOADED.
 
-%% @doc Begins a run: so many arrivals at `Rate' a second (1 to 1,000,000) from `StartNs' on. The
-%% caller is the dispatcher: it asks {@link poll/1}, and a thread sends it `wake' a little ahead of an
+%% @doc Begins a run: so many arrivals of a share of those at `Rate' a second (1 to 1,000,000) from `StartNs'
+%% on: number `Share' (from 0), and every `Of'-th after it. The caller is the dispatcher: it asks {@link poll/1}, and a thread sends it `wake' a little ahead of an
 %% arrival for which it sleeps. The thread ends with its caller, with its last reference, and with its
 %% last arrival.
 -spec dispatch_begin(dispatch(), {constant | poisson, Seed :: non_neg_integer(), StartNs :: ns(),
-                                  Rate :: pos_integer()}, Arrivals :: 0..16#FFFFFFFF) -> waker().
+                                  Rate :: pos_integer(),
+                                  {Share :: non_neg_integer(), Of :: pos_integer()}}, Arrivals :: 0..16#FFFFFFFF) -> waker().
 dispatch_begin(_Dispatch, _Schedule, _Arrivals) -> ?NOT_LOADED.
 
 %% @doc Ends the thread of a run. Who does not hold the waker until then loses it to the garbage

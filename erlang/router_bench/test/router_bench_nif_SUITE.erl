@@ -40,6 +40,7 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
                  {ready, [dispatch, worker]}, {answered, [dispatch, worker, ns, outcome]},
                  {recorder_new, [threads]}, {recorder_snapshot, [recorder]},
                  {recorder_slice, [recorder]}, {recorder_window, [recorder]},
+                 {recorder_take, [recorder]}, {recorder_add, [recorder, taken]},
                  {dispatch_new, [threads, recorder, recorder, recorder]},
                  {dispatch_begin, [dispatch, schedule, count]}, {dispatch_end, [thread]},
                  {dispatch_counts, [dispatch]}, {hiccup_start, [recorder]},
@@ -48,7 +49,8 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
                  {report_summary, [blocks]}, {report_encode, [report]},
                  {report_write, [path, report]}],
     Right = #{recorder => Recorder, dispatch => Dispatch, ns => 1, worker => 0, threads => 1,
-              outcome => 0, schedule => {constant, 0, 0, 1}, count => 1, thread => none,
+              outcome => 0, schedule => {constant, 0, 0, 1, {0, 1}}, count => 1,
+              taken => router_bench_nif:recorder_take(Recorder), thread => none,
               blocks => [], report => #{}, path => <<"unused">>},
     Called = [begin
                   Good = [maps:get(K, Right) || K <- Kinds],
@@ -232,7 +234,7 @@ every_arrival_goes_to_a_worker_once_and_the_slices_add_up(_Config) ->
     Dispatch = router_bench_nif:dispatch_new(64, Response, Service, Lag),
     Tally = router_bench_outcome:new(),
     Context = #{adapter => toy_adapter, state => #{planted => none, always => none, mishap => none, answer => ok}},
-    Dispatcher = router_bench_dispatcher:start_link(Context, Dispatch, Tally, 64),
+    Dispatcher = router_bench_dispatcher:start_link(Context, Dispatch, Tally, 64, {0, 1}),
     Slices = [begin
                   Schedule = {Spacing, 1},
                   ok = router_bench_dispatcher:run(Dispatcher, Schedule, router_bench_nif:now(),
@@ -261,7 +263,7 @@ a_sleeping_dispatcher_is_woken_and_its_thread_ends_with_it(_Config) ->
     {Owner, Monitor} =
         spawn_monitor(fun() ->
             % An arrival a second: two to be woken for, and then a long time until the third.
-            Waker = router_bench_nif:dispatch_begin(Dispatch, {constant, 0, router_bench_nif:now(), 1},
+            Waker = router_bench_nif:dispatch_begin(Dispatch, {constant, 0, router_bench_nif:now(), 1, {0, 1}},
                                                     1000),
             -4 = router_bench_nif:poll(Dispatch),
             0 = router_bench_nif:ready(Dispatch, 0),
@@ -286,7 +288,7 @@ a_sleeping_dispatcher_is_woken_and_its_thread_ends_with_it(_Config) ->
 a_waker_that_is_stopped_ends_however_close_its_arrivals_are(_Config) ->
     [Response, Service, Lag] = [router_bench_nif:recorder_new(0) || _ <- [1, 2, 3]],
     Dispatch = router_bench_nif:dispatch_new(1, Response, Service, Lag),
-    Waker = router_bench_nif:dispatch_begin(Dispatch, {constant, 0, 0, 1000000}, 16#FFFFFFFF),
+    Waker = router_bench_nif:dispatch_begin(Dispatch, {constant, 0, 0, 1000000, {0, 1}}, 16#FFFFFFFF),
     % A thread has its name when it runs, and not before.
     ok = wait_until(fun() -> waking_threads() > 0 end, 500),
     ok = router_bench_nif:dispatch_end(Waker),
@@ -322,7 +324,7 @@ a_vm_that_halts_while_threads_run_ends_in_order(_Config) ->
         "R = router_bench_nif:recorder_new(0),"
         " _ = router_bench_nif:hiccup_start(R),"
         " _ = router_bench_nif:dispatch_begin(router_bench_nif:dispatch_new(4, R, R, R),"
-        " {constant, 0, router_bench_nif:now(), 1000}, 100000000),"
+        " {constant, 0, router_bench_nif:now(), 1000, {0, 1}}, 100000000),"
         " timer:sleep(30), halt(7).",
     Erl = filename:join([code:root_dir(), "bin", "erl"]),
     Ebin = filename:dirname(code:which(router_bench_nif)),
@@ -407,7 +409,7 @@ purged_beside_threads() ->
         spawn_monitor(fun() ->
             Recorder = router_bench_nif:recorder_new(1),
             Dispatch = router_bench_nif:dispatch_new(1, Recorder, Recorder, Recorder),
-            Schedule = {constant, 0, router_bench_nif:now(), 1000},
+            Schedule = {constant, 0, router_bench_nif:now(), 1000, {0, 1}},
             Threads = [router_bench_nif:dispatch_begin(Dispatch, Schedule, 100000000),
                        router_bench_nif:hiccup_start(Recorder)],
             Made ! {self(), Recorder, Threads},

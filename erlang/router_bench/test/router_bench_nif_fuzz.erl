@@ -60,7 +60,8 @@ functions() ->
      {record, [recorder, ns], 20}, {poll, [dispatch], 40}, {ready, [dispatch, worker], 20},
      {answered, [dispatch, worker, ns, outcome], 40}, {recorder_new, [threads], 10},
      {recorder_snapshot, [recorder], 5}, {recorder_slice, [recorder], 10},
-     {recorder_window, [recorder], 5},
+     {recorder_window, [recorder], 5}, {recorder_take, [recorder], 5},
+     {recorder_add, [recorder, taken], 5},
      {dispatch_new, [workers, recorder, recorder, recorder], 10},
      {dispatch_begin, [dispatch, schedule, arrivals], 10}, {dispatch_end, [waker], 5},
      {dispatch_counts, [dispatch], 10}, {hiccup_start, [recorder], 4}, {hiccup_stop, [hiccup], 4},
@@ -234,7 +235,11 @@ right(workers, _) -> pick([0, 1, 2, 8, 1024, 100000, 100001]);
 right(arrivals, _) -> pick([0, 1, 1000, 16#FFFFFFFF, 16#100000000]);
 right(schedule, _) ->
     {pick([constant, poisson, other]), number(),
-     pick([0, router_bench_nif_now(), number()]), pick([0, 1, 1000, 1000000, 1000001, number()])};
+     pick([0, router_bench_nif_now(), number()]), pick([0, 1, 1000, 1000000, 1000001, number()]),
+     pick([{0, 1}, {pick([0, 1, 9999, number()]), pick([1, 2, 10000, number()])}])};
+right(taken, _) ->
+    % A version, the head, and counters: what there is of them at random.
+    pick([<<>>, <<1>>, <<1, (rand:bytes(rand:uniform(40)))/binary>>, rand:bytes(8)]);
 right(path, #{directory := Directory}) ->
     pick([filename:join(Directory, integer_to_binary(rand:uniform(4))), <<"/proc/none/report">>]);
 right(json, _) -> pick([<<"\"go_on\"">>, <<"{\"measure\": {}}">>, rand:bytes(rand:uniform(40))]);

@@ -5,10 +5,10 @@ use std::path::Path;
 use cp1_format::summary::Summary;
 use cp1_format::{Event, Measured, Report, Request, parse, to_json, write_atomically};
 use latency_recorder::{
-    Arrivals, ClockInfo, Dispatch, HiccupHandle, KernelTimes, Recorder, Recorders, Schedule,
+    Arrivals, ClockInfo, Dispatch, HiccupHandle, KernelTimes, Recorder, Recorders, Schedule, Share,
     Snapshot, WakerHandle, os_now_ns,
 };
-use rustler::{Atom, Encoder, Env, Error, NifResult, OwnedEnv, Term};
+use rustler::{Atom, Binary, Encoder, Env, Error, NewBinary, NifResult, OwnedEnv, Term};
 
 use crate::handle::{self, Handle};
 use crate::json::{Keys, term_of, value_of};
@@ -85,6 +85,24 @@ fn recorder_window<'a>(env: Env<'a>, recorder: Handle<'a, Recorder>) -> NifResul
     snapshot_term(env, &recorder.window())
 }
 
+/// `recorder_take(Recorder) -> binary()`: what was recorded since the last call, for `recorder_add`. Dirty
+/// because it walks all counters.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn recorder_take<'a>(env: Env<'a>, recorder: Handle<'a, Recorder>) -> NifResult<Term<'a>> {
+    let bytes = recorder.take().to_bytes();
+    let mut binary = NewBinary::new(env, bytes.len());
+    binary.copy_from_slice(&bytes);
+    Ok(binary.into())
+}
+
+/// `recorder_add(Recorder, Taken) -> ok`. Dirty because it walks all counters.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn recorder_add(recorder: Handle<'_, Recorder>, taken: Binary<'_>) -> NifResult<Atom> {
+    let snapshot = Snapshot::from_bytes(&taken).map_err(|_| Error::BadArg)?;
+    recorder.add(&snapshot);
+    Ok(atoms::ok())
+}
+
 /// `dispatch_new(WorkersMax, ResponseTime, ServiceTime, DispatchLag) -> Dispatch`. Dirty because it
 /// allocates 128 bytes for each worker.
 #[rustler::nif(schedule = "DirtyCpu")]
@@ -105,13 +123,13 @@ fn dispatch_new<'a>(
     }
 }
 
-/// `dispatch_begin(Dispatch, {Kind, Seed, StartNs, Rate}, Arrivals) -> Waker`: sends `wake` to the
-/// caller. Dirty because it starts a thread.
+/// `dispatch_begin(Dispatch, {Kind, Seed, StartNs, Rate, {Share, Of}}, Arrivals) -> Waker`: sends `wake`
+/// to the caller. Dirty because it starts a thread.
 #[rustler::nif(schedule = "DirtyIo")]
 fn dispatch_begin<'a>(
     env: Env<'a>,
     dispatch: Handle<'a, Dispatch>,
-    (kind, seed, start_ns, rate_per_second): (Atom, u64, u64, u64),
+    (kind, seed, start_ns, rate_per_second, (number, of)): (Atom, u64, u64, u64, (u32, u32)),
     arrivals: u32,
 ) -> NifResult<Term<'a>> {
     let spacing = match kind {
@@ -119,7 +137,9 @@ fn dispatch_begin<'a>(
         kind if kind == atoms::poisson() => Arrivals::poisson(seed),
         _ => return Err(Error::BadArg),
     };
-    let schedule = Schedule::new(spacing, start_ns, rate_per_second).map_err(|_| Error::BadArg)?;
+    let share = Share { number, of };
+    let schedule =
+        Schedule::new(spacing, start_ns, rate_per_second, share).map_err(|_| Error::BadArg)?;
     let sleeper = dispatch.begin(schedule.clone(), arrivals.into());
     let dispatcher = env.pid();
     let mut message = OwnedEnv::new();

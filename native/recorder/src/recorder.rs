@@ -89,6 +89,23 @@ impl Recorder {
         window
     }
 
+    /// The same as [`Recorder::window`] with the exact minimum and maximum of all that was recorded so far,
+    /// for [`Recorder::add`] to another recorder: of what is added up again and again both come out exact.
+    #[must_use]
+    pub fn take(&self) -> Snapshot {
+        let mut taken = self.window();
+        if taken.count() > 0 {
+            let total = self.snapshot();
+            (taken.min_ns, taken.max_ns) = (total.min_ns, total.max_ns);
+        }
+        taken
+    }
+
+    /// Records what another recorder has recorded.
+    pub fn add(&self, snapshot: &Snapshot) {
+        self.shared.0.add(snapshot);
+    }
+
     #[inline]
     fn shard(&self) -> (&Shard, Ownership) {
         // A thread's slot is unique in the process, so a shard found by it has no other writer.

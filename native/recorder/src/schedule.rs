@@ -11,6 +11,22 @@ pub struct Schedule {
     rate_per_second: u64,
     arrivals: Arrivals,
     index: u64,
+    share: Share,
+}
+
+/// Which arrivals of a schedule are one's own, of up to 10,000 who share it: number `number`, and every
+/// `of`-th after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// From 0.
+    pub number: u32,
+    /// By how many it is shared.
+    pub of: u32,
+}
+
+impl Share {
+    /// Of one alone.
+    pub const WHOLE: Self = Self { number: 0, of: 1 };
 }
 
 /// How arrivals are spaced.
@@ -41,30 +57,49 @@ pub struct ScheduleError;
 
 impl std::fmt::Display for ScheduleError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the rate must be from 1 to 1,000,000 a second")
+        f.write_str("the rate must be from 1 to 1,000,000 a second, and a share one of those that there are")
     }
 }
 
 impl std::error::Error for ScheduleError {}
 
 impl Schedule {
-    /// Arrivals from `start_ns` (of [`now_ns`]) on.
+    /// One's share of the arrivals from `start_ns` (of [`now_ns`]) on, which are `rate_per_second` for all
+    /// shares together.
     ///
     /// # Errors
-    /// [`ScheduleError`] for a rate of 0 or above 1,000,000 a second.
+    /// [`ScheduleError`] for a rate of 0 or above 1,000,000 a second, and for a share that there is not.
     pub fn new(
         arrivals: Arrivals,
         start_ns: u64,
         rate_per_second: u64,
+        share: Share,
     ) -> Result<Self, ScheduleError> {
-        match rate_per_second {
-            1..=1_000_000 => Ok(Self { start_ns, rate_per_second, arrivals, index: 0 }),
-            _ => Err(ScheduleError),
+        let is_share = share.number < share.of && share.of <= 10_000;
+        if !(1..=1_000_000).contains(&rate_per_second) || !is_share {
+            return Err(ScheduleError);
         }
+        let mut schedule = Self { start_ns, rate_per_second, arrivals, index: 0, share };
+        schedule.pass(share.number);
+        Ok(schedule)
     }
 
     /// The intended start of the next arrival.
     pub fn next_ns(&mut self) -> u64 {
+        let next_ns = self.any_next_ns();
+        self.pass(self.share.of - 1);
+        next_ns
+    }
+
+    /// Arrivals of others.
+    fn pass(&mut self, arrivals: u32) {
+        match self.arrivals {
+            Arrivals::Constant => self.index += u64::from(arrivals),
+            Arrivals::Poisson { .. } => (0..arrivals).for_each(|_| _ = self.any_next_ns()),
+        }
+    }
+
+    fn any_next_ns(&mut self) -> u64 {
         let offset_ns = match &mut self.arrivals {
             Arrivals::Constant => {
                 let offset =

@@ -69,6 +69,19 @@ impl Shard {
         add(&self.backwards, 1, ownership);
     }
 
+    /// Adds a snapshot to counters that others may be writing to.
+    pub(crate) fn add(&self, snapshot: &Snapshot) {
+        let counted = snapshot.cells.iter().zip(&self.cells).filter(|(count, _)| **count > 0);
+        for (count, cell) in counted {
+            add(cell, *count, Ownership::Shared);
+        }
+        add(&self.sum_ns, snapshot.sum_ns, Ownership::Shared);
+        add(&self.clamped, snapshot.clamped, Ownership::Shared);
+        add(&self.backwards, snapshot.time_went_backwards, Ownership::Shared);
+        self.min_ns.fetch_min(snapshot.min_ns, Ordering::Relaxed);
+        self.max_ns.fetch_max(snapshot.max_ns, Ordering::Relaxed);
+    }
+
     /// Adds this shard's counters to a snapshot.
     pub fn add_to(&self, snapshot: &mut Snapshot) {
         for (total, cell) in snapshot.cells.iter_mut().zip(&self.cells) {

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use latency_recorder::{
     Arrivals, Dispatch, HIGHEST_NS, HiccupHandle, Offer, Outcome, Places, Poll, Recorder,
-    Recorders, Schedule, Sleeper, WakerHandle, now_ns, os_now_ns,
+    Recorders, Schedule, Share, Sleeper, Snapshot, WakerHandle, now_ns, os_now_ns,
 };
 use proptest::prelude::*;
 
@@ -75,6 +75,52 @@ proptest! {
     }
 
     #[test]
+    fn what_is_taken_in_parts_and_added_up_elsewhere_is_what_one_recorder_would_have(
+        parts in proptest::collection::vec((times(), 0_usize..3), 1..6),
+    ) {
+        let (whole, merged) = (Recorder::new(1), Recorder::new(0));
+        let drivers: Vec<Recorder> = (0..3).map(|_| Recorder::new(1)).collect();
+        for (values, driver) in &parts {
+            values.iter().for_each(|ns| whole.record(*ns));
+            values.iter().for_each(|ns| drivers[*driver].record(*ns));
+            for each in &drivers {
+                let taken = each.take();
+                prop_assert_eq!(&Snapshot::from_bytes(&taken.to_bytes()).unwrap(), &taken);
+                merged.add(&taken);
+            }
+        }
+        prop_assert_eq!(merged.snapshot(), whole.snapshot());
+    }
+
+    #[test]
+    fn bytes_that_are_no_snapshot_are_refused_and_never_more(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let claimed: Vec<u8> = std::iter::once(1).chain(bytes.iter().copied()).collect();
+        for bytes in [bytes, claimed] {
+            if let Ok(snapshot) = Snapshot::from_bytes(&bytes) {
+                prop_assert_eq!(bytes[0], 1);
+                Recorder::new(0).add(&snapshot);
+            }
+        }
+    }
+
+    #[test]
+    fn shares_together_are_the_schedule(
+        seed in any::<u64>(), rate in 1_u64..=1_000_000, of in 1_u32..12, is_poisson in any::<bool>(),
+    ) {
+        let spacing = || if is_poisson { Arrivals::poisson(seed) } else { Arrivals::Constant };
+        let schedule = |number, of| Schedule::new(spacing(), 7, rate, Share { number, of }).unwrap();
+        let mut whole = schedule(0, 1);
+        let mut shares: Vec<Schedule> = (0..of).map(|number| schedule(number, of)).collect();
+        for arrival in 0..200 {
+            prop_assert_eq!(shares[arrival % of as usize].next_ns(), whole.next_ns());
+        }
+        let none = Share { number: of, of };
+        prop_assert!(Schedule::new(spacing(), 7, rate, none).is_err());
+    }
+
+    #[test]
     fn a_time_that_went_backwards_is_counted_and_never_recorded(a in any::<u64>(), b in any::<u64>()) {
         let recorder = Recorder::new(1);
         let elapsed = recorder.record_between(a, b);
@@ -88,7 +134,7 @@ proptest! {
     fn constant_arrivals_never_drift_and_never_go_back(
         start in 0_u64..1 << 60, rate in 1_u64..=1_000_000,
     ) {
-        let mut schedule = Schedule::new(Arrivals::Constant, start, rate).unwrap();
+        let mut schedule = Schedule::new(Arrivals::Constant, start, rate, Share::WHOLE).unwrap();
         let seconds = 3_000_u64.div_ceil(rate);
         let times: Vec<u64> = (0..=rate.min(3_000) * seconds).map(|_| schedule.next_ns()).collect();
         prop_assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
@@ -101,7 +147,7 @@ proptest! {
     fn poisson_arrivals_repeat_with_their_seed_and_keep_their_rate(
         seed in any::<u64>(), rate in 1_u64..=100_000,
     ) {
-        let schedule = || Schedule::new(Arrivals::poisson(seed), 5, rate).unwrap();
+        let schedule = || Schedule::new(Arrivals::poisson(seed), 5, rate, Share::WHOLE).unwrap();
         let (mut one, mut other) = (schedule(), schedule());
         let times: Vec<u64> = (0..10_000).map(|_| one.next_ns()).collect();
         prop_assert!(times.iter().all(|time| *time == other.next_ns()));
@@ -157,7 +203,7 @@ fn recorders() -> Recorders {
 fn all_due(workers: usize, arrivals: u64) -> (Dispatch, Recorders) {
     let recorders = recorders();
     let dispatch = Dispatch::new(workers, recorders.clone());
-    let schedule = Schedule::new(Arrivals::Constant, 0, 1_000_000).unwrap();
+    let schedule = Schedule::new(Arrivals::Constant, 0, 1_000_000, Share::WHOLE).unwrap();
     dispatch.begin(schedule, arrivals);
     (dispatch, recorders)
 }
@@ -315,7 +361,7 @@ fn whoever_falls_asleep_after_the_wake_up_is_told_so_at_once() {
 #[test]
 fn a_waker_wakes_for_each_arrival_far_from_the_one_before_and_ends_when_nobody_is_there() {
     let sleeper = Arc::new(Sleeper::default());
-    let schedule = Schedule::new(Arrivals::Constant, now_ns(), 1_000).unwrap();
+    let schedule = Schedule::new(Arrivals::Constant, now_ns(), 1_000, Share::WHOLE).unwrap();
     let (woken, wakes) = mpsc::channel();
     let wake = move || woken.send(()).is_ok();
     assert!(sleeper.falls_asleep(3));
@@ -326,7 +372,8 @@ fn a_waker_wakes_for_each_arrival_far_from_the_one_before_and_ends_when_nobody_i
     drop(waker);
 
     let (woken, wakes) = mpsc::channel();
-    let far_off = Schedule::new(Arrivals::Constant, now_ns() + 3_600_000_000_000, 1).unwrap();
+    let far_off =
+        Schedule::new(Arrivals::Constant, now_ns() + 3_600_000_000_000, 1, Share::WHOLE).unwrap();
     let wake = move || woken.send(()).is_ok();
     drop(WakerHandle::start(far_off, 1, sleeper, wake).unwrap());
     assert!(wakes.recv().is_err(), "the thread ends when its handle is dropped");

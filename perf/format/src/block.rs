@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::decimal::Amount;
 use crate::evidence::{Disturbance, Evidence};
 use crate::metric::Metric;
+use crate::nodes::Nodes;
 use crate::read::{Document, Segment, Violation};
 use crate::vm::VmFigures;
 
@@ -42,6 +43,9 @@ pub struct Block {
     pub errors: Counted,
     /// Backpressure activations in the measured slices; only the router can see them.
     pub backpressure: Counted,
+    /// What each node did, where drivers elsewhere had the load; absent where the router's BEAM had it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Nodes>,
     /// Why requests failed, the most frequent reason first; absent where none did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasons: Option<Vec<FailureReason>>,
@@ -124,6 +128,19 @@ impl Outcomes {
         [self.error, self.timeout, self.rejected, self.skipped]
             .into_iter()
             .try_fold(self.ok, u64::checked_add)
+    }
+
+    /// Both together; `None` on overflow.
+    #[must_use]
+    pub fn checked_add(&self, other: &Self) -> Option<Self> {
+        Some(Self {
+            offered: self.offered.checked_add(other.offered)?,
+            ok: self.ok.checked_add(other.ok)?,
+            error: self.error.checked_add(other.error)?,
+            timeout: self.timeout.checked_add(other.timeout)?,
+            rejected: self.rejected.checked_add(other.rejected)?,
+            skipped: self.skipped.checked_add(other.skipped)?,
+        })
     }
 }
 
@@ -459,6 +476,9 @@ impl Block {
         self.accounting.check(&within("accounting"))?;
         self.check_phases(path)?;
         self.check_slices(path)?;
+        if let Some(nodes) = &self.nodes {
+            nodes.check(self, &within("nodes"))?;
+        }
         if self.block as usize != index + 1 {
             let problem = format!("this is block {} by its place", index + 1);
             return Err(Violation::new(within("block"), problem, "measure again"));

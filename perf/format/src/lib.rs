@@ -36,6 +36,7 @@ pub mod growth;
 mod head;
 mod limit;
 mod metric;
+mod nodes;
 mod plan;
 mod policy;
 mod profile;
@@ -82,10 +83,12 @@ pub use explanation::{
 pub use head::{Head, read_head};
 pub use limit::{Limit, LimitKind};
 pub use metric::{Direction, Metric};
+pub use nodes::{Driver, DriverEnvironment, Nodes, Router};
 pub use plan::{
     Activity, AdapterOption, Allowed, Attach, BlockFigures, Calibrated, CommitBuild, Described,
     Event, Finding, FindingVerdict, FrozenBuild, MESSAGE_MAX_BYTES, Passive, Plan, Refused,
-    Request, Sides, Step, VariantFigures, VariantPlan, VariantValue, is_module, is_node, is_span,
+    Request, Sides, Step, VariantFigures, VariantPlan, VariantValue, is_driver_place, is_module,
+    is_node, is_span,
 };
 pub use policy::{
     Absolute, BudgetPolicy, DecisionPolicy, EnvironmentPolicy, GatePolicy, Policy, PolicyVersion,

@@ -72,6 +72,12 @@ pub struct Plan {
     pub fault: Option<String>,
     /// Where the report goes.
     pub report_file: String,
+    /// Where drivers are that share the load, each `local`; none: the router's BEAM makes it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
+    /// Routers that the drivers reach, each in a BEAM of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routers: Option<u32>,
     /// The node to measure in, which runs already, instead of fresh BEAMs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attach: Option<Attach>,
@@ -423,6 +429,9 @@ impl Plan {
             let path = [request, "attach", "node"].map(Segment::from);
             return Err(Violation::new(path, "this is no node's name", "give NAME@HOST"));
         }
+        if !self.nodes.iter().all(|place| is_driver_place(place)) {
+            return refuse("nodes", "this is no place of a driver", "give local");
+        }
         let passive = self.attach.as_ref().and_then(|attach| attach.passive.as_ref());
         if passive.is_some_and(|passive| !passive.spans.iter().all(|span| is_span(span))) {
             let path = [request, "attach", "passive", "spans"].map(Segment::from);
@@ -438,6 +447,12 @@ impl Plan {
 pub fn is_span(text: &str) -> bool {
     const ATOMS_MAX: usize = 10;
     text.split('.').count() <= ATOMS_MAX && text.split('.').all(is_module)
+}
+
+/// Whether a text says where a driver can be.
+#[must_use]
+pub fn is_driver_place(text: &str) -> bool {
+    text == "local"
 }
 
 /// Whether a text can be the name of a node: nothing else becomes an atom.

@@ -286,6 +286,12 @@ pub struct Load {
     /// Most open-loop requests in flight, each with a worker of its own; an arrival beyond is skipped
     /// and counted.
     pub max_in_flight: u32,
+    /// Drivers elsewhere that share the load; absent where the router's BEAM makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drivers: Option<u32>,
+    /// Routers that drivers reach, each in a node of its own; absent without drivers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routers: Option<u32>,
     /// Patience for requests in flight at the end of a slice.
     pub drain_timeout_ms: u64,
     /// Cadence of the sampler.
@@ -326,7 +332,7 @@ impl Load {
     /// What shapes the load, as name and text: two reports with different shapes measured different
     /// things.
     #[must_use]
-    pub fn shape(&self) -> [(&'static str, String); 8] {
+    pub fn shape(&self) -> [(&'static str, String); 10] {
         let arrivals = match self.arrivals {
             Arrivals::Constant => "constant".to_owned(),
             Arrivals::Poisson => format!("poisson, seed {}", self.seed),
@@ -353,6 +359,11 @@ impl Load {
             ("load.slice_ms", self.slice_ms.to_string()),
             ("load.max_in_flight", self.max_in_flight.to_string()),
             ("load.keys", keys),
+            (
+                "load.drivers",
+                self.drivers.map_or_else(|| "none".to_owned(), |count| count.to_string()),
+            ),
+            ("load.routers", self.routers.unwrap_or(1).to_string()),
         ]
     }
 }

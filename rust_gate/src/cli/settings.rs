@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use cp1_format::{
-    AdapterOption, Allowed, Amount, Arrivals, KeyDistribution, Metric, Passive, is_module, is_node,
-    is_span,
+    AdapterOption, Allowed, Amount, Arrivals, KeyDistribution, Metric, Passive, is_driver_place,
+    is_module, is_node, is_span,
 };
 
 use crate::cli::arguments::Print;
@@ -341,6 +341,10 @@ pub struct AttachTo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spans(pub Vec<String>);
 
+/// Where drivers are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places(pub Vec<String>);
+
 /// What may be done to a router that runs already.
 pub type AttachAllow = BTreeSet<Allowed>;
 
@@ -418,6 +422,13 @@ pub struct Settings {
     /// Workers of the closed loop [default: the baseline's, else found]
     #[arg(long, value_name = "N", value_parser = whole::<u32, 1, 10_000>)]
     pub concurrency: Option<u32>,
+    /// Drivers that share the load, each in a BEAM of its own: local, with commas between; none: the
+    /// router's BEAM makes the load. Takes a rate and a concurrency
+    #[arg(long, value_name = "PLACES", value_parser = nodes, default_value = "")]
+    pub nodes: Places,
+    /// Routers that the drivers reach, each in a BEAM of its own [default: 1]
+    #[arg(long, value_name = "N", value_parser = whole::<u32, 1, 16>)]
+    pub routers: Option<u32>,
     /// How arrivals are spaced: constant or poisson
     #[arg(long, value_name = "HOW", value_parser = arrivals, default_value = "constant")]
     pub arrivals: Arrivals,
@@ -486,6 +497,16 @@ fn adapter_options(text: &str) -> Result<AdapterOptions, &'static str> {
     };
     let texts = text.split(',').filter(|text| !text.is_empty());
     texts.map(option).collect::<Option<_>>().ok_or(expected)
+}
+
+fn nodes(text: &str) -> Result<Places, &'static str> {
+    let places: Vec<_> =
+        text.split(',').filter(|place| !place.is_empty()).map(ToOwned::to_owned).collect();
+    if places.iter().all(|place| is_driver_place(place)) {
+        Ok(Places(places))
+    } else {
+        Err("expected local, with commas between")
+    }
 }
 
 fn node(text: &str) -> Result<String, &'static str> {

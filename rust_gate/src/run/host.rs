@@ -124,6 +124,8 @@ impl Host<'_> {
             slice_ms: settings.slice_ms,
             rate_per_second: settings.rate.or(given(|load| load.rate_per_second)),
             concurrency: settings.concurrency.or(given(|load| u64::from(load.concurrency))),
+            nodes: settings.nodes.0.clone(),
+            routers: settings.routers,
             arrivals: Some(settings.arrivals),
             keys: Some(settings.keys.distribution),
             key_exponent: settings.keys.exponent.clone(),

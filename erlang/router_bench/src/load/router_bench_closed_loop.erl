@@ -3,7 +3,7 @@
 %% @private
 -module(router_bench_closed_loop).
 
--export([open/1, slice/2, close/1, run/2, seen/1]).
+-export([open/1, slice/2, recorders/1, close/1, run/2, seen/1]).
 
 -export_type([loop/0, slice/0, result/0]).
 
@@ -35,12 +35,13 @@ open(Context) ->
 -spec slice(loop(), DurationMs :: pos_integer()) -> {ok, slice(), loop()} | {error, term()}.
 slice(#{context := #{plan := Plan} = Context, tally := Tally, recorder := Recorder,
         slices := Slices, abandoned := Abandoned} = Loop, DurationMs) ->
-    #{concurrency := Workers, drain_timeout_ms := DrainMs} = Plan,
+    #{concurrency := Workers, drain_timeout_ms := DrainMs, share := Share} = Plan,
     First = length(Slices) * ?NUMBERS_OF_A_SLICE,
     Owner = self(),
-    Crew = router_bench_crew:start(Workers, fun(Number) ->
+    Crew = router_bench_crew:start(router_bench_share:part(Workers, Share), fun(Number) ->
         EndNs = receive {run_until, Ns} -> Ns end,
-        LastNs = loop(Context, Tally, Recorder, EndNs, First + Number, Workers, 0),
+        LastNs = loop(Context, Tally, Recorder, EndNs, First + router_bench_share:number(Number, Share),
+                      Workers, 0),
         Owner ! {done, self(), LastNs}
     end),
     StartNs = router_bench_nif:now(),
@@ -100,6 +101,10 @@ drain(Tally, Adapter, State) ->
             drain(Tally, Adapter, State)
     after 0 -> ok
     end.
+
+%% @doc What it records into.
+-spec recorders(loop()) -> #{service_time := router_bench_nif:recorder()}.
+recorders(#{recorder := Recorder}) -> #{service_time => Recorder}.
 
 %% @doc What all slices together measured.
 -spec close(loop()) -> {ok, result()} | {error, term()}.

@@ -11,7 +11,7 @@
 %% @private
 -module(router_bench_dispatcher).
 
--export([start_link/4, run/5, stop/1]).
+-export([start_link/5, run/5, stop/1]).
 
 -export_type([ended/0]).
 
@@ -29,15 +29,15 @@
 -define(WAKE_TIMEOUT_MS, 60000).
 -define(DRAIN_POLL_MS, 1).
 
-%% @doc Starts a dispatcher without workers.
--spec start_link(router_bench_side:context(), router_bench_nif:dispatch(),
-                 router_bench_outcome:tally(), WorkersMax :: pos_integer()) -> pid().
-start_link(Context, Dispatch, Tally, WorkersMax) ->
+%% @doc Starts a dispatcher without workers, for its share of the arrivals.
+-spec start_link(router_bench_side:context(), router_bench_nif:dispatch(), router_bench_outcome:tally(),
+                 WorkersMax :: pos_integer(), router_bench_share:share()) -> pid().
+start_link(Context, Dispatch, Tally, WorkersMax, Share) ->
     Owner = self(),
-    spawn_link(fun() -> await(Owner, Dispatch, {Context, Dispatch, Tally, WorkersMax}, {}) end).
+    spawn_link(fun() -> await(Owner, Dispatch, {Context, Dispatch, Tally, WorkersMax, Share}, {}) end).
 
-%% @doc Runs so many arrivals at a rate from a time on, and waits until all have been answered. The
-%% caller gets `{Dispatcher, ended(), EndNs}'.
+%% @doc Runs so many arrivals at a rate (of which one's own are a share) from a time on, and waits until all
+%% have been answered. The caller gets `{Dispatcher, ended(), EndNs}'.
 -spec run(pid(), {constant | poisson, Seed :: non_neg_integer()}, StartNs :: router_bench_nif:ns(),
           {Rate :: pos_integer(), Arrivals :: pos_integer()}, DrainMs :: pos_integer()) -> ok.
 run(Dispatcher, {Spacing, Seed}, StartNs, {Rate, Arrivals}, DrainMs) ->
@@ -56,7 +56,8 @@ stop(Dispatcher) ->
 
 await(Owner, Dispatch, Place, Workers) ->
     receive
-        {run, Schedule, Arrivals, DrainMs} ->
+        {run, {Spacing, Seed, StartNs, Rate}, Arrivals, DrainMs} ->
+            Schedule = {Spacing, Seed, StartNs, Rate, element(5, Place)},
             Waker = router_bench_nif:dispatch_begin(Dispatch, Schedule, Arrivals),
             Ended = loop(Dispatch, Place, Workers, DrainMs),
             ok = router_bench_nif:dispatch_end(Waker),
@@ -127,10 +128,12 @@ disband(Workers) ->
 
 %% Workers
 
-worker(Number, {#{adapter := Adapter, state := State}, Dispatch, Tally, Step}) ->
-    Request = Adapter:request(Number, State),
+%% Requests have numbers of their own among all shares.
+worker(Number, {#{adapter := Adapter, state := State}, Dispatch, Tally, WorkersMax, {_, Of} = Share}) ->
+    {First, Step} = {router_bench_share:number(Number, Share), WorkersMax * Of},
+    Request = Adapter:request(First, State),
     Has = router_bench_nif:ready(Dispatch, Number),
-    serve(Has, Request, Number + Step, Adapter, State, Dispatch, Tally, Number, Step).
+    serve(Has, Request, First + Step, Adapter, State, Dispatch, Tally, Number, Step).
 
 %% The next request is built before its arrival, so that building it is not timed.
 serve(0, Request, N, Adapter, State, Dispatch, Tally, Number, Step) ->

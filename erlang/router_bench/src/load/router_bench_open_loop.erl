@@ -8,7 +8,7 @@
 %% @private
 -module(router_bench_open_loop).
 
--export([open/1, slice/2, close/1, run/2, seen/1]).
+-export([open/1, slice/2, recorders/1, close/1, run/2, seen/1]).
 
 -export_type([loop/0, slice/0, result/0]).
 
@@ -52,15 +52,17 @@ open(Context) ->
 %% @doc Runs for a time at the plan's rate.
 -spec slice(loop(), DurationMs :: pos_integer()) -> {ok, slice(), loop()} | {error, term()}.
 slice(#{dispatch := none} = Loop, DurationMs) ->
-    #{context := #{plan := #{max_in_flight := MaxInFlight}} = Context, tally := Tally,
+    #{context := #{plan := #{max_in_flight := InFlight, share := Share}} = Context, tally := Tally,
       recorders := #{response_time := Response, service_time := Service, dispatch_lag := Lag}} = Loop,
-    Dispatch = router_bench_nif:dispatch_new(MaxInFlight, Response, Service, Lag),
-    Dispatcher = router_bench_dispatcher:start_link(Context, Dispatch, Tally, MaxInFlight),
+    Workers = max(1, router_bench_share:part(InFlight, Share)),
+    Dispatch = router_bench_nif:dispatch_new(Workers, Response, Service, Lag),
+    Dispatcher = router_bench_dispatcher:start_link(Context, Dispatch, Tally, Workers, Share),
     slice(Loop#{dispatch := {Dispatch, Dispatcher}}, DurationMs);
 slice(#{dispatch := {_, Dispatcher}, context := #{plan := Plan}, slices := Slices} = Loop,
       DurationMs) ->
-    #{rate_per_second := Rate, arrivals := Spacing, seed := Seed, drain_timeout_ms := DrainMs} = Plan,
-    Arrivals = max(1, Rate * DurationMs div 1000),
+    #{rate_per_second := Rate, arrivals := Spacing, seed := Seed, drain_timeout_ms := DrainMs,
+      share := Share} = Plan,
+    Arrivals = router_bench_share:part(max(1, Rate * DurationMs div 1000), Share),
     StartNs = router_bench_nif:now() + ?LEAD_NS,
     ok = router_bench_dispatcher:run(Dispatcher, {Spacing, Seed + length(Slices)}, StartNs,
                                      {Rate, Arrivals}, DrainMs),
@@ -112,6 +114,10 @@ ended(Ended, DurationNs, #{dispatch := {Dispatch, Dispatcher}, tally := Tally,
     Slice = (maps:with([p50_ns, p95_ns, p99_ns], Figures))#{ok => Ok, duration_ns => DurationNs},
     Sum = maps:map(fun(Key, Count) -> Count + maps:get(Key, Counts, 0) end, Counted),
     {Slice, Next#{slices := [Slice | Slices], counts := Sum}}.
+
+%% @doc What it records into.
+-spec recorders(loop()) -> recorders(router_bench_nif:recorder()).
+recorders(#{recorders := Recorders}) -> Recorders.
 
 %% @doc Ends the dispatcher; what all slices together measured.
 -spec close(loop()) -> {ok, result()} | {error, term()}.

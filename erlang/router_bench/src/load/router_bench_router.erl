@@ -60,16 +60,22 @@ lifecycle(#{adapter := Adapter} = Plan, Work) ->
     process_flag(trap_exit, true),
     % In a VM that is fresh nothing seems exported of a module that is not loaded.
     {module, Adapter} = code:ensure_loaded(Adapter),
-    try callback(Adapter, init, [router_bench_plan:adapter_options(Plan)]) of
+    {Function, Arguments} = beginning(Plan, router_bench_plan:adapter_options(Plan)),
+    Beginning = {Adapter, Function, length(Arguments)},
+    try callback(Adapter, Function, Arguments) of
         {ok, State} ->
             ended_after(ending(Plan), Adapter, State, Work);
         {error, Reason} ->
-            {error, {adapter_failed, {Adapter, init, 1}, {error, Reason}}};
+            {error, {adapter_failed, Beginning, {error, Reason}}};
         Other ->
-            {error, {bad_return, {Adapter, init, 1}, Other}}
+            {error, {bad_return, Beginning, Other}}
     catch
-        Class:Reason:Stack -> {error, {adapter_failed, {Adapter, init, 1}, {Class, Reason, Stack}}}
+        Class:Reason:Stack -> {error, {adapter_failed, Beginning, {Class, Reason, Stack}}}
     end.
+
+%% A driver reaches a router that was started elsewhere.
+beginning(#{reached := Nodes}, Options) when is_list(Nodes) -> {connect, [Nodes, Options]};
+beginning(_Plan, Options) -> {init, [Options]}.
 
 %% @doc What the router is reached through, as a report names it; empty where it is called inside its
 %% BEAM. Only in the process that `with/2' made.
@@ -119,6 +125,11 @@ is_text(_) ->
 
 %% The router of a fresh BEAM is stopped. One that others use is not, unless that was asked for; what
 %% `init/1' made there may have to be taken back.
+ending(#{reached := Nodes, adapter := Adapter}) when is_list(Nodes) ->
+    case erlang:function_exported(Adapter, disconnect, 1) of
+        true -> disconnect;
+        false -> none
+    end;
 ending(#{node := none}) ->
     terminate;
 ending(#{adapter := Adapter, attach_allow := Allowed}) ->

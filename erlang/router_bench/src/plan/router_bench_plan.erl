@@ -3,10 +3,14 @@
 
 -export([defaults/0, new/1, adapter_options/1, repository/1, message/1]).
 
--export_type([plan/0, options/0, reason/0, replay/0, commit_build/0, variants/0, value/0]).
+-export_type([plan/0, options/0, reason/0, replay/0, commit_build/0, variants/0, value/0, driver/0]).
 
 %% Alive at once: each is a BEAM with its router.
 -define(VARIANTS_MAX, 8).
+
+%% One conductor holds many more; a run on one machine does not.
+-define(DRIVERS_MAX, 64).
+-define(ROUTERS_MAX, 16).
 
 -define(ALLOWED, [control, fault, terminate]).
 
@@ -17,7 +21,13 @@
       node := none | node(),             % to measure in, which runs already; router_bench:attach/1
       cookie_file := none | file:filename_all(), % of that node
       attach_allow := [control | fault | terminate], % what may be done to its router beside the load
+      nodes := [driver()],               % who drives the load; none: the router's own BEAM
+      routers := pos_integer(),          % BEAMs with a router each that the drivers reach
       instance := pos_integer(),         % of those alive at once, which one; the run sets it
+      share := router_bench_share:share(), % of the load; no option
+      reached := here | {here, [node(), ...]} | [node(), ...], % where the router is, in the end with all nodes
+                                         % that have one; no option
+      cluster := none | router_bench_cluster:cluster(), % what drivers and routers have in common; no option
       blocks := pos_integer(),           % each with a fresh BEAM of each side
       warmup_ms := pos_integer(),        % least closed-loop load before the measured phases; five
                                          % times that at most, until throughput is steady
@@ -54,6 +64,8 @@
                                          % in place of the console
       report_file := none | file:filename_all(), % kept up to date while the run goes on
       quiet := boolean()}.               % no progress and no table on the console
+%% Where a driver is: in a BEAM of its own on this machine.
+-type driver() :: local.
 %% Given the number of blocks that are measured and in the report file: whether there are more.
 -type after_block() :: fun((pos_integer()) -> go_on | stop).
 %% A frozen build to measure in turn with the candidate, and where its own report goes. `build' is
@@ -87,6 +99,8 @@ defaults() ->
       throughput_ms => 1000,
       latency_ms => calibrate,
       slice_ms => 60,
+      nodes => [],
+      routers => 1,
       instance => 1,
       rate_per_second => calibrate,
       arrivals => constant,
@@ -120,7 +134,7 @@ new(Options) ->
             {error, {unknown_option, Unknown}};
         {[], #{adapter := _}} ->
             Plan = maps:merge(defaults(), Options),
-            check(lists:sort(Known), Plan);
+            check(lists:sort(Known), Plan#{share => router_bench_share:whole(), reached => here, cluster => none});
         {[], #{}} ->
             {error, {missing_option, adapter}}
     end.
@@ -129,7 +143,7 @@ check([], Plan) ->
     case check_adapter(Plan) of
         {ok, _} ->
             case check_node(Plan) of
-                {ok, Checked} -> check_candidate(maps:get(candidate, Plan), Checked);
+                {ok, Checked} -> check_drivers(Checked);
                 {error, Reason} -> {error, Reason}
             end;
         {error, Reason} -> {error, Reason}
@@ -168,6 +182,14 @@ checked(Key, Value) ->
                 [] -> {ok, Value};
                 _ -> {error, "a list of control, fault and terminate, or of some of these"}
             end;
+        {drivers, _} ->
+            Places = is_list(Value) andalso length(Value) =< ?DRIVERS_MAX
+                andalso [Place || Of <- Value, {ok, Place} <- [driver(Of)]],
+            case Places of
+                [_ | _] when length(Places) =:= length(Value) -> {ok, Places};
+                [] when Value =:= [] -> {ok, []};
+                _ -> {error, lists:flatten(io_lib:format("a list of up to ~b drivers, each local", [?DRIVERS_MAX]))}
+            end;
         {map, _} when is_map(Value) -> {ok, Value};
         {map, _} -> {error, "a map"};
         {boolean, _} when is_boolean(Value) -> {ok, Value};
@@ -189,6 +211,11 @@ checked(Key, Value) ->
         {fault, _} when is_binary(Value); is_list(Value) -> checked_fault(Value);
         {fault, _} -> checked_fault(<<>>)
     end.
+
+%% Also as a file or a flag has it.
+driver(local) -> {ok, local};
+driver(<<"local">>) -> {ok, local};
+driver(_) -> error.
 
 checked_flags(Flags) ->
     case is_list(Flags) andalso lists:all(fun io_lib:char_list/1, Flags) of
@@ -252,6 +279,28 @@ check_candidate(#{lib_dir := LibDir} = Candidate, #{adapter := Adapter} = Plan) 
             {error, {bad_option, candidate, Candidate, "the build of a commit: " ++ Message}}
     end.
 
+%% Drivers share a load that is known.
+check_drivers(#{nodes := [], routers := 1} = Plan) ->
+    check_candidate(maps:get(candidate, Plan), Plan);
+check_drivers(#{nodes := [], routers := Routers}) ->
+    {error, {bad_option, routers, Routers, "1, or nodes that drive them"}};
+check_drivers(#{node := Node, nodes := Nodes}) when Node =/= none ->
+    {error, {bad_option, nodes, Nodes, "none: a node that runs already drives its own load"}};
+check_drivers(#{adapter := Adapter, nodes := Nodes, concurrency := Workers, rate_per_second := Rate,
+                max_in_flight := InFlight, candidate := Candidate} = Plan) ->
+    Known = "a number: drivers share a load that is known",
+    Each = lists:flatten(io_lib:format("at least ~b, one for each driver", [length(Nodes)])),
+    Least = [{Key, Value} || {Key, Value} <- [{concurrency, Workers}, {max_in_flight, InFlight}],
+                             is_integer(Value), Value < length(Nodes)],
+    case {erlang:function_exported(Adapter, connect, 2), Least} of
+        {false, _} ->
+            {error, {adapter, Adapter, "does not export connect/2, by which a driver reaches its router"}};
+        {true, [{Key, Value} | _]} -> {error, {bad_option, Key, Value, Each}};
+        {true, []} when Workers =:= calibrate -> {error, {bad_option, concurrency, Workers, Known}};
+        {true, []} when Rate =:= calibrate -> {error, {bad_option, rate_per_second, Rate, Known}};
+        {true, []} -> check_candidate(Candidate, Plan#{cluster := router_bench_cluster:new(Nodes)})
+    end.
+
 %% What a node that others use is spared, unless it is asked for.
 check_node(#{node := none} = Plan) ->
     {ok, Plan};
@@ -307,6 +356,8 @@ domain(slice_ms) -> {10, 600000};
 domain(instance) -> {1, ?VARIANTS_MAX};
 domain(rate_per_second) -> {1, 1000000};
 domain(concurrency) -> {1, 10000};
+domain(nodes) -> drivers;
+domain(routers) -> {1, ?ROUTERS_MAX};
 domain(max_in_flight) -> {1, 100000};
 domain(callback_timeout_ms) -> {100, 3600000};
 domain(drain_timeout_ms) -> {1, 600000};
@@ -357,8 +408,10 @@ can_plant(Adapter, {Name, _}) ->
 %% the fault if there is one.
 -spec adapter_options(plan()) -> router_bench_adapter:options().
 adapter_options(#{adapter_options := Given, keys := Distribution, key_count := Count, seed := Seed,
-                  fault := Fault, instance := Instance, node := Node}) ->
-    Sometimes = [{fault, Fault} || Fault =/= none] ++ [{attached, true} || Node =/= none],
+                  fault := Fault, instance := Instance, node := Node, nodes := Drivers, reached := Reached}) ->
+    Sometimes = [{fault, Fault} || Fault =/= none] ++ [{attached, true} || Node =/= none]
+        ++ [{drivers, length(Drivers)} || Drivers =/= []]
+        ++ [{routers, Nodes} || {here, Nodes} <- [Reached]],
     maps:merge(Given#{keys => router_bench_keys:new(Distribution, Count, Seed), instance => Instance},
                maps:from_list(Sometimes)).
 

@@ -65,6 +65,14 @@ words({not_attached, Node, Reason}) ->
 words({cut, Node, _Reason}) ->
     [io_lib:format("the connection to ~ts was cut, or it ended", [Node])];
 words({node_failed, Node, Reason}) -> [io_lib:format("in ~ts: ", [Node]), term(Reason)];
+words({driver, Number, Of, Place, Reason}) ->
+    [io_lib:format("driver ~b of ~b (~ts), whose share of the load would be missing: ", [Number, Of, Place]),
+     words(Reason)];
+words({router, Number, Reason}) -> [io_lib:format("router ~b: ", [Number]), words(Reason)];
+words({not_connected, Node}) ->
+    [io_lib:format("distributed Erlang does not reach ~ts", [Node])];
+words({no_node, Name, Reason}) ->
+    [io_lib:format("the BEAM could not become the node ~ts: ", [Name]), term(Reason)];
 words(detached) -> "the bench is no longer attached to the node";
 words({no_answer, What}) -> ["no answer from the ", term(What)];
 words({latency_too_long, Rate, NeededMs, RunMs, LimitMs}) ->

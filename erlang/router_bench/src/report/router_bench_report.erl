@@ -78,13 +78,16 @@ load(#{plan := #{rate_per_second := Rate, concurrency := Workers}})
 load(#{plan := #{adapter := Adapter, arrivals := Arrivals} = Plan} = Facts) ->
     Keys = [blocks, warmup_ms, throughput_ms, latency_ms, slice_ms, rate_per_second, concurrency,
             max_in_flight, drain_timeout_ms, sample_interval_ms, timeout_ms, seed],
-    Load = (maps:with(Keys, router_bench_calibration:settled(Plan)))#{
+    Load = (maps:merge(shared(Plan), maps:with(Keys, router_bench_calibration:settled(Plan))))#{
              adapter => Adapter, adapter_options => adapter_options(Plan), arrivals => Arrivals,
              keys => keys(Plan)},
     case Facts of
         #{calibration_rps := Rps} -> #{load => Load#{calibration_rps => rounded(Rps)}};
         #{} -> #{load => Load}
     end.
+
+shared(#{nodes := []}) -> #{};
+shared(#{nodes := Drivers, routers := Routers}) -> #{drivers => length(Drivers), routers => Routers}.
 
 %% Those that a file can name; a process or a function is no part of a load that could be offered again.
 adapter_options(#{adapter_options := Given}) ->
@@ -141,6 +144,7 @@ block_of(N, #{result := Result, went_first := WentFirst}, IsPaired) ->
       idle := Idle} = Result,
     Reasons = reasons([Throughput, Latency]),
     Sometimes = [{reasons, Reasons} || Reasons =/= []]
+        ++ [{nodes, of_nodes(Nodes)} || #{nodes := Nodes} <- [Result]]
         ++ [{idle_cpu_pct, rounded(100 * CpuMs / WallMs)}
             || IsPaired, #{cpu_ms := CpuMs, wall_ms := WallMs} <- [Idle], WallMs > 0],
     Order = fun(Loop) -> [{went_first, maps:get(Loop, WentFirst)} || IsPaired] end,
@@ -152,13 +156,13 @@ block_of(N, #{result := Result, went_first := WentFirst}, IsPaired) ->
       throughput => figures([service_time], [ok, duration_ns], Order(closed), Throughput),
       latency => figures([response_time, service_time, dispatch_lag], [ok, p50_ns, p95_ns, p99_ns],
                          Order(open), Latency),
-      memory => memory(Result),
-      errors => router_counted(errors_total, Result),
-      backpressure => router_counted(backpressure_active_total, Result),
+      memory => memory_of_all(Result),
+      errors => counted(errors_total, Result),
+      backpressure => counted(backpressure_active_total, Result),
       warmup => maps:update_with(rps, fun(Rates) -> [rounded(R) || R <- Rates] end, Warmup),
       vm => vm(Result),
       evidence => rounded_floats(Evidence),
-      disturbed => router_bench_disturbed:reasons(Evidence),
+      disturbed => disturbed(Result),
       strays => lists:sum([maps:get(strays, Phase) || Phase <- [Throughput, Latency]])}.
 
 %% Of both phases together, the most frequent first.
@@ -194,6 +198,38 @@ memory(#{samples := Samples}) ->
     #{samples => length(Bytes), min_bytes => lists:min(Bytes), peak_bytes => lists:max(Bytes),
       end_bytes => lists:last(Bytes)}.
 
+%% Of several routers the sums of what each had, and what any of them or a driver was disturbed by.
+
+memory_of_all(Result) ->
+    Of = [memory(Router) || Router <- routers(Result)],
+    maps:from_list([{Key, lists:sum([Bytes || #{Key := Bytes} <- Of])} || Key <- maps:keys(hd(Of))]).
+
+counted(Key, Result) ->
+    Of = [router_counted(Key, Router) || Router <- routers(Result)],
+    case [Count || #{router := Count} <- Of] of
+        Counts when length(Counts) =:= length(Of) -> #{router => lists:sum(Counts)};
+        _ -> #{}
+    end.
+
+disturbed(Result) ->
+    Drivers = [Disturbed || #{nodes := #{drivers := Of}} <- [Result], #{disturbed := Disturbed} <- Of],
+    lists:usort(lists:append([router_bench_disturbed:reasons(Evidence)
+                              || #{evidence := Evidence} <- routers(Result)] ++ Drivers)).
+
+routers(#{nodes := #{routers := Routers}}) -> Routers;
+routers(Result) -> [Result].
+
+of_nodes(#{drivers := Drivers, routers := Routers}) ->
+    #{drivers => [rounded_floats(Driver) || Driver <- Drivers],
+      routers => [#{router => Number, memory => memory(Router), errors => router_counted(errors_total, Router),
+                    backpressure => router_counted(backpressure_active_total, Router),
+                    disturbed => router_bench_disturbed:reasons(Evidence)}
+                  || {Number, #{evidence := Evidence} = Router}
+                         <- lists:zip(lists:seq(1, length(Routers)), Routers)]}.
+
+%% Of several routers only the first one's BEAM: what it did for a request is not known.
+vm(#{nodes := #{routers := [_, _ | _]}, samples := Samples}) ->
+    router_bench_vm:figures(Samples, 0);
 vm(#{throughput := #{accounting := A}, latency := #{accounting := B}, samples := Samples}) ->
     Sent = lists:sum([Offered - Skipped || #{offered := Offered, skipped := Skipped} <- [A, B]]),
     router_bench_vm:figures(Samples, Sent).

@@ -92,24 +92,32 @@ apart(Sides, DeadlineMs, Tell, Work) ->
                  end
          end, Sides).
 
-%% Boots one side after the other, and whatever happens then sees all of them go.
-together(Sides, DeadlineMs, Tell, Work) ->
+%% Boots the drivers, if there are any, and one side after the other, and whatever happens then sees all of
+%% them go.
+together([#{role := First, plan := Plan} | _] = Sides, DeadlineMs, Tell, Work) ->
     ok = Tell(boot),
-    together(Sides, DeadlineMs, Tell, Work, []).
+    Done = router_bench_drivers:during(Plan, DeadlineMs, fun(Drivers) ->
+        {done, together(Sides, Drivers, DeadlineMs, Tell, Work, [])}
+    end),
+    case Done of
+        {done, Answer} -> Answer;
+        {error, Reason} -> {error, First, Reason}
+    end.
 
-together([], _DeadlineMs, _Tell, Work, Booted) ->
+together([], _Drivers, _DeadlineMs, _Tell, Work, Booted) ->
     Work(lists:reverse(Booted));
-together([#{role := Role, plan := Plan, code := Code} = Side | Rest], DeadlineMs, Tell, Work, Booted) ->
+together([#{role := Role, plan := Plan, code := Code} = Side | Rest], Drivers, DeadlineMs, Tell, Work, Booted) ->
     ok = router_bench_glance:tell(#{phase => boot, role => Role, peer => none}),
-    case router_bench_place:start(Plan, Code, DeadlineMs) of
-        {ok, Peer} ->
+    case router_bench_team:start(Plan#{instance := length(Booted) + 1}, Code, Drivers, DeadlineMs) of
+        {ok, Team} ->
             try
-                Up = Side#{peer => Peer},
-                case call(Up, start, [Plan#{instance := length(Booted) + 1}], DeadlineMs) of
-                    ok -> together(Rest, DeadlineMs, Tell, Work, [Up | Booted]);
+                Up = Side#{team => Team},
+                ok = told(Up, start),
+                case router_bench_team:begin_side(Team, DeadlineMs) of
+                    ok -> together(Rest, Drivers, DeadlineMs, Tell, Work, [Up | Booted]);
                     {error, Reason} -> {error, Role, Reason}
                 end
-            after router_bench_place:stop(Peer)
+            after router_bench_team:stop(Team)
             end;
         {error, Reason} ->
             {error, Role, Reason}
@@ -125,8 +133,8 @@ measured(Sides, N, DeadlineMs, Tell) ->
 
 %% Whoever looks on sees nothing but the load: nobody is stopped before it has looked away.
 loaded([#{role := First} | _] = Sides, DeadlineMs, Tell, Ask) ->
-    OsPids = maps:from_list([{Role, router_bench_place:os_pid(Peer)}
-                             || #{role := Role, peer := Peer} <- Sides]),
+    OsPids = maps:from_list([{Role, router_bench_place:os_pid(router_bench_team:place(Team))}
+                             || #{role := Role, team := Team} <- Sides]),
     Asked = fun(What) ->
                     case Ask(What) of
                         go_on -> {ok, []};
@@ -183,9 +191,12 @@ each(Do, [#{role := Role} = Side | Rest], Answers) ->
         {error, Reason} -> {error, Role, Reason}
     end.
 
-call(#{role := Role, peer := Peer}, Function, Arguments, DeadlineMs) ->
-    ok = router_bench_glance:tell(#{role => Role, peer => Peer, phase => phase(Function, Arguments)}),
-    router_bench_place:call(Peer, router_bench_side, Function, Arguments, DeadlineMs).
+call(#{team := Team} = Side, Function, Arguments, DeadlineMs) ->
+    ok = told(Side, phase(Function, Arguments)),
+    router_bench_team:call(Team, Function, Arguments, DeadlineMs).
+
+told(#{role := Role, team := Team}, Phase) ->
+    router_bench_glance:tell(#{role => Role, peer => router_bench_team:place(Team), phase => Phase}).
 
 phase(slice, [Loop, _DurationMs]) -> Loop;
 phase(Function, _Arguments) -> Function.

@@ -51,13 +51,14 @@ start(Plan, Code, DeadlineMs) ->
             {error, {peer_not_started, maps:get(erl_args, Plan), Reason}}
     end.
 
-boot(#{erl_args := Flags}, Code) ->
+boot(#{erl_args := Flags, cluster := Cluster}, Code) ->
     Mark = os:getpid() ++ "." ++ integer_to_list(erlang:unique_integer([positive])),
     Options = #{connection => standard_io,
                 exec => filename:join([code:root_dir(), "bin", "erl"]),
                 % The project's own come last, so they win.
                 args => ["-boot", "no_dot_erlang", "-kernel", "logger_level", "warning"]
-                    ++ ?NO_BUSY_WAIT ++ code_paths(Code) ++ Flags,
+                    ++ ?NO_BUSY_WAIT ++ code_paths(Code)
+                    ++ router_bench_cluster:flags(Cluster) ++ Flags,
                 % What the caller's shell exports must not shape the measured VM. An empty value
                 % unsets.
                 env => [{?MARK, Mark} | [{Name, ""} || {Name, _} <- os:env(), shapes_vm(Name)]],

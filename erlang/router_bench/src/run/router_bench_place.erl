@@ -2,11 +2,12 @@
 %% @private
 -module(router_bench_place).
 
--export([during/2, run/3, run/4, evaluate/4, start/3, call/5, stop/1, interrupt/2, os_pid/1, git/1]).
+-export([during/2, run/3, run/4, evaluate/4, start/4, beam/3, router/1, call/5, caller/2, stop/1, interrupt/2,
+         os_pid/1, git/1]).
 
 -export_type([place/0]).
 
--opaque place() :: {fresh, router_bench_peer:peer()} | {attached, node()}.
+-opaque place() :: {fresh, router_bench_peer:peer(), none | router_bench_cluster:router()} | {attached, node()}.
 
 %% @doc Does some work of a plan; in a node that runs already the bench is attached meanwhile.
 -spec during(router_bench_plan:plan(), fun(() -> Result)) ->
@@ -33,7 +34,7 @@ run(Module, Plan, Code, DeadlineMs) ->
 -spec evaluate(router_bench_plan:plan(), router_bench_frozen:code(), {module(), atom(), [term()]},
                DeadlineMs :: integer()) -> term() | {error, Reason :: term()}.
 evaluate(Plan, Code, {Module, Function, Arguments}, DeadlineMs) ->
-    case start(Plan, Code, DeadlineMs) of
+    case start(Plan, Code, 1, DeadlineMs) of
         {ok, Place} ->
             try call(Place, Module, Function, Arguments, DeadlineMs)
             after stop(Place)
@@ -42,28 +43,57 @@ evaluate(Plan, Code, {Module, Function, Arguments}, DeadlineMs) ->
             {error, Reason}
     end.
 
-%% @doc Makes a place for a side: boots a BEAM with the plan's flags and this VM's own code or that of a
-%% frozen build, linked to the caller; or takes the node that the bench is attached to.
--spec start(router_bench_plan:plan(), router_bench_frozen:code(), DeadlineMs :: integer()) ->
-          {ok, place()} | {error, Reason :: term()}.
-start(#{node := none} = Plan, Code, DeadlineMs) ->
-    case router_bench_peer:start(Plan, Code, DeadlineMs) of
-        {ok, Peer} -> {ok, {fresh, Peer}};
-        {error, Reason} -> {error, Reason}
+%% @doc Makes a place for router number `Number' of a side: boots a BEAM with the plan's flags and this VM's own
+%% code or that of a frozen build, linked to the caller, which is a node where drivers will come; or takes the
+%% node that the bench is attached to.
+-spec start(router_bench_plan:plan(), router_bench_frozen:code(), Number :: pos_integer(),
+            DeadlineMs :: integer()) -> {ok, place()} | {error, Reason :: term()}.
+start(#{node := none, cluster := none} = Plan, Code, 1, DeadlineMs) ->
+    beam(Plan, Code, DeadlineMs);
+start(#{node := none, cluster := Cluster, instance := Instance} = Plan, Code, Number, DeadlineMs) ->
+    case beam(Plan, Code, DeadlineMs) of
+        {ok, {fresh, Peer, none} = Place} ->
+            case router_bench_cluster:router(Cluster, {Instance, Number}, caller(Place, DeadlineMs)) of
+                {ok, Router} ->
+                    {ok, {fresh, Peer, Router}};
+                {error, Reason} ->
+                    ok = stop(Place),
+                    {error, Reason}
+            end;
+        {error, Reason} ->
+            {error, Reason}
     end;
-start(#{node := Node}, own, _DeadlineMs) ->
+start(#{node := Node}, own, 1, _DeadlineMs) ->
     {ok, {attached, Node}}.
+
+%% @doc Boots a BEAM that is no router's.
+-spec beam(router_bench_plan:plan(), router_bench_frozen:code(), DeadlineMs :: integer()) ->
+          {ok, place()} | {error, Reason :: term()}.
+beam(Plan, Code, DeadlineMs) ->
+    case router_bench_peer:start(Plan, Code, DeadlineMs) of
+        {ok, Peer} -> {ok, {fresh, Peer, none}};
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% @doc The node that a router's BEAM is.
+-spec router(place()) -> router_bench_cluster:router().
+router({fresh, _Peer, #{} = Router}) -> Router.
 
 %% @doc Calls a function there until a deadline of `erlang:monotonic_time(millisecond)'.
 -spec call(place(), module(), atom(), [term()], DeadlineMs :: integer()) -> term().
-call({fresh, Peer}, Module, Function, Arguments, DeadlineMs) ->
+call({fresh, Peer, _}, Module, Function, Arguments, DeadlineMs) ->
     router_bench_peer:call(Peer, Module, Function, Arguments, DeadlineMs);
 call({attached, Node}, Module, Function, Arguments, DeadlineMs) ->
     router_bench_attached:call(Node, Module, Function, Arguments, DeadlineMs).
 
+%% @doc The same as a function of what is called.
+-spec caller(place(), DeadlineMs :: integer()) -> router_bench_cluster:call().
+caller(Place, DeadlineMs) ->
+    fun(Module, Function, Arguments) -> call(Place, Module, Function, Arguments, DeadlineMs) end.
+
 %% @doc Leaves it: a BEAM ends, and in a node nothing of the bench runs any more.
 -spec stop(place()) -> ok.
-stop({fresh, Peer}) -> router_bench_peer:stop(Peer);
+stop({fresh, Peer, _}) -> router_bench_peer:stop(Peer);
 stop({attached, Node}) -> router_bench_attached:clear(Node).
 
 %% @doc Ends what a process waits for, wherever its plan has it: its call answers an error.
@@ -73,7 +103,7 @@ interrupt(_Owner, Node) -> router_bench_attached:clear(Node).
 
 %% @doc The operating system process of a fresh BEAM.
 -spec os_pid(place()) -> string().
-os_pid({fresh, Peer}) -> router_bench_peer:os_pid(Peer).
+os_pid({fresh, Peer, _}) -> router_bench_peer:os_pid(Peer).
 
 %% @doc What git says of what a plan measures.
 -spec git(router_bench_plan:plan()) -> router_bench_env:git().

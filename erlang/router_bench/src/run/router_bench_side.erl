@@ -3,20 +3,26 @@
 %%
 %% What is called here is called by {@link router_bench_block} from outside. Between two calls
 %% nothing of the bench runs in this BEAM: its processes wait for messages, and no timer of theirs
-%% is set.
+%% is set. The load is in the same BEAM, or in the drivers' ({@link router_bench_driver}): then what is
+%% measured here is the router's memory and counters.
 %% @private
 -module(router_bench_side).
 
 -export([start/1, warm_up/0, slice/2, finish/0, unload/0, glance/0]).
+%% Where drivers elsewhere have the load.
+-export([warmed_up/0, resume/1, pause/0]).
 
 -export_type([context/0, result/0, glance/0, seen/0]).
 
 -type context() :: #{plan := router_bench_plan:plan(), adapter := module(),
                      state := router_bench_adapter:state(),
                      transport => router_bench_router:reached()}.
--type result() :: #{warmup := router_bench_warmup:result(),
-                    throughput := router_bench_closed_loop:result(),
-                    latency := router_bench_open_loop:result(),
+%% `warmup', `throughput' and `latency' come from the drivers where there are some, with what each node
+%% measured.
+-type result() :: #{warmup => router_bench_warmup:result(),
+                    throughput => router_bench_closed_loop:result(),
+                    latency => router_bench_open_loop:result(),
+                    nodes => router_bench_nodes:nodes(),
                     samples := router_bench_sampler:samples(),
                     evidence := router_bench_evidence:evidence(),
                     idle := idle(),
@@ -39,60 +45,59 @@
                   p99_ns => router_bench_nif:ns()}.
 -type answer() :: ok | {ok, result()} | {ok, Requests :: non_neg_integer()} | {error, Reason :: term()}.
 
--define(SIDE, router_bench_side).
--define(OWNER, router_bench_side_owner).
+-define(NAMES, {?MODULE, router_bench_side_owner}).
 -define(MAILBOXES_MAX, 16).
 
 %% @doc Starts the router; it lives until {@link finish/0}, or until something fails.
 -spec start(router_bench_plan:plan()) -> answer().
 start(#{adapter := Adapter} = Plan) ->
-    Caller = self(),
-    Reference = make_ref(),
-    {_Owner, Monitor} = spawn_monitor(fun() ->
-        true = register(?OWNER, self()),
-        Ended = router_bench_router:with(Plan, fun(State) ->
-            true = register(?SIDE, self()),
+    router_bench_asked:start(?NAMES, fun(Ready) ->
+        router_bench_router:with(Plan, fun(State) ->
             watch_router(Adapter, State),
             case router_bench_router:transport(Adapter, State) of
                 {ok, Transport} ->
-                    Caller ! {Reference, ok},
-                    serve(fun warm_up/2, #{plan => Plan, adapter => Adapter, state => State,
-                                           transport => Transport});
+                    ok = Ready(),
+                    router_bench_asked:serve(fun warm_up/2, #{plan => Plan, adapter => Adapter, state => State,
+                                                              transport => Transport});
                 {error, Reason} ->
                     {error, Reason}
             end
-        end),
-        Caller ! {Reference, Ended},
-        tell(Ended)
-    end),
-    await(Monitor, Reference).
-
-%% Says to whoever has asked, or asks, how it ended.
-tell(Ended) ->
-    receive {ask, Caller, Reference, _What} -> Caller ! {Reference, Ended} end,
-    tell(Ended).
+        end)
+    end).
 
 %% @doc Warms the router up; nothing of it is measured.
 -spec warm_up() -> answer().
-warm_up() -> ask(warm_up).
+warm_up() -> router_bench_asked:ask(?NAMES, warm_up).
+
+%% @doc The same of a router that others have warmed up.
+-spec warmed_up() -> answer().
+warmed_up() -> router_bench_asked:ask(?NAMES, warmed_up).
 
 %% @doc Measures a slice.
--spec slice(closed | open, DurationMs :: pos_integer()) -> answer().
-slice(Loop, DurationMs) -> ask({Loop, DurationMs}).
+-spec slice(router_bench_loops:kind(), DurationMs :: pos_integer()) -> answer().
+slice(Loop, DurationMs) -> router_bench_asked:ask(?NAMES, {slice, Loop, DurationMs}).
+
+%% @doc Watches from now on, while others have a slice of their load.
+-spec resume(router_bench_loops:kind()) -> answer().
+resume(Loop) -> router_bench_asked:ask(?NAMES, {resume, Loop}).
+
+%% @doc Watches no more.
+-spec pause() -> answer().
+pause() -> router_bench_asked:ask(?NAMES, pause).
 
 %% @doc Stops the router and gives what was measured.
 -spec finish() -> answer().
-finish() -> ask(finish).
+finish() -> router_bench_asked:ask(?NAMES, finish).
 
 %% @doc Stops a router that had no load but the closed loop, and gives the requests that it was sent.
 -spec unload() -> answer().
-unload() -> ask(unload).
+unload() -> router_bench_asked:ask(?NAMES, unload).
 
 %% @doc Looks on, from any process. The side answers one signal, and each of the router's processes that
 %% are watched by name another; nothing native is called and nothing is reset.
 -spec glance() -> glance().
 glance() ->
-    {Loop, Names} = case whereis(?SIDE) of
+    {Loop, Names} = case whereis(?MODULE) of
                         undefined -> {#{}, []};
                         Side -> seen(process_info(Side, [dictionary, monitors]))
                     end,
@@ -107,51 +112,19 @@ seen(undefined) ->
 seen([{dictionary, Dictionary}, {monitors, Monitors}]) ->
     Names = lists:sublist([Name || {process, {Name, _Node}} <- Monitors], ?MAILBOXES_MAX),
     case lists:keyfind(?MODULE, 1, Dictionary) of
-        {_, {Kind, Loop}} -> {maps:from_list([{loop, Seen} || Seen <- (module(Kind)):seen(Loop)]), Names};
+        {_, Loops} -> {maps:from_list([{loop, Seen} || Seen <- router_bench_loops:seen(Loops)]), Names};
         false -> {#{}, Names}
-    end.
-
-%% Both are asked: the owner does not hear it before the side has ended.
-ask(What) ->
-    Reference = make_ref(),
-    Monitor = monitor(process, ?OWNER),
-    _ = [Pid ! {ask, self(), Reference, What} || Name <- [?SIDE, ?OWNER],
-                                                 Pid <- [whereis(Name)], is_pid(Pid)],
-    await(Monitor, Reference).
-
-await(Monitor, Reference) ->
-    receive
-        {Reference, Answer} ->
-            erlang:demonitor(Monitor, [flush]),
-            Answer;
-        {'DOWN', Monitor, process, _, Reason} ->
-            {error, {block_died, Reason}}
     end.
 
 %% In the process that has the router
 
-%% Waits for what is asked next; a process of the router that dies meanwhile ends the block.
-serve(Do, Kept) ->
-    receive
-        {ask, Caller, Reference, What} ->
-            case Do(What, Kept) of
-                {next, Next, More} ->
-                    Caller ! {Reference, ok},
-                    serve(Next, More);
-                Ended ->
-                    Ended
-            end;
-        {'DOWN', _Monitor, process, {Name, _Node}, Reason} ->
-            {error, {router_died, Name, Reason}};
-        {'EXIT', _Linked, _Reason} ->
-            serve(Do, Kept)
-    end.
-
 warm_up(warm_up, Context) ->
     case router_bench_warmup:run(Context) of
-        {ok, Warmup} -> ready(Warmup, Context);
+        {ok, Warmup} -> ready(#{warmup => Warmup}, Context);
         {error, Reason} -> {error, Reason}
-    end.
+    end;
+warm_up(warmed_up, Context) ->
+    ready(#{}, Context).
 
 ready(Warmup, #{plan := Plan, adapter := Adapter, state := State} = Context) ->
     #{sample_interval_ms := IntervalMs} = Plan,
@@ -159,28 +132,31 @@ ready(Warmup, #{plan := Plan, adapter := Adapter, state := State} = Context) ->
     Sampler = router_bench_sampler:start_link(Adapter, State, IntervalMs),
     case router_bench_router:counters(Adapter, State) of
         {ok, Counters} ->
-            {next, fun measure/2,
-             #{context => Context, warmup => Warmup, watch => Watch, sampler => Sampler,
-               counters_start => Counters, loop => none, done => #{}, paused => never,
-               idle => #{cpu_ms => 0, wall_ms => 0}}};
+            {next, ok, fun measure/2,
+             Warmup#{context => Context, watch => Watch, sampler => Sampler, collections => not_watched,
+                     counters_start => Counters, loops => router_bench_loops:new(Context), paused => never,
+                     idle => #{cpu_ms => 0, wall_ms => 0}}};
         {error, Reason} ->
             {error, Reason}
     end.
 
-measure({Kind, DurationMs}, Kept) ->
-    case in_loop(Kind, Kept) of
-        {ok, Current} -> measured(Kind, DurationMs, Current);
+measure({slice, Kind, DurationMs}, #{loops := Before} = Kept) ->
+    case router_bench_loops:enter(Kind, Before) of
+        {ok, Loops} -> slice(Kind, DurationMs, Kept#{loops := Loops});
         {error, Reason} -> {error, Reason}
     end;
-measure(finish, Kept) ->
-    case in_loop(none, Kept) of
-        {ok, Current} -> finished(Current);
+measure({resume, Kind}, Kept) ->
+    {next, ok, fun measure/2, resumed(Kind, Kept)};
+measure(pause, Kept) ->
+    {next, ok, fun measure/2, paused(Kept)};
+measure(finish, #{loops := Loops} = Kept) ->
+    case router_bench_loops:close(Loops) of
+        {ok, Measured} -> finished(Measured, Kept);
         {error, Reason} -> {error, Reason}
     end;
-measure(unload, Kept) ->
-    case in_loop(none, Kept) of
-        {ok, #{sampler := Sampler, watch := Watch,
-               done := #{closed := #{accounting := #{offered := Offered}}}}} ->
+measure(unload, #{loops := Loops, sampler := Sampler, watch := Watch}) ->
+    case router_bench_loops:close(Loops) of
+        {ok, #{closed := #{accounting := #{offered := Offered}}}} ->
             _ = router_bench_sampler:stop(Sampler),
             _ = router_bench_evidence:close(Watch),
             {ok, Offered};
@@ -188,43 +164,33 @@ measure(unload, Kept) ->
             {error, Reason}
     end.
 
-%% One loop after the other: the one before ends with the first slice of the next.
-in_loop(Kind, #{loop := {Kind, _}} = Kept) ->
-    {ok, Kept};
-in_loop(Kind, #{loop := none} = Kept) ->
-    {ok, opened(Kind, Kept)};
-in_loop(Kind, #{loop := {Before, Loop}, done := Done} = Kept) ->
-    case (module(Before)):close(Loop) of
-        {ok, Result} -> {ok, opened(Kind, Kept#{done := Done#{Before => Result}})};
+slice(Kind, DurationMs, #{loops := Loops} = Kept) ->
+    % For who looks on.
+    _ = put(?MODULE, Loops),
+    Resumed = resumed(Kind, Kept),
+    Result = router_bench_loops:slice(DurationMs, Loops),
+    Paused = paused(Resumed),
+    case Result of
+        {ok, _Slice, Next} -> {next, ok, fun measure/2, Paused#{loops := Next}};
         {error, Reason} -> {error, Reason}
     end.
 
-opened(none, Kept) ->
-    Kept#{loop := none};
-opened(Kind, #{context := Context, sampler := Sampler} = Kept) ->
-    % In the open loop only, because the VM then times each collection, and that costs throughput.
-    _ = [ok = router_bench_sampler:watch_collections(Sampler) || Kind =:= open],
-    Kept#{loop := {Kind, (module(Kind)):open(Context)}}.
-
-module(closed) -> router_bench_closed_loop;
-module(open) -> router_bench_open_loop.
-
-measured(Kind, DurationMs, #{loop := {Kind, Loop}, watch := Watch, sampler := Sampler} = Before) ->
-    Kept = idle_until_now(Before),
-    % For who looks on.
-    _ = put(?MODULE, {Kind, Loop}),
+resumed(Kind, Kept) ->
+    #{watch := Watch, sampler := Sampler} = Next = collections(Kind, idle_until_now(Kept)),
     Watching = router_bench_evidence:resume(Watch),
     ok = router_bench_sampler:resume(Sampler),
-    Result = (module(Kind)):slice(Loop, DurationMs),
+    Next#{watch := Watching}.
+
+paused(#{watch := Watching, sampler := Sampler} = Kept) ->
     ok = router_bench_sampler:pause(Sampler),
-    Watched = router_bench_evidence:pause(Watching),
-    case Result of
-        {ok, _Slice, Next} ->
-            {next, fun measure/2, Kept#{loop := {Kind, Next}, watch := Watched,
-                                        paused := cpu_and_wall_ms()}};
-        {error, Reason} ->
-            {error, Reason}
-    end.
+    Kept#{watch := router_bench_evidence:pause(Watching), paused := cpu_and_wall_ms()}.
+
+%% In the open loop only, because the VM then times each collection, and that costs throughput.
+collections(open, #{collections := not_watched, sampler := Sampler} = Kept) ->
+    ok = router_bench_sampler:watch_collections(Sampler),
+    Kept#{collections := watched};
+collections(_Kind, Kept) ->
+    Kept.
 
 idle_until_now(#{paused := never} = Kept) ->
     Kept;
@@ -237,15 +203,16 @@ cpu_and_wall_ms() ->
     {CpuMs, _SinceLastCall} = erlang:statistics(runtime),
     {CpuMs, erlang:monotonic_time(millisecond)}.
 
-finished(#{context := #{adapter := Adapter, state := State, transport := Transport}, sampler := Sampler, watch := Watch,
-           done := #{closed := Throughput, open := Latency}} = Kept) ->
+finished(Measured, #{context := Context, sampler := Sampler, watch := Watch} = Kept) ->
+    #{adapter := Adapter, state := State, transport := Transport} = Context,
     Samples = router_bench_sampler:stop(Sampler),
     case router_bench_router:counters(Adapter, State) of
         {ok, Counters} ->
-            {ok, (maps:with([warmup, idle, counters_start], Kept))#{
-                   throughput => Throughput, latency => Latency, samples => Samples,
-                   counters_end => Counters, evidence => router_bench_evidence:close(Watch),
-                   env => maps:merge(router_bench_env:vm(), Transport), clock => router_bench_env:clock()}};
+            Own = maps:from_list([{Name, Result} || {Kind, Name} <- [{closed, throughput}, {open, latency}],
+                                                    #{Kind := Result} <- [Measured]]),
+            {ok, maps:merge(Own, (maps:with([warmup, idle, counters_start], Kept))#{
+                   samples => Samples, counters_end => Counters, evidence => router_bench_evidence:close(Watch),
+                   env => maps:merge(router_bench_env:vm(), Transport), clock => router_bench_env:clock()})};
         {error, Reason} ->
             {error, Reason}
     end.

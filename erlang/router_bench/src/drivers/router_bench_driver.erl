@@ -1,0 +1,80 @@
+%% @doc A driver, in its BEAM: it offers its share of the load to a router elsewhere, slice by slice, with
+%% recorders of its own, and gives what each slice recorded.
+%%
+%% A driver serves all sides of a block, one at a time; each has a process here, by its instance.
+%% @private
+-module(router_bench_driver).
+
+-export([start/1, warm_up/1, slice/3, finish/1]).
+
+-export_type([slice/0, result/0]).
+
+%% `taken' is what its recorders have since the slice before.
+-type slice() :: #{slice := router_bench_loops:slice(), taken := #{atom() => binary()}}.
+-type result() :: #{warmup := router_bench_warmup:result(), loops := router_bench_loops:results(),
+                    evidence := router_bench_evidence:evidence(), env := router_bench_env:vm()}.
+-type instance() :: pos_integer().
+
+%% @doc Connects to the plan's routers.
+-spec start(router_bench_plan:plan()) -> ok | {error, term()}.
+start(#{adapter := Adapter, instance := Instance} = Plan) ->
+    router_bench_asked:start(names(Instance), fun(Ready) ->
+        router_bench_router:with(Plan, fun(State) ->
+            ok = Ready(),
+            router_bench_asked:serve(fun warming/2, #{plan => Plan, adapter => Adapter, state => State})
+        end)
+    end).
+
+%% There are few instances.
+names(Instance) ->
+    Name = "router_bench_driver_" ++ integer_to_list(Instance),
+    {list_to_atom(Name), list_to_atom(Name ++ "_owner")}.
+
+%% @doc Warms the router up, with the other drivers; nothing of it is measured.
+-spec warm_up(instance()) -> ok | {error, term()}.
+warm_up(Instance) -> router_bench_asked:ask(names(Instance), warm_up).
+
+%% @doc Offers its share of a slice.
+-spec slice(instance(), router_bench_loops:kind(), DurationMs :: pos_integer()) ->
+          {ok, slice()} | {error, term()}.
+slice(Instance, Kind, DurationMs) -> router_bench_asked:ask(names(Instance), {slice, Kind, DurationMs}).
+
+%% @doc Disconnects and gives what all slices together measured.
+-spec finish(instance()) -> {ok, result()} | {error, term()}.
+finish(Instance) -> router_bench_asked:ask(names(Instance), finish).
+
+%% In the process
+
+warming(warm_up, Context) ->
+    case router_bench_warmup:run(Context) of
+        {ok, Warmup} ->
+            {next, ok, fun driving/2, #{warmup => Warmup, watch => router_bench_evidence:open(),
+                                        loops => router_bench_loops:new(Context)}};
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+driving({slice, Kind, DurationMs}, #{loops := Before, watch := Watch} = Kept) ->
+    case router_bench_loops:enter(Kind, Before) of
+        {ok, Loops} ->
+            Watching = router_bench_evidence:resume(Watch),
+            Result = router_bench_loops:slice(DurationMs, Loops),
+            Paused = router_bench_evidence:pause(Watching),
+            driven(Result, Kept#{watch := Paused});
+        {error, Reason} ->
+            {error, Reason}
+    end;
+driving(finish, #{loops := Loops, watch := Watch, warmup := Warmup}) ->
+    case router_bench_loops:close(Loops) of
+        {ok, Measured} ->
+            {ok, #{warmup => Warmup, loops => Measured, evidence => router_bench_evidence:close(Watch),
+                   env => router_bench_env:vm()}};
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+driven({ok, Slice, Loops}, Kept) ->
+    {next, {ok, #{slice => Slice, taken => router_bench_loops:take(Loops)}}, fun driving/2,
+     Kept#{loops := Loops}};
+driven({error, Reason}, _Kept) ->
+    {error, Reason}.

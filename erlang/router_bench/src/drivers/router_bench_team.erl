@@ -1,0 +1,135 @@
+%% @doc One side of a block: its router, and who drives the load. That is the router's own BEAM
+%% ({@link router_bench_side}), or drivers elsewhere: then routers watch while drivers drive, and what all of
+%% them measured becomes one result ({@link router_bench_nodes}).
+%% @private
+-module(router_bench_team).
+
+-export([start/4, begin_side/2, call/4, stop/1, place/1]).
+
+-export_type([team/0]).
+
+-opaque team() :: #{plan := router_bench_plan:plan(), routers := [router_bench_place:place(), ...],
+                    drivers := router_bench_drivers:drivers(), merging := none | router_bench_nodes:merging()}.
+
+%% @doc Makes places for the routers of a side, whose plan has its instance. Belongs to the caller.
+-spec start(router_bench_plan:plan(), router_bench_frozen:code(), router_bench_drivers:drivers(),
+            DeadlineMs :: integer()) -> {ok, team()} | {error, term()}.
+start(#{routers := Count} = Plan, Code, Drivers, DeadlineMs) ->
+    case places(lists:seq(1, Count), Plan, Code, DeadlineMs, []) of
+        {ok, Routers} ->
+            Merging = case Drivers of
+                          [] -> none;
+                          _ -> router_bench_nodes:new()
+                      end,
+            {ok, #{plan => Plan, routers => Routers, drivers => Drivers, merging => Merging}};
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+places([], _Plan, _Code, _DeadlineMs, Started) ->
+    {ok, lists:reverse(Started)};
+places([Number | Rest], Plan, Code, DeadlineMs, Started) ->
+    case router_bench_place:start(Plan, Code, Number, DeadlineMs) of
+        {ok, Place} ->
+            places(Rest, Plan, Code, DeadlineMs, [Place | Started]);
+        {error, Reason} ->
+            lists:foreach(fun router_bench_place:stop/1, Started),
+            {error, Reason}
+    end.
+
+%% @doc Starts the routers, and connects the drivers to them.
+-spec begin_side(team(), DeadlineMs :: integer()) -> ok | {error, term()}.
+begin_side(#{plan := Plan, routers := [Place], drivers := []}, DeadlineMs) ->
+    router_bench_place:call(Place, router_bench_side, start, [Plan], DeadlineMs);
+begin_side(#{plan := Plan, routers := Places, drivers := Drivers} = Team, DeadlineMs) ->
+    Routers = [router_bench_place:router(Place) || Place <- Places],
+    Nodes = [Node || #{node := Node} <- Routers],
+    Introduce = fun(Place, Node) ->
+                        router_bench_cluster:introduce(Routers, Node,
+                                                       router_bench_place:caller(Place, DeadlineMs))
+                end,
+    steps([fun() -> Introduce(Place, Node) end || {Place, Node} <- lists:zip(Places, Nodes)]
+          ++ [fun() -> routers(Team, start, [Plan#{reached := {here, Nodes}}], DeadlineMs) end]
+          ++ [fun() -> Introduce(At, Node) end || #{at := At, node := Node} <- Drivers]
+          ++ [fun() -> router_bench_drivers:connect(Drivers, Plan#{reached := Nodes}, DeadlineMs) end]).
+
+steps([]) ->
+    ok;
+steps([Step | Rest]) ->
+    case Step() of
+        ok -> steps(Rest);
+        {ok, _} -> steps(Rest);
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% @doc Has the side do something of {@link router_bench_side}.
+-spec call(team(), atom(), [term()], DeadlineMs :: integer()) -> ok | {ok, term()} | {error, term()}.
+call(#{drivers := [], routers := [Place]}, Function, Arguments, DeadlineMs) ->
+    router_bench_place:call(Place, router_bench_side, Function, Arguments, DeadlineMs);
+call(#{merging := Merging, drivers := Drivers} = Team, warm_up, [], DeadlineMs) ->
+    steps([fun() -> drivers(Team, warm_up, [], DeadlineMs) end,
+           fun() -> routers(Team, warmed_up, [], DeadlineMs) end,
+           fun() -> router_bench_nodes:begin_clocks(Merging, router_bench_drivers:clocks(Drivers, DeadlineMs)) end]);
+call(#{merging := Merging} = Team, slice, [Kind, _DurationMs] = Arguments, DeadlineMs) ->
+    steps([fun() -> routers(Team, resume, [Kind], DeadlineMs) end,
+           fun() ->
+                   case drivers(Team, slice, Arguments, DeadlineMs) of
+                       {ok, Slices} -> router_bench_nodes:add(Merging, Kind, [Slice || {_, Slice} <- Slices]);
+                       {error, Reason} -> {error, Reason}
+                   end
+           end,
+           fun() -> routers(Team, pause, [], DeadlineMs) end]);
+call(#{merging := Merging} = Team, finish, [], DeadlineMs) ->
+    case finished(Team, DeadlineMs) of
+        {ok, Drivers, Routers} -> router_bench_nodes:result(Merging, Drivers, Routers);
+        {error, Reason} -> {error, Reason}
+    end;
+call(Team, unload, [], DeadlineMs) ->
+    case finished(Team, DeadlineMs) of
+        {ok, Drivers, _Routers} ->
+            {ok, lists:sum([Offered || {_, #{loops := #{closed := #{accounting := #{offered := Offered}}}}, _}
+                                           <- Drivers])};
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+finished(#{merging := Merging, drivers := Drivers} = Team, DeadlineMs) ->
+    Rates = router_bench_drivers:rates(router_bench_nodes:begun_clocks(Merging),
+                                       router_bench_drivers:clocks(Drivers, DeadlineMs)),
+    case drivers(Team, finish, [], DeadlineMs) of
+        {ok, Results} ->
+            case routers(Team, finish, [], DeadlineMs) of
+                {ok, Routers} ->
+                    {ok, [{Driver, Result, Rate} || {{Driver, Result}, Rate} <- lists:zip(Results, Rates)], Routers};
+                {error, Reason} ->
+                    {error, Reason}
+            end;
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+drivers(#{drivers := Drivers, plan := #{instance := Instance}}, Function, Arguments, DeadlineMs) ->
+    router_bench_drivers:all(Drivers, Function, [Instance | Arguments], DeadlineMs).
+
+%% All of them, or the first that fails.
+routers(#{routers := Places}, Function, Arguments, DeadlineMs) ->
+    routers(Places, 1, Function, Arguments, DeadlineMs, []).
+
+routers([], _Number, _Function, _Arguments, _DeadlineMs, Answers) ->
+    {ok, lists:reverse(Answers)};
+routers([Place | Rest], Number, Function, Arguments, DeadlineMs, Answers) ->
+    case router_bench_place:call(Place, router_bench_side, Function, Arguments, DeadlineMs) of
+        ok -> routers(Rest, Number + 1, Function, Arguments, DeadlineMs, Answers);
+        {ok, Answer} -> routers(Rest, Number + 1, Function, Arguments, DeadlineMs, [Answer | Answers]);
+        {error, Reason} -> {error, {router, Number, Reason}}
+    end.
+
+%% @doc Ends the routers; drivers go on.
+-spec stop(team()) -> ok.
+stop(#{routers := Places, merging := Merging}) ->
+    _ = [router_bench_nodes:forget(Merging) || Merging =/= none],
+    lists:foreach(fun router_bench_place:stop/1, Places).
+
+%% @doc Where its first router is.
+-spec place(team()) -> router_bench_place:place().
+place(#{routers := [Place | _]}) -> Place.

@@ -1,0 +1,159 @@
+%% A load that several nodes drive together, measured as one.
+-module(router_bench_drivers_SUITE).
+
+-export([all/0, suite/0]).
+-export([drivers_together_offer_what_one_would/1,
+         what_all_recorded_is_what_the_report_has/1,
+         a_delay_of_the_router_is_in_every_figure_and_a_delay_that_is_none_in_none/1,
+         sides_are_driven_by_the_same_beams/1,
+         several_routers_are_counted_together_and_each_by_itself/1,
+         a_driver_that_dies_ends_the_run_and_is_named/1,
+         a_router_that_dies_under_drivers_ends_the_run/1,
+         a_driver_that_cannot_connect_is_named/1,
+         shares_are_the_whole_and_no_more/1,
+         the_rate_of_a_clock_is_told_and_its_time_never_matters/1,
+         options_that_cannot_be_driven_are_refused/1,
+         nothing_is_left_behind/1]).
+
+suite() ->
+    [{timetrap, {minutes, 3}}].
+
+all() ->
+    [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info].
+
+options(More) ->
+    maps:merge(#{adapter => driven_adapter, nodes => [local, local], blocks => 1, warmup_ms => 20,
+                 throughput_ms => 60, latency_ms => 200, slice_ms => 20, rate_per_second => 1000,
+                 concurrency => 3, drain_timeout_ms => 1000, quiet => true}, More).
+
+run(More) ->
+    router_bench:run(options(More)).
+
+says(Text, Expected) ->
+    case string:find(Text, Expected) of
+        nomatch -> ct:fail({Expected, not_in, Text});
+        _ -> true
+    end.
+
+drivers_together_offer_what_one_would(Config) ->
+    Requests = fun(Name, Drivers) ->
+        File = filename:join(proplists:get_value(priv_dir, Config), Name),
+        {ok, #{blocks := [#{accounting := #{latency := #{offered := 200}}}]}} =
+            run(#{nodes => Drivers, max_in_flight => 8, concurrency => 4, adapter_options => #{log => File}}),
+        {ok, Text} = file:read_file(File),
+        Lines = [string:split(Line, " ") || Line <- string:lexemes(binary_to_list(Text), "\n")],
+        [{list_to_integer(N), OsPid} || [OsPid, N] <- Lines, N =/= "disconnected"]
+    end,
+    By = lists:usort(Requests("drivers_two.log", [local, local])),
+    [OsPid, Other] = lists:usort([Pid || {_, Pid} <- By]),
+    % Those of one are the even numbers, those of the other the odd ones, and together they are those of one.
+    Parity = fun(Pid) -> lists:usort([N rem 2 || {N, Of} <- By, Of =:= Pid]) end,
+    [[0], [1]] = lists:sort([Parity(OsPid), Parity(Other)]),
+    Numbers = lists:usort([N || {N, _} <- Requests("drivers_one.log", [local])]),
+    true = lists:all(fun(N) -> lists:member(N, Numbers) end, lists:seq(0, 7)),
+    true = lists:all(fun(N) -> lists:keymember(N, 1, By) end, lists:seq(0, 7)).
+
+what_all_recorded_is_what_the_report_has(_Config) ->
+    {ok, #{blocks := [Block], load := #{drivers := 3, routers := 1}, env := #{distributed := true}}} =
+        run(#{nodes => [local, local, local], blocks => 1}),
+    #{accounting := #{throughput := Throughput, latency := #{ok := Ok} = Latency},
+      latency := #{response_time := #{count := Ok}, service_time := #{count := Ok}, slices := #{ok := Slices}},
+      nodes := #{drivers := [_, _, _] = Drivers, routers := [#{memory := Memory}]}, memory := Memory} = Block,
+    Ok = lists:sum(Slices),
+    [1, 2, 3] = [Number || #{driver := Number} <- Drivers],
+    Sum = fun(Phase) ->
+                  lists:foldl(fun(#{accounting := #{Phase := Of}}, Total) ->
+                                      maps:map(fun(Key, Count) -> Count + maps:get(Key, Total, 0) end, Of)
+                              end, #{}, Drivers)
+          end,
+    {Throughput, Latency} = {Sum(throughput), Sum(latency)},
+    true = lists:all(fun(#{accounting := #{throughput := #{ok := Served}}}) -> Served > 0 end, Drivers).
+
+%% By the clock, so the least that it can be is certain.
+a_delay_of_the_router_is_in_every_figure_and_a_delay_that_is_none_in_none(_Config) ->
+    {ok, #{blocks := [#{latency := #{service_time := #{p50_ns := P50, min_ns := Least}}}]}} =
+        run(#{fault => {delay_us, 2000}, rate_per_second => 100}),
+    true = P50 >= 2000000,
+    true = Least >= 2000000.
+
+sides_are_driven_by_the_same_beams(Config) ->
+    Dir = proplists:get_value(priv_dir, Config),
+    Log = filename:join(Dir, "drivers_sides.log"),
+    Report = fun(Value) -> unicode:characters_to_binary([Dir, "/drivers_side_", Value, ".json"]) end,
+    {ok, #{blocks := [_, _]}} =
+        run(#{blocks => 2, adapter_options => #{log => Log},
+              variants => #{option => <<"way">>,
+                            values => [#{value => Value, report_file => Report(Value)}
+                                       || Value <- [<<"one">>, <<"other">>]]}}),
+    {ok, Text} = file:read_file(Log),
+    Ended = [OsPid || Line <- string:lexemes(binary_to_list(Text), "\n"),
+                      [OsPid, "disconnected"] <- [string:split(Line, " ")]],
+    % Two drivers in each of two blocks, and each had both sides.
+    8 = length(Ended),
+    4 = length(lists:usort(Ended)).
+
+several_routers_are_counted_together_and_each_by_itself(_Config) ->
+    {ok, #{blocks := [#{memory := #{peak_bytes := Peak, samples := Samples},
+                        nodes := #{routers := [#{router := 1, memory := #{peak_bytes := One}},
+                                               #{router := 2, memory := #{peak_bytes := Other}}]}}],
+           load := #{routers := 2}}} = run(#{routers => 2}),
+    Peak = One + Other,
+    true = Samples > 2.
+
+a_driver_that_dies_ends_the_run_and_is_named(_Config) ->
+    % After warming up, and in the middle of a block.
+    {error, {failed, Text, #{run := #{status := failed}, blocks := []}}} =
+        run(#{adapter_options => #{driver_dies_at => 16#1000000}}),
+    true = says(Text, "driver "),
+    true = says(Text, " of 2 (local), whose share of the load would be missing").
+
+a_router_that_dies_under_drivers_ends_the_run(_Config) ->
+    {error, {failed, Text, #{run := #{status := failed}}}} =
+        run(#{adapter_options => #{halts_at => 16#1000000}}),
+    true = says(Text, "block 1: ").
+
+a_driver_that_cannot_connect_is_named(_Config) ->
+    {error, {failed, Text, _}} = run(#{adapter_options => #{refuses => no_way}}),
+    true = says(Text, "driver 1 of 2 (local)"),
+    true = says(Text, "connect/2 of driven_adapter answered an error: no_way").
+
+shares_are_the_whole_and_no_more(_Config) ->
+    [begin
+         Shares = router_bench_share:all(Of),
+         Count = lists:sum([router_bench_share:part(Count, Share) || Share <- Shares]),
+         Numbers = lists:sort([router_bench_share:number(N, Share)
+                               || Share <- Shares, N <- lists:seq(0, router_bench_share:part(Count, Share) - 1)]),
+         Numbers = lists:seq(0, Count - 1)
+     end || Of <- [1, 2, 3, 7, 64], Count <- [0, 1, 2, 63, 64, 65, 1000]].
+
+the_rate_of_a_clock_is_told_and_its_time_never_matters(_Config) ->
+    Second = 1000000000,
+    [begin
+         [{Ppm, Uncertainty}] = router_bench_drivers:rates([{Away, 0, 1000}],
+                                                           [{Away + Elapsed, 10 * Second, 10 * Second + 3000}]),
+         true = abs(Ppm - Expected) =< Uncertainty,
+         true = Uncertainty < 1
+     end || Away <- [0, 1 bsl 60], {Elapsed, Expected} <- [{10 * Second, 0}, {10 * Second + 10000000, 1000},
+                                                          {10 * Second - 2000000, -200}]].
+
+options_that_cannot_be_driven_are_refused(_Config) ->
+    Refused = fun(More) ->
+                      {error, Reason} = run(More),
+                      router_bench_plan:message(Reason)
+              end,
+    true = says(Refused(#{nodes => [nowhere]}), "each local"),
+    true = says(Refused(#{nodes => [], routers => 2}), "nodes that drive them"),
+    true = says(Refused(#{concurrency => 1}), "at least 2, one for each driver"),
+    true = says(Refused(#{concurrency => calibrate}), "drivers share a load that is known"),
+    true = says(Refused(#{rate_per_second => calibrate}), "drivers share a load that is known"),
+    true = says(Refused(#{adapter => toy_adapter}), "does not export connect/2").
+
+nothing_is_left_behind(_Config) ->
+    Mark = "ROUTER_BENCH_PEER=" ++ os:getpid() ++ ".",
+    {ok, _} = run(#{}),
+    {error, _} = run(#{adapter_options => #{driver_dies_at => 16#1000000}}),
+    [] = [File || File <- filelib:wildcard("/proc/[0-9]*/environ"), {ok, Environment} <- [file:read_file(File)],
+                  binary:match(Environment, list_to_binary(Mark)) =/= nomatch],
+    false = is_alive(),
+    [] = [Name || Name <- registered(), lists:prefix("router_bench", atom_to_list(Name)),
+                  Name =/= router_bench_sup].
