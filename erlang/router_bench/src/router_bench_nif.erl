@@ -113,9 +113,9 @@ recorder_window(_Recorder) -> ?NOT_LOADED.
 -spec recorder_take(recorder()) -> binary().
 recorder_take(_Recorder) -> ?NOT_LOADED.
 
-%% @doc Records what was taken from another recorder. Whatever is added up so has exact counts, minimum,
-%% maximum and mean.
--spec recorder_add(recorder(), Taken :: binary()) -> ok.
+%% @doc Records what was taken from other recorders; nothing if one of the binaries is damaged. Whatever is
+%% added up so has exact counts, minimum, maximum and mean.
+-spec recorder_add(recorder(), Taken :: [binary()]) -> ok.
 recorder_add(_Recorder, _Taken) -> ?NOT_LOADED.
 
 %% @doc An open loop for at most that many workers, who are the most requests in flight too.

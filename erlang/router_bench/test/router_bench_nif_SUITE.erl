@@ -50,7 +50,7 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
                  {report_write, [path, report]}],
     Right = #{recorder => Recorder, dispatch => Dispatch, ns => 1, worker => 0, threads => 1,
               outcome => 0, schedule => {constant, 0, 0, 1, {0, 1}}, count => 1,
-              taken => router_bench_nif:recorder_take(Recorder), thread => none,
+              taken => [router_bench_nif:recorder_take(Recorder)], thread => none,
               blocks => [], report => #{}, path => <<"unused">>},
     Called = [begin
                   Good = [maps:get(K, Right) || K <- Kinds],
@@ -71,6 +71,7 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
 is_right(recorder, Term, Recorder, _) -> Term =:= Recorder;
 is_right(dispatch, Term, _, Dispatch) -> Term =:= Dispatch;
 is_right(blocks, Term, _, _) -> Term =:= [];
+is_right(taken, Term, _, _) -> Term =:= [];
 is_right(report, Term, _, _) -> is_map(Term);
 is_right(path, Term, _, _) -> is_binary(Term);
 is_right(_, _, _, _) -> false.
@@ -440,7 +441,7 @@ threads() ->
              {ok, <<"router_", _/binary>> = Name} <- [file:read_file(File)]].
 
 in_a_vm(Function) ->
-    Plan = #{node => none, erl_args => ["+S", "2", "+SDcpu", "1"]},
+    Plan = #{node => none, cluster => none, erl_args => ["+S", "2", "+SDcpu", "1"]},
     DeadlineMs = erlang:monotonic_time(millisecond) + 120000,
     ok = router_bench_place:evaluate(Plan, own, {?MODULE, Function, []}, DeadlineMs).
 

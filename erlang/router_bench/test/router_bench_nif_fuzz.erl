@@ -239,7 +239,8 @@ right(schedule, _) ->
      pick([{0, 1}, {pick([0, 1, 9999, number()]), pick([1, 2, 10000, number()])}])};
 right(taken, _) ->
     % A version, the head, and counters: what there is of them at random.
-    pick([<<>>, <<1>>, <<1, (rand:bytes(rand:uniform(40)))/binary>>, rand:bytes(8)]);
+    [pick([<<>>, <<1>>, <<1, (rand:bytes(rand:uniform(40)))/binary>>, rand:bytes(8)])
+     || _ <- lists:seq(1, rand:uniform(4) - 1)];
 right(path, #{directory := Directory}) ->
     pick([filename:join(Directory, integer_to_binary(rand:uniform(4))), <<"/proc/none/report">>]);
 right(json, _) -> pick([<<"\"go_on\"">>, <<"{\"measure\": {}}">>, rand:bytes(rand:uniform(40))]);

@@ -451,7 +451,7 @@ a_worker_that_hangs_is_a_timeout_and_not_lost(_Config) ->
 %% Each of 4 workers sends one request, and never comes to its next one.
 a_worker_between_two_requests_at_the_deadline_is_no_timeout(_Config) ->
     Workers = 4,
-    Plan = #{concurrency => Workers, max_in_flight => Workers, drain_timeout_ms => 10, seed => 1,
+    Plan = #{share => {0, 1}, concurrency => Workers, max_in_flight => Workers, drain_timeout_ms => 10, seed => 1,
              rate_per_second => 100, arrivals => constant},
     Books = fun(Loop, More) ->
         {ok, Adapter} = toy_adapter:init(More#{unbuilt_from => Workers}),

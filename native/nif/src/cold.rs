@@ -6,7 +6,7 @@ use cp1_format::summary::Summary;
 use cp1_format::{Event, Measured, Report, Request, parse, to_json, write_atomically};
 use latency_recorder::{
     Arrivals, ClockInfo, Dispatch, HiccupHandle, KernelTimes, Recorder, Recorders, Schedule, Share,
-    Snapshot, WakerHandle, os_now_ns,
+    Snapshot, Taken, WakerHandle, os_now_ns,
 };
 use rustler::{Atom, Binary, Encoder, Env, Error, NewBinary, NifResult, OwnedEnv, Term};
 
@@ -95,11 +95,12 @@ fn recorder_take<'a>(env: Env<'a>, recorder: Handle<'a, Recorder>) -> NifResult<
     Ok(binary.into())
 }
 
-/// `recorder_add(Recorder, Taken) -> ok`. Dirty because it walks all counters.
+/// `recorder_add(Recorder, [Taken]) -> ok`: all of them, or none where one is damaged. Dirty because it may
+/// touch all counters.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn recorder_add(recorder: Handle<'_, Recorder>, taken: Binary<'_>) -> NifResult<Atom> {
-    let snapshot = Snapshot::from_bytes(&taken).map_err(|_| Error::BadArg)?;
-    recorder.add(&snapshot);
+fn recorder_add(recorder: Handle<'_, Recorder>, taken: Vec<Binary<'_>>) -> NifResult<Atom> {
+    let decoded = taken.iter().map(|bytes| Taken::from_bytes(bytes)).collect::<Result<Vec<_>, _>>();
+    decoded.map_err(|_| Error::BadArg)?.iter().for_each(|taken| recorder.add(taken));
     Ok(atoms::ok())
 }
 

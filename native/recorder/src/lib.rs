@@ -37,6 +37,7 @@ mod recorder;
 mod schedule;
 mod shard;
 mod snapshot;
+mod taken;
 mod threads;
 mod waking;
 
@@ -49,6 +50,7 @@ pub use places::{Offer, Places};
 pub use recorder::Recorder;
 pub use schedule::{Arrivals, Schedule, ScheduleError, Share};
 pub use shard::{Ownership, Shard};
-pub use snapshot::{DecodeError, EncodeError, Snapshot};
+pub use snapshot::{EncodeError, Snapshot};
+pub use taken::{DecodeError, Taken};
 pub use threads::end_threads_at_exit;
 pub use waking::{LEAD_NS, Sleeper, WakerHandle};

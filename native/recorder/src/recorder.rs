@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::shard::{Ownership, Shard};
 use crate::snapshot::Snapshot;
+use crate::taken::Taken;
 
 /// Keeps each shard's header on cache lines of its own; 128 because processors fetch lines in
 /// pairs.
@@ -92,18 +93,18 @@ impl Recorder {
     /// The same as [`Recorder::window`] with the exact minimum and maximum of all that was recorded so far,
     /// for [`Recorder::add`] to another recorder: of what is added up again and again both come out exact.
     #[must_use]
-    pub fn take(&self) -> Snapshot {
-        let mut taken = self.window();
-        if taken.count() > 0 {
+    pub fn take(&self) -> Taken {
+        let mut window = self.window();
+        if window.count() > 0 {
             let total = self.snapshot();
-            (taken.min_ns, taken.max_ns) = (total.min_ns, total.max_ns);
+            (window.min_ns, window.max_ns) = (total.min_ns, total.max_ns);
         }
-        taken
+        Taken::new(&window)
     }
 
     /// Records what another recorder has recorded.
-    pub fn add(&self, snapshot: &Snapshot) {
-        self.shared.0.add(snapshot);
+    pub fn add(&self, taken: &Taken) {
+        self.shared.0.add(taken);
     }
 
     #[inline]

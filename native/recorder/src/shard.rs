@@ -3,6 +3,7 @@
 use crate::layout::{CELLS, HIGHEST_NS, cell_of};
 use crate::primitive::{AtomicU64, Ordering};
 use crate::snapshot::Snapshot;
+use crate::taken::Taken;
 
 /// Who else writes to a shard while we do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,17 +70,18 @@ impl Shard {
         add(&self.backwards, 1, ownership);
     }
 
-    /// Adds a snapshot to counters that others may be writing to.
-    pub(crate) fn add(&self, snapshot: &Snapshot) {
-        let counted = snapshot.cells.iter().zip(&self.cells).filter(|(count, _)| **count > 0);
-        for (count, cell) in counted {
-            add(cell, *count, Ownership::Shared);
+    /// Adds what was taken elsewhere to counters that others may be writing to.
+    pub(crate) fn add(&self, taken: &Taken) {
+        for &(cell, count) in &taken.counts {
+            if let Some(cell) = self.cells.get(cell) {
+                add(cell, count, Ownership::Shared);
+            }
         }
-        add(&self.sum_ns, snapshot.sum_ns, Ownership::Shared);
-        add(&self.clamped, snapshot.clamped, Ownership::Shared);
-        add(&self.backwards, snapshot.time_went_backwards, Ownership::Shared);
-        self.min_ns.fetch_min(snapshot.min_ns, Ordering::Relaxed);
-        self.max_ns.fetch_max(snapshot.max_ns, Ordering::Relaxed);
+        add(&self.sum_ns, taken.sum_ns, Ownership::Shared);
+        add(&self.clamped, taken.clamped, Ownership::Shared);
+        add(&self.backwards, taken.time_went_backwards, Ownership::Shared);
+        self.min_ns.fetch_min(taken.min_ns, Ordering::Relaxed);
+        self.max_ns.fetch_max(taken.max_ns, Ordering::Relaxed);
     }
 
     /// Adds this shard's counters to a snapshot.

@@ -19,18 +19,6 @@ impl std::fmt::Display for EncodeError {
 
 impl std::error::Error for EncodeError {}
 
-/// Why bytes are no snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecodeError;
-
-impl std::fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("not the bytes of a snapshot")
-    }
-}
-
-impl std::error::Error for DecodeError {}
-
 /// A distribution of times, detached from the threads that record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -125,49 +113,6 @@ impl Snapshot {
         Ok(STANDARD.encode(bytes))
     }
 
-    /// The snapshot as bytes for another recorder: a version, the sum, minimum, maximum, the two counts,
-    /// then for each counter that is not 0 how many are before it since the last one, and its count. All
-    /// numbers are LEB128 (DWARF 5, section 7.6).
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![BYTES_VERSION];
-        let head = [self.sum_ns, self.min_ns, self.max_ns, self.clamped, self.time_went_backwards];
-        for number in head {
-            write_leb128(&mut bytes, number);
-        }
-        let mut next = 0;
-        for (cell, count) in self.cells.iter().enumerate().filter(|(_, count)| **count > 0) {
-            write_leb128(&mut bytes, (cell - next) as u64);
-            write_leb128(&mut bytes, *count);
-            next = cell + 1;
-        }
-        bytes
-    }
-
-    /// What [`Snapshot::to_bytes`] made.
-    ///
-    /// # Errors
-    /// [`DecodeError`] for anything else.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (&BYTES_VERSION, mut rest) = bytes.split_first().ok_or(DecodeError)? else {
-            return Err(DecodeError);
-        };
-        let mut snapshot = Self::empty();
-        snapshot.sum_ns = read_leb128(&mut rest)?;
-        snapshot.min_ns = read_leb128(&mut rest)?;
-        snapshot.max_ns = read_leb128(&mut rest)?;
-        snapshot.clamped = read_leb128(&mut rest)?;
-        snapshot.time_went_backwards = read_leb128(&mut rest)?;
-        let mut next = 0_usize;
-        while !rest.is_empty() {
-            let gap = usize::try_from(read_leb128(&mut rest)?).map_err(|_| DecodeError)?;
-            let cell = next.checked_add(gap).ok_or(DecodeError)?;
-            *snapshot.cells.get_mut(cell).ok_or(DecodeError)? = read_leb128(&mut rest)?;
-            next = cell + 1;
-        }
-        Ok(snapshot)
-    }
-
     fn histogram(&self) -> Option<Histogram<u64>> {
         let mut histogram = Histogram::new_with_bounds(1, HIGHEST_NS, SIGNIFICANT_DIGITS).ok()?;
         for (cell, count) in self.cells.iter().enumerate().filter(|(_, count)| **count > 0) {
@@ -175,31 +120,4 @@ impl Snapshot {
         }
         Some(histogram)
     }
-}
-
-const BYTES_VERSION: u8 = 1;
-
-fn write_leb128(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn read_leb128(bytes: &mut &[u8]) -> Result<u64, DecodeError> {
-    let mut number = 0_u64;
-    for shift in (0..u64::BITS).step_by(7) {
-        let (byte, rest) = bytes.split_first().ok_or(DecodeError)?;
-        *bytes = rest;
-        let bits = u64::from(byte & 0x7f);
-        if bits.leading_zeros() < shift {
-            return Err(DecodeError);
-        }
-        number |= bits << shift;
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(DecodeError)
 }

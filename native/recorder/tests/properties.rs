@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use latency_recorder::{
     Arrivals, Dispatch, HIGHEST_NS, HiccupHandle, Offer, Outcome, Places, Poll, Recorder,
-    Recorders, Schedule, Share, Sleeper, Snapshot, WakerHandle, now_ns, os_now_ns,
+    Recorders, Schedule, Share, Sleeper, Taken, WakerHandle, now_ns, os_now_ns,
 };
 use proptest::prelude::*;
 
@@ -85,7 +85,7 @@ proptest! {
             values.iter().for_each(|ns| drivers[*driver].record(*ns));
             for each in &drivers {
                 let taken = each.take();
-                prop_assert_eq!(&Snapshot::from_bytes(&taken.to_bytes()).unwrap(), &taken);
+                prop_assert_eq!(&Taken::from_bytes(&taken.to_bytes()).unwrap(), &taken);
                 merged.add(&taken);
             }
         }
@@ -93,14 +93,14 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_are_no_snapshot_are_refused_and_never_more(
+    fn bytes_that_were_not_taken_are_refused_and_never_more(
         bytes in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
         let claimed: Vec<u8> = std::iter::once(1).chain(bytes.iter().copied()).collect();
         for bytes in [bytes, claimed] {
-            if let Ok(snapshot) = Snapshot::from_bytes(&bytes) {
+            if let Ok(taken) = Taken::from_bytes(&bytes) {
                 prop_assert_eq!(bytes[0], 1);
-                Recorder::new(0).add(&snapshot);
+                Recorder::new(0).add(&taken);
             }
         }
     }

@@ -53,8 +53,8 @@ begun_clocks(#{table := Table}) ->
 -spec add(merging(), router_bench_loops:kind(), [router_bench_driver:slice(), ...]) -> ok.
 add(#{table := Table, recorders := Recorders}, Kind, Slices) ->
     #{Kind := Of} = Recorders,
-    _ = [ok = router_bench_nif:recorder_add(maps:get(Quantity, Of), Taken)
-         || #{taken := All} <- Slices, {Quantity, Taken} <- maps:to_list(All)],
+    _ = [ok = router_bench_nif:recorder_add(Recorder, [Taken || #{taken := #{Quantity := Taken}} <- Slices])
+         || {Quantity, Recorder} <- maps:to_list(Of)],
     #{count := Ok} = Figures = router_bench_nif:recorder_slice(maps:get(measured(Kind), Of)),
     DurationNs = lists:max([Ns || #{slice := #{duration_ns := Ns}} <- Slices]),
     Percentiles = maps:with([p50_ns, p95_ns, p99_ns], Figures),
