@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decimal::Amount;
 use crate::evidence::{Disturbance, Evidence};
+use crate::merged::{self, MachineBlock};
 use crate::metric::Metric;
 use crate::nodes::Nodes;
 use crate::read::{Document, Segment, Violation};
@@ -34,10 +35,16 @@ pub struct Block {
     /// The open-loop slices; absent where traffic was watched.
     #[serde(default, skip_serializing_if = "is_absent")]
     pub latency: LatencyPhase,
+    /// What each machine measured; absent where it was one. The block's own figures are then those of all
+    /// machines together, and it has no slices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machines: Option<Vec<MachineBlock>>,
     /// Requests of the node's own, in the place of both loops; absent where the bench made the load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic: Option<TrafficPhase>,
-    /// `erlang:memory(total)` in the measured slices.
+    /// `erlang:memory(total)` in the measured slices; absent where machines shared a router that is none
+    /// of their BEAMs.
+    #[serde(default, skip_serializing_if = "is_absent")]
     pub memory: MemoryFigures,
     /// Errors in the measured slices.
     pub errors: Counted,
@@ -98,9 +105,9 @@ pub struct Accounting {
     pub traffic: Option<Outcomes>,
 }
 
-/// Whether a loop was not measured: what was measured has requests, and took time.
-fn is_absent<T: Default + PartialEq>(loop_of: &T) -> bool {
-    *loop_of == T::default()
+/// Whether something was not measured: what was has requests, samples, or took time.
+pub(crate) fn is_absent<T: Default + PartialEq>(measured: &T) -> bool {
+    *measured == T::default()
 }
 
 /// What became of the requests of a phase: `offered` is the sum of all others.
@@ -122,6 +129,19 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
+    /// Both together; `None` on overflow.
+    #[must_use]
+    pub fn plus(&self, more: &Self) -> Option<Self> {
+        Some(Self {
+            offered: self.offered.checked_add(more.offered)?,
+            ok: self.ok.checked_add(more.ok)?,
+            error: self.error.checked_add(more.error)?,
+            timeout: self.timeout.checked_add(more.timeout)?,
+            rejected: self.rejected.checked_add(more.rejected)?,
+            skipped: self.skipped.checked_add(more.skipped)?,
+        })
+    }
+
     /// Sum of what became of the requests; `None` on overflow.
     #[must_use]
     pub fn accounted(&self) -> Option<u64> {
@@ -248,7 +268,8 @@ pub enum FailedOutcome {
 pub struct ThroughputPhase {
     /// From the release of the workers to the last answer, all slices together.
     pub duration_ns: u64,
-    /// The slices, in order.
+    /// The slices, in order; absent where several machines were merged.
+    #[serde(default, skip_serializing_if = "is_absent")]
     pub slices: ClosedLoopSlices,
     /// Time from actual start to answer, of the successful requests.
     pub service_time: Percentiles,
@@ -273,7 +294,8 @@ pub struct ClosedLoopSlices {
 pub struct LatencyPhase {
     /// From the first intended start to the last answer, all slices together.
     pub duration_ns: u64,
-    /// The slices, in order: what is gated.
+    /// The slices, in order: what is gated; absent where several machines were merged.
+    #[serde(default, skip_serializing_if = "is_absent")]
     pub slices: OpenLoopSlices,
     /// Time from intended start to answer, of the successful requests of all slices.
     pub response_time: Percentiles,
@@ -360,7 +382,7 @@ pub struct Percentiles {
 }
 
 /// `erlang:memory(total)`, sampled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MemoryFigures {
     /// Samples taken.
@@ -475,6 +497,9 @@ impl Block {
         self.metrics.check(&within("metrics"))?;
         self.accounting.check(&within("accounting"))?;
         self.check_phases(path)?;
+        if let Some(machines) = &self.machines {
+            merged::check_block(machines, self, path)?;
+        }
         self.check_slices(path)?;
         if let Some(nodes) = &self.nodes {
             nodes.check(self, &within("nodes"))?;
@@ -528,6 +553,29 @@ impl Block {
             return refused("accounting", "this is not the accounting of such a block".to_owned());
         }
         Ok(())
+    }
+
+    /// What only a block of several machines may be without.
+    pub(crate) fn check_is_of_one_machine(&self, path: &[Segment]) -> Result<(), Violation> {
+        if self.machines.is_some() {
+            let at = path.iter().cloned().chain(["machines".into()]);
+            let problem = "the report does not say that it was merged";
+            return Err(Violation::new(at, problem, "merge again: perf-gate merge"));
+        }
+        let is_load = self.traffic.is_none();
+        let parts = [
+            (&["throughput", "slices"][..], is_load && is_absent(&self.throughput.slices)),
+            (&["latency", "slices"], is_load && is_absent(&self.latency.slices)),
+            (&["memory"], is_absent(&self.memory)),
+        ];
+        match parts.into_iter().find(|(_, is_missing)| *is_missing) {
+            None => Ok(()),
+            Some((place, _)) => {
+                let field = place.last().copied().unwrap_or_default();
+                let at = path.iter().cloned().chain(place.iter().map(|key| Segment::from(*key)));
+                Err(Violation::new(at, format!("missing field `{field}`"), "measure again"))
+            }
+        }
     }
 
     /// Every column of a table of slices has as many figures as the table has slices.

@@ -82,6 +82,42 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// What several machines state alike; what they do not is absent.
+    #[must_use]
+    pub fn common(all: &[&Self]) -> Self {
+        fn alike<T: PartialEq + Clone>(
+            all: &[&Environment],
+            field: impl Fn(&Environment) -> &Option<T>,
+        ) -> Option<T> {
+            let (first, others) = all.split_first()?;
+            let is_alike = others.iter().all(|other| field(other) == field(first));
+            field(first).clone().filter(|_| is_alike)
+        }
+        Self {
+            otp_release: alike(all, |env| &env.otp_release),
+            erts_version: alike(all, |env| &env.erts_version),
+            erts_flavor: alike(all, |env| &env.erts_flavor),
+            vm_flags: alike(all, |env| &env.vm_flags),
+            schedulers_online: alike(all, |env| &env.schedulers_online),
+            attached: alike(all, |env| &env.attached),
+            distributed: alike(all, |env| &env.distributed),
+            cpu_count: alike(all, |env| &env.cpu_count),
+            cpu_model: alike(all, |env| &env.cpu_model),
+            cpu_quota: alike(all, |env| &env.cpu_quota),
+            memory_total_mb: alike(all, |env| &env.memory_total_mb),
+            kernel: alike(all, |env| &env.kernel),
+            container_limits: alike(all, |env| &env.container_limits),
+            clock_source: alike(all, |env| &env.clock_source),
+            nif_version: alike(all, |env| &env.nif_version),
+            router_bench_version: alike(all, |env| &env.router_bench_version),
+            rust_profile: alike(all, |env| &env.rust_profile),
+            transport: alike(all, |env| &env.transport),
+            transport_server: alike(all, |env| &env.transport_server),
+            transport_tls_version: alike(all, |env| &env.transport_tls_version),
+            transport_tls_cipher: alike(all, |env| &env.transport_tls_cipher),
+        }
+    }
+
     /// A server or a cipher of no transport would be taken for a local router's.
     pub(crate) fn check(&self) -> Result<(), Violation> {
         let of_none = [

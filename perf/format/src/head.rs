@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use crate::block::Metrics;
 use crate::environment::Environment;
+use crate::merged::Merged;
 use crate::read::{Document, ReadError, Violation, open, parse, read_file};
 use crate::report::{Git, Load, Report, Run, SchemaTag, check_head};
 use crate::timestamp::Timestamp;
@@ -47,12 +48,15 @@ pub struct Head {
     pub load: Option<Load>,
     /// What was watched.
     pub watched: Option<Watched>,
+    /// The machines that measured, where they are several.
+    pub merged: Option<Merged>,
 }
 
 impl From<Report> for Head {
     fn from(report: Report) -> Self {
-        let Report { schema, timestamp, git, env, metrics, run, load, watched, .. } = report;
-        Self { schema, timestamp, git, env, metrics, run, load, watched }
+        let Report { schema, timestamp, git, env, metrics, run, load, watched, merged, .. } =
+            report;
+        Self { schema, timestamp, git, env, metrics, run, load, watched, merged }
     }
 }
 

@@ -35,6 +35,7 @@ mod explanation;
 pub mod growth;
 mod head;
 mod limit;
+pub mod merged;
 mod metric;
 mod nodes;
 mod plan;
@@ -82,6 +83,7 @@ pub use explanation::{
 };
 pub use head::{Head, read_head};
 pub use limit::{Limit, LimitKind};
+pub use merged::{MachineBlock, Merged, MergedMachine, MergedRun, Routers};
 pub use metric::{Direction, Metric};
 pub use nodes::{Driver, DriverEnvironment, Nodes, Router};
 pub use plan::{

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::{Accounting, Block, EncodedHistogram, Metrics, Series};
 use crate::decimal::Amount;
-use crate::environment::Environment;
+use crate::environment::{Environment, EnvironmentField};
+use crate::merged::Merged;
 use crate::metric::Metric;
 use crate::plan::AdapterOption;
 use crate::read::{Document, Segment, Violation};
@@ -40,6 +41,9 @@ pub struct Report {
     /// What was watched, where no load was the bench's; it takes the place of `load`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watched: Option<Watched>,
+    /// The machines that measured, where their reports were merged; absent means one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Merged>,
     /// What each finished block measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Vec<Block>>,
@@ -298,8 +302,9 @@ pub struct Load {
     pub sample_interval_ms: u64,
     /// Time allowed for the whole run.
     pub timeout_ms: u64,
-    /// Seed of every random choice of the load.
-    pub seed: u64,
+    /// Seed of every random choice of the load; absent of several machines together, which have theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// How the keys of requests are drawn; absent in reports from before there was a choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<Keys>,
@@ -335,7 +340,10 @@ impl Load {
     pub fn shape(&self) -> [(&'static str, String); 10] {
         let arrivals = match self.arrivals {
             Arrivals::Constant => "constant".to_owned(),
-            Arrivals::Poisson => format!("poisson, seed {}", self.seed),
+            Arrivals::Poisson => match self.seed {
+                Some(seed) => format!("poisson, seed {seed}"),
+                None => "poisson".to_owned(),
+            },
         };
         let keys = match &self.keys {
             None => "unknown".to_owned(),
@@ -421,12 +429,27 @@ impl Document for Report {
             }
         }
         self.check_watched()?;
+        self.check_merged()?;
         self.check_sessions()?;
         self.check_pairing()
     }
 }
 
 impl Report {
+    /// A part of the fingerprint; of machines that do not state it alike, what each states.
+    #[must_use]
+    pub fn fingerprint(&self, field: EnvironmentField) -> Option<String> {
+        let Some(merged) = &self.merged else { return field.of(&self.env) };
+        let of_machines: Vec<_> =
+            merged.machines.iter().map(|machine| field.of(&machine.env)).collect();
+        let (first, others) = of_machines.split_first()?;
+        if others.iter().all(|other| other == first) {
+            return first.clone();
+        }
+        let stated = |of_machine: Option<String>| of_machine.unwrap_or("not stated".to_owned());
+        Some(of_machines.into_iter().map(stated).collect::<Vec<_>>().join(" + "))
+    }
+
     /// Blocks in the report; a report without any has none in sessions either.
     fn block_count(&self) -> usize {
         self.blocks.as_ref().map_or(0, Vec::len)
@@ -458,6 +481,32 @@ impl Report {
             false => "this is of watched traffic, and the report does not say that it was watched",
         };
         Err(Violation::new([place.into()], problem, "measure again"))
+    }
+
+    /// What several machines measured is said of each, and nothing is said of their moments.
+    fn check_merged(&self) -> Result<(), Violation> {
+        let Some(merged) = &self.merged else {
+            for (index, block) in self.blocks.iter().flatten().enumerate() {
+                block.check_is_of_one_machine(&["blocks".into(), index.into()])?;
+            }
+            if self.load.as_ref().is_some_and(|load| load.seed.is_none()) {
+                let at = ["load".into(), "seed".into()];
+                return Err(Violation::new(at, "missing field `seed`", "measure again"));
+            }
+            return Ok(());
+        };
+        let of_one = [
+            ("watched", self.watched.is_some()),
+            ("diagnostics", self.diagnostics.is_some()),
+            ("series", self.series.is_some()),
+            ("pairing", self.pairing.is_some()),
+        ];
+        if let Some((key, _)) = of_one.into_iter().find(|(_, is_there)| *is_there) {
+            let problem = "several machines have none in common";
+            return Err(Violation::new([key.into()], problem, "merge again: perf-gate merge"));
+        }
+        let sessions = self.sessions.as_ref().map_or(1, Vec::len);
+        merged.check(sessions, self.load.as_ref(), self.blocks.as_deref())
     }
 
     fn check_sessions(&self) -> Result<(), Violation> {

@@ -26,8 +26,9 @@ use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 use serde::Serialize;
 
-use crate::block::{Accounting, Block, Metrics, OpenLoopSlices, Outcomes, Percentiles};
+use crate::block::{Accounting, Block, LatencyPhase, Metrics, OpenLoopSlices, Percentiles};
 use crate::decimal::{Amount, Decimal};
+use crate::merged::MachineBlock;
 use crate::metric::Metric;
 use crate::report::RunStatus;
 
@@ -132,18 +133,26 @@ pub enum Unmeasured {
     /// No slice took any time.
     #[error("throughput.slices has no such figures")]
     NoRate,
+    /// Machines shared a router that is none of the BEAMs that they looked at.
+    #[error("no BEAM was looked at whose memory is the router's")]
+    NoMemory,
     /// The router has no such counter.
     #[error("the router could not count them, so there is no figure")]
     NotCounted,
 }
 
 /// What a block's figure of a metric must be, exactly: of a time or a rate the median over slices,
-/// of memory the peak, of a count the sum.
+/// of memory the peak, of a count the sum. Of a block of several machines, which have no slices in common:
+/// of a time that of all samples, and the sum of each machine's rate over all its slices.
 ///
 /// # Errors
 /// Why there is none.
 pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
     let percentile = |percentile: Percentile| {
+        if block.machines.is_some() {
+            let ns = percentile.of(block.times()).ok_or(Unmeasured::NoWhole(percentile))?;
+            return Ok(BigDecimal::new(ns.into(), 6));
+        }
         let none = Unmeasured::NoSlices(percentile);
         let column = percentile.of_slices(block.time_slices()).ok_or(none)?;
         let ns = median_by(column.to_vec(), u64::cmp, |ns| BigDecimal::from(*ns));
@@ -155,6 +164,18 @@ pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
         Metric::LatencyP95Ms => percentile(Percentile::P95),
         Metric::LatencyP99Ms => percentile(Percentile::P99),
         Metric::Rps => {
+            let rate = |ok: u64, ns: u64| {
+                let scaled = BigInt::from(ok) * 10_u128.pow(9 + RATE_DIGITS) / ns;
+                BigDecimal::new(scaled, i64::from(RATE_DIGITS))
+            };
+            if let Some(machines) = &block.machines {
+                let of_machine = |machine: &MachineBlock| {
+                    let ns = Some(machine.throughput.duration_ns).filter(|ns| *ns > 0)?;
+                    Some(rate(machine.accounting.throughput.ok, ns))
+                };
+                let rates: Option<Vec<_>> = machines.iter().map(of_machine).collect();
+                return Ok(rates.ok_or(Unmeasured::NoRate)?.into_iter().sum());
+            }
             let slices = &block.throughput.slices;
             let rows = slices.ok.iter().copied().zip(slices.duration_ns.iter().copied());
             let rates = rows.filter(|(_, ns)| *ns > 0).collect();
@@ -163,12 +184,9 @@ pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
                 (u128::from(*ok) * u128::from(*others_ns))
                     .cmp(&(u128::from(*others_ok) * u128::from(*ns)))
             };
-            let rate = |(ok, ns): &(u64, u64)| {
-                let scaled = BigInt::from(*ok) * 10_u128.pow(9 + RATE_DIGITS) / *ns;
-                BigDecimal::new(scaled, i64::from(RATE_DIGITS))
-            };
-            median_by(rates, order, rate).ok_or(Unmeasured::NoRate)
+            median_by(rates, order, |(ok, ns)| rate(*ok, *ns)).ok_or(Unmeasured::NoRate)
         }
+        Metric::MemMbTotalErlang if block.memory.samples == 0 => Err(Unmeasured::NoMemory),
         Metric::MemMbTotalErlang => {
             // Divided by 2^20: multiplied by 5^20, the point 20 places on.
             Ok(BigDecimal::from(block.memory.peak_bytes)
@@ -242,24 +260,13 @@ pub fn spread_pct(blocks: &[&Metrics]) -> BTreeMap<Metric, Amount> {
 pub fn accounting(blocks: &[Block]) -> Option<Accounting> {
     blocks.iter().try_fold(Accounting::default(), |sum, block| {
         Some(Accounting {
-            throughput: add(sum.throughput, block.accounting.throughput)?,
-            latency: add(sum.latency, block.accounting.latency)?,
+            throughput: sum.throughput.plus(&block.accounting.throughput)?,
+            latency: sum.latency.plus(&block.accounting.latency)?,
             traffic: match (sum.traffic, block.accounting.traffic) {
-                (Some(sum), Some(more)) => Some(add(sum, more)?),
+                (Some(sum), Some(more)) => Some(sum.plus(&more)?),
                 (one, other) => one.or(other),
             },
         })
-    })
-}
-
-fn add(a: Outcomes, b: Outcomes) -> Option<Outcomes> {
-    Some(Outcomes {
-        offered: a.offered.checked_add(b.offered)?,
-        ok: a.ok.checked_add(b.ok)?,
-        error: a.error.checked_add(b.error)?,
-        timeout: a.timeout.checked_add(b.timeout)?,
-        rejected: a.rejected.checked_add(b.rejected)?,
-        skipped: a.skipped.checked_add(b.skipped)?,
     })
 }
 
@@ -275,11 +282,18 @@ pub fn shortage(percentile: Percentile, blocks: &[Block]) -> Option<(usize, u64)
 /// The load generator's share of a percentile, where it is too large.
 #[must_use]
 pub fn generators_own(percentile: Percentile, blocks: &[Block]) -> Option<f64> {
-    let of_block = |block: &Block| {
-        let lag = percentile.of(&block.latency.dispatch_lag)?;
-        let response = percentile.of(&block.latency.response_time)?;
+    let of_loop = |LatencyPhase { dispatch_lag, response_time, .. }: &LatencyPhase| {
+        let (lag, response) = (percentile.of(dispatch_lag)?, percentile.of(response_time)?);
         // A response time of 0 is the generator's as a whole or not at all; it is taken as 1 ns.
         Some(lag as f64 / response.max(1) as f64)
+    };
+    let of_block = |block: &Block| match &block.machines {
+        // Where one generator was late, so is the tail of all samples.
+        Some(machines) => {
+            let shares = machines.iter().filter_map(|machine| of_loop(&machine.latency));
+            shares.max_by(f64::total_cmp)
+        }
+        None => of_loop(&block.latency),
     };
     let share = median(blocks.iter().filter_map(of_block).collect());
     share.filter(|share| *share > GENERATOR_SHARE_MAX)

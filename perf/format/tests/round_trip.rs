@@ -119,6 +119,7 @@ fn block() -> impl Strategy<Value = Block> {
                 block: 0,
                 metrics,
                 accounting,
+                machines: None,
                 throughput: ThroughputPhase {
                     duration_ns: n,
                     slices: ClosedLoopSlices {
@@ -266,6 +267,7 @@ fn report() -> impl Strategy<Value = Report> {
             metrics,
             run,
             load: None,
+            merged: None,
             watched: None,
             blocks,
             accounting,

@@ -1,6 +1,6 @@
 //! Makes one report of those of several sessions. Pure.
 
-use cp1_format::{Problem, Report, Session, summary};
+use cp1_format::{Merged, Problem, Report, Session, summary};
 
 use super::problem;
 use crate::judge::compare::Named;
@@ -66,10 +66,22 @@ fn differences(one: &Report, other: &Report) -> Vec<&'static str> {
         ("env", one.env == other.env),
         ("load", shape(one) == shape(other) && lengths(one) == lengths(other)),
         ("watched", watched(one) == watched(other)),
+        ("merged", machines(one) == machines(other)),
         ("controls", one.controls == other.controls),
         ("run.planted_fault", one.run.planted_fault == other.run.planted_fault),
     ];
     parts.into_iter().filter(|(_, equal)| !equal).map(|(name, _)| name).collect()
+}
+
+/// Of several machines what must be the same in each session: all but when it was.
+fn machines(report: &Report) -> Option<Merged> {
+    let mut merged = report.merged.clone()?;
+    merged.machines.iter_mut().for_each(|machine| {
+        machine.runs.clear();
+        // Of each session it may be another number.
+        machine.load.blocks = 0;
+    });
+    Some(merged)
 }
 
 fn joined(first: &Report, sessions: &[&Report]) -> Report {
@@ -105,6 +117,14 @@ fn joined(first: &Report, sessions: &[&Report]) -> Report {
     report.run.duration_ms = sessions.iter().map(|session| session.run.duration_ms).sum();
     if let Some(load) = &mut report.load {
         load.blocks = blocks.len() as u32;
+    }
+    for (index, machine) in
+        report.merged.iter_mut().flat_map(|merged| &mut merged.machines).enumerate()
+    {
+        machine.load.blocks = blocks.len() as u32;
+        let of_sessions =
+            sessions.iter().filter_map(|session| session.merged.as_ref()?.machines.get(index));
+        machine.runs = of_sessions.flat_map(|machine| machine.runs.clone()).collect();
     }
     if let Some(watched) = &mut report.watched {
         watched.blocks = blocks.len() as u32;

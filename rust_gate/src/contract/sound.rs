@@ -1,6 +1,6 @@
 //! Whether a report may become the baseline, or a session's be part of it. Pure.
 
-use cp1_format::{Metric, Policy, Problem};
+use cp1_format::{Metric, Policy, Problem, Report, Routers};
 
 use super::problem;
 use crate::judge::blocks::Sides;
@@ -68,6 +68,7 @@ fn of_any(report: Named<'_>, policy: &Policy, disturbed_share_max: f64) -> Vec<P
         match document.metrics.get(metric) {
             // What nobody can see who only looks on; where a rule judges it, that is told above.
             None if document.watched.is_some() => {}
+            None if metric == Metric::MemMbTotalErlang && shares_router(document) => {}
             None => add(
                 &format!("metrics.{metric}"),
                 format!("{metric} was not measured"),
@@ -111,6 +112,11 @@ fn of_any(report: Named<'_>, policy: &Policy, disturbed_share_max: f64) -> Vec<P
     };
     problems.extend(short.chain(late()));
     problems
+}
+
+/// Whether machines put a router under load whose memory none of them could see.
+fn shares_router(report: &Report) -> bool {
+    report.merged.as_ref().is_some_and(|merged| merged.routers == Routers::Shared)
 }
 
 /// The first half of each session against the second half: nothing changed between them, so a gate

@@ -211,6 +211,7 @@ fn report(measured: Measurement, arguments: &Import) -> Report {
         },
         load: None,
         watched: None,
+        merged: None,
         blocks: None,
         accounting: None,
         diagnostics: None,

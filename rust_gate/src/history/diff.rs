@@ -244,7 +244,9 @@ fn load(report: &Report) -> Fields {
         ("drain_timeout_ms", Some(load.drain_timeout_ms.to_string())),
         ("sample_interval_ms", Some(load.sample_interval_ms.to_string())),
         ("timeout_ms", Some(load.timeout_ms.to_string())),
-        ("seed", Some(load.seed.to_string())),
+        ("seed", load.seed.map(|seed| seed.to_string())),
+        ("machines", report.merged.as_ref().map(|merged| merged.machines.len().to_string())),
+        ("routers", report.merged.as_ref().map(|merged| merged.routers.name().to_owned())),
     ]);
     shape.chain(extent).collect()
 }

@@ -194,7 +194,8 @@ fn conditions(head: &Head) -> u64 {
         (shape.map(|(_, value)| value).collect::<Vec<_>>(), format!("{:?}", load.arrivals))
     };
     let watched = head.watched.as_ref().map(cp1_format::Watched::shape);
-    digest(&(format!("{:?}", head.env), head.load.as_ref().map(shape), watched))
+    let merged = head.merged.as_ref().map(|merged| (merged.machines.len(), merged.routers.name()));
+    digest(&(format!("{:?}", head.env), head.load.as_ref().map(shape), watched, merged))
 }
 
 /// For finding out whether two are the same, within one run of this program.

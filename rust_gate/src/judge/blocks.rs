@@ -229,10 +229,11 @@ pub(crate) fn log_ratio(from: f64, to: f64) -> Option<f64> {
     log.is_finite().then_some(log)
 }
 
-/// A metric slice by slice, in any unit; `None` of a metric without slices.
+/// A metric slice by slice, in any unit; `None` of a metric without slices, and of several machines.
 pub(crate) fn slices(block: &Block, metric: Metric) -> Option<Vec<f64>> {
     let closed = &block.throughput.slices;
     match metric {
+        _ if block.machines.is_some() => None,
         Metric::LatencyP95Ms | Metric::LatencyP99Ms => {
             let column = Percentile::of_metric(metric)?.of_slices(block.time_slices())?;
             Some(column.iter().map(|ns| *ns as f64).collect())

@@ -11,8 +11,8 @@ use crate::judge::blocks::{self, BLOCKS_MIN, BlockJudge, Extent, Sides};
 use crate::judge::conditions::{self, Measured};
 use crate::judge::rules::{self, Answer, Breach};
 use crate::judge::{
-    consistency, failures, growth, notices, replay, samples, sessions, supporting, unserved,
-    validity, waivers, watched,
+    consistency, failures, growth, merged, notices, replay, samples, sessions, supporting,
+    unserved, validity, waivers, watched,
 };
 
 /// A report and the path that messages name.
@@ -150,6 +150,7 @@ pub fn compare(
     notices.extend(notices::improved(policy, &answers));
     notices.extend(failures::notices(candidate.document));
     notices.extend(watched::notices(baseline.document, candidate.document));
+    notices.extend(merged::notices(baseline.document, candidate.document));
     let grown = growth::Grown::of(candidate.document);
     notices.extend(grown.notices());
     notices.extend(in_force.notices);

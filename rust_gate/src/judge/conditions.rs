@@ -1,6 +1,10 @@
 //! Whether two reports were measured under the same conditions. Pure.
 
-use cp1_format::{Comparison, EnvironmentField, FieldDifference, Notice, Policy, Report};
+use cp1_format::{Comparison, EnvironmentField, FieldDifference, Merged, Notice, Policy, Report};
+
+/// What of the load each of several machines may have for itself.
+const OF_MACHINE: [&str; 4] =
+    ["load.rate_per_second", "load.arrivals", "load.concurrency", "load.max_in_flight"];
 
 /// How two reports were measured, as far as it says that they come from one machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +70,8 @@ pub(crate) fn comparison(
     let always = EnvironmentField::ALWAYS_REQUIRED;
     let further = policy.environment.require.iter().filter(|field| !always.contains(field));
     for field in always.iter().chain(further) {
-        let of =
-            |report: &Report| field.of(&report.env).or(field.unstated().map(ToOwned::to_owned));
+        let unstated = || field.unstated().map(ToOwned::to_owned);
+        let of = |report: &Report| report.fingerprint(*field).or_else(unstated);
         compare(field.name(), of(baseline), of(candidate));
     }
     if let (Some(baseline), Some(candidate)) = (&baseline.load, &candidate.load) {
@@ -75,6 +79,25 @@ pub(crate) fn comparison(
             baseline.shape().into_iter().zip(candidate.shape())
         {
             compare(field, Some(baseline), Some(candidate));
+        }
+    }
+    if baseline.merged.is_some() || candidate.merged.is_some() {
+        let machines = |report: &Report| report.merged.as_ref().map_or(1, |m| m.machines.len());
+        let said = |report: &Report| Some(machines(report).to_string());
+        compare("merged.machines", said(baseline), said(candidate));
+    }
+    if let (Some(baseline), Some(candidate)) = (&baseline.merged, &candidate.merged) {
+        let routers = |merged: &Merged| Some(merged.routers.name().to_owned());
+        compare("merged.routers", routers(baseline), routers(candidate));
+        let pairs = baseline.machines.iter().zip(&candidate.machines).enumerate();
+        for (index, (baseline, candidate)) in pairs {
+            let shapes = baseline.load.shape().into_iter().zip(candidate.load.shape());
+            for ((field, baseline), (_, candidate)) in
+                shapes.filter(|((field, _), _)| OF_MACHINE.contains(field))
+            {
+                let field = format!("merged.machines[{index}].{field}");
+                compare(&field, Some(baseline), Some(candidate));
+            }
         }
     }
     comparison

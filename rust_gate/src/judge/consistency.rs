@@ -111,7 +111,11 @@ fn check_block(index: usize, block: &Block, report: &Report, found: &mut Contrad
 
 /// What a block's figure follows from.
 fn whence(metric: Metric, block: &Block) -> &'static str {
+    let is_merged = block.machines.is_some();
     match metric {
+        Metric::LatencyP95Ms if is_merged => "follows from latency.response_time.p95_ns",
+        Metric::LatencyP99Ms if is_merged => "follows from latency.response_time.p99_ns",
+        Metric::Rps if is_merged => "follows from the machines' closed loops",
         Metric::LatencyP95Ms if block.traffic.is_some() => "follows from traffic.slices.p95_ns",
         Metric::LatencyP99Ms if block.traffic.is_some() => "follows from traffic.slices.p99_ns",
         Metric::LatencyP95Ms => "follows from latency.slices.p95_ns",

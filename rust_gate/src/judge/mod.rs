@@ -12,6 +12,7 @@ pub mod decision;
 pub mod failures;
 pub mod growth;
 pub mod histograms;
+pub(crate) mod merged;
 pub(crate) mod notices;
 pub(crate) mod plausible;
 pub mod ratios;

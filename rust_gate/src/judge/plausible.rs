@@ -5,9 +5,11 @@
 //! significant digits, and a phase ends with its last answer.
 
 use bigdecimal::BigDecimal;
+use cp1_format::merged::Together;
 use cp1_format::summary::{self, Percentile};
 use cp1_format::{
-    Block, FailedOutcome, LatencyPhase, Metric, Outcomes, Percentiles, Phase, Report, Series,
+    Block, FailedOutcome, LatencyPhase, MachineBlock, Merged, Metric, Outcomes, Percentiles, Phase,
+    Report, Routers, Series, ThroughputPhase,
 };
 
 use crate::judge::contradictions::Contradictions;
@@ -28,16 +30,8 @@ struct Check {
     finds: fn(&Block, &Report) -> Option<String>,
 }
 
-/// Every check of a block under a load of the bench.
-const OF_LOAD: [Check; 17] = [
-    Check {
-        place: "throughput.slices.ok",
-        finds: |b, _| samples(sum(&b.throughput.slices.ok), b.accounting.throughput.ok),
-    },
-    Check {
-        place: "latency.slices.ok",
-        finds: |b, _| samples(sum(&b.latency.slices.ok), b.accounting.latency.ok),
-    },
+/// Every check of what was measured under a load of the bench, on one machine or several.
+const OF_LOAD: [Check; 13] = [
     Check {
         place: "throughput.service_time.count",
         finds: |b, _| samples(b.throughput.service_time.count, b.accounting.throughput.ok),
@@ -51,7 +45,6 @@ const OF_LOAD: [Check; 17] = [
         finds: |b, _| samples(b.latency.service_time.count, b.accounting.latency.ok),
     },
     Check { place: "latency.dispatch_lag.count", finds: lag_samples },
-    Check { place: "latency.dispatch_lag", finds: |b, _| lag_percentiles(&b.latency) },
     Check { place: "latency.dispatch_lag.mean_ns", finds: |b, _| lag_of_answers(b) },
     Check {
         place: "latency.service_time",
@@ -80,13 +73,6 @@ const OF_LOAD: [Check; 17] = [
         },
     },
     Check {
-        place: "throughput.slices.duration_ns",
-        finds: |b, _| {
-            let (slices, phase) = (sum(&b.throughput.slices.duration_ns), b.throughput.duration_ns);
-            (slices != phase).then(|| format!("{slices} ns in slices of a phase of {phase} ns"))
-        },
-    },
-    Check {
         place: "accounting.throughput.skipped",
         finds: |b, _| {
             let skipped = b.accounting.throughput.skipped;
@@ -94,6 +80,30 @@ const OF_LOAD: [Check; 17] = [
         },
     },
 ];
+
+/// What the slices of such a block have to agree with; several machines have none in common.
+const OF_SLICES: [Check; 3] = [
+    Check {
+        place: "throughput.slices.ok",
+        finds: |b, _| samples(sum(&b.throughput.slices.ok), b.accounting.throughput.ok),
+    },
+    Check {
+        place: "latency.slices.ok",
+        finds: |b, _| samples(sum(&b.latency.slices.ok), b.accounting.latency.ok),
+    },
+    Check {
+        place: "throughput.slices.duration_ns",
+        finds: |b, _| {
+            let (slices, phase) = (sum(&b.throughput.slices.duration_ns), b.throughput.duration_ns);
+            (slices != phase).then(|| format!("{slices} ns in slices of a phase of {phase} ns"))
+        },
+    },
+];
+
+/// What one machine has to know, and several together cannot: of the generator's lateness a report keeps
+/// percentiles and no distribution.
+const OF_GENERATOR: [Check; 1] =
+    [Check { place: "latency.dispatch_lag", finds: |b, _| lag_percentiles(&b.latency) }];
 
 /// Every check of a block of watched traffic.
 const OF_TRAFFIC: [Check; 7] = [
@@ -154,7 +164,13 @@ const OF_ANY: [Check; 13] = [
     },
     Check {
         place: "memory.samples",
-        finds: |b, _| (b.memory.samples == 0).then(|| "memory without a sample".to_owned()),
+        finds: |b, report| {
+            let is_shared = |merged: &Merged| merged.routers == Routers::Shared;
+            let is_elsewhere =
+                b.machines.is_some() && report.merged.as_ref().is_some_and(is_shared);
+            let is_missing = b.memory.samples == 0 && !is_elsewhere;
+            is_missing.then(|| "memory without a sample".to_owned())
+        },
     },
     Check {
         place: "memory.end_bytes",
@@ -213,11 +229,86 @@ pub(crate) fn check_block(
     report: &Report,
     found: &mut Contradictions<'_>,
 ) {
-    let of_kind: &[Check] = if block.traffic.is_some() { &OF_TRAFFIC } else { &OF_LOAD };
-    for Check { place, finds } in of_kind.iter().chain(&OF_ANY) {
+    let at = format!("blocks[{index}]");
+    if block.traffic.is_some() {
+        return check_tables(&[&OF_TRAFFIC, &OF_ANY], &at, block, report, found);
+    }
+    let Some(machines) = &block.machines else {
+        return check_tables(
+            &[&OF_LOAD, &OF_GENERATOR, &OF_SLICES, &OF_ANY],
+            &at,
+            block,
+            report,
+            found,
+        );
+    };
+    check_tables(&[&OF_LOAD, &OF_ANY], &at, block, report, found);
+    for (machine, measured) in machines.iter().enumerate() {
+        let at = format!("{at}.machines[{machine}]");
+        let alone = measured.as_block(block.block);
+        check_tables(&[&OF_LOAD, &OF_GENERATOR, &OF_ANY], &at, &alone, report, found);
+    }
+    if let Some(merged) = &report.merged {
+        check_together(merged.routers, machines, &at, block, found);
+    }
+}
+
+fn check_tables(
+    tables: &[&[Check]],
+    at: &str,
+    block: &Block,
+    report: &Report,
+    found: &mut Contradictions<'_>,
+) {
+    for Check { place, finds } in tables.iter().copied().flatten() {
         if let Some(message) = finds(block, report) {
-            found.add(format!("blocks[{index}].{place}"), message);
+            found.add(format!("{at}.{place}"), message);
         }
+    }
+}
+
+/// What several machines measured together follows from what each did, but for percentiles, of which the
+/// distributions tell.
+fn check_together(
+    routers: Routers,
+    machines: &[MachineBlock],
+    at: &str,
+    block: &Block,
+    found: &mut Contradictions<'_>,
+) {
+    let Some(together) = Together::of(routers, machines) else {
+        found.add(format!("{at}.machines"), "their sums are beyond 64 bits".to_owned());
+        return;
+    };
+    let bare = |times: &Percentiles| Percentiles {
+        p50_ns: None,
+        p90_ns: None,
+        p95_ns: None,
+        p99_ns: None,
+        p999_ns: None,
+        ..times.clone()
+    };
+    let Block { throughput, latency, .. } = block;
+    let throughput =
+        ThroughputPhase { service_time: bare(&throughput.service_time), ..throughput.clone() };
+    let latency = LatencyPhase {
+        response_time: bare(&latency.response_time),
+        service_time: bare(&latency.service_time),
+        dispatch_lag: bare(&latency.dispatch_lag),
+        ..latency.clone()
+    };
+    let parts = [
+        ("accounting", together.accounting == block.accounting),
+        ("throughput", together.throughput == throughput),
+        ("latency", together.latency == latency),
+        ("memory", together.memory == block.memory),
+        ("errors", together.errors == block.errors),
+        ("backpressure", together.backpressure == block.backpressure),
+        ("disturbed", together.disturbed == block.disturbed),
+    ];
+    for (place, _) in parts.into_iter().filter(|(_, is_so)| !is_so) {
+        let message = "this is not what the block's machines make together".to_owned();
+        found.add(format!("{at}.{place}"), message);
     }
 }
 

@@ -207,6 +207,10 @@ pub fn decision(verdict: &Verdict) -> Vec<String> {
 #[must_use]
 pub fn advice(verdict: &Verdict) -> &'static str {
     let is_waived = || verdict.rules.iter().any(|rule| rule.judgement == Judgement::Waived);
+    let is_of_machines = || {
+        let mut fields = verdict.comparison.differences.iter().map(|difference| &difference.field);
+        fields.any(|field| field.starts_with("merged."))
+    };
     match verdict.outcome {
         Outcome::Pass if is_waived() => "To do before a waiver ends: make its rule hold.",
         Outcome::Pass => "Nothing to do.",
@@ -219,6 +223,9 @@ pub fn advice(verdict: &Verdict) -> &'static str {
         }
         Outcome::Inconclusive => {
             "To do: measure again on a quieter machine, or allow more blocks: perf-gate plan."
+        }
+        Outcome::Incomparable if is_of_machines() => {
+            "To do: measure on as many machines, under the same loads, and add them: perf-gate merge."
         }
         Outcome::Incomparable => {
             "To do: measure the baseline's commit beside it: perf-gate run --compare=replay."

@@ -28,7 +28,7 @@ use crate::run::bench::Bench;
 use crate::run::host::{Host, absolute, is_writable, listen, stamp, text};
 use crate::run::measure::{Ended, Next};
 use crate::run::progress::{Progress, about};
-use crate::run::{RunError, read};
+use crate::run::{RunError, load_of, read};
 use crate::statistics::shift;
 
 /// Where the search is kept, from the directory of artifacts on.
@@ -85,7 +85,7 @@ pub fn bisect(arguments: &settings::Bisect, line: &CommandLine) -> Result<Bisect
             good_code: None,
             sought: None,
             error_pct: arguments.error_pct.clone(),
-            load: baseline.and_then(|baseline| baseline.load),
+            load: load_of(baseline.as_ref())?.cloned(),
             commits,
             result: None,
         },

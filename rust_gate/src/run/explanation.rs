@@ -21,7 +21,7 @@ use crate::run::comparison::commit;
 use crate::run::explain::profiles;
 use crate::run::host::{Host, absolute, is_writable, listen, stamp};
 use crate::run::progress::Progress;
-use crate::run::{RunError, host_lock, read};
+use crate::run::{RunError, host_lock, load_of, read};
 
 /// Seed of the requests where none is given.
 const SEED: u64 = 1;
@@ -54,8 +54,8 @@ pub fn explain(
     };
     is_writable(&directory)?;
     let begun = Instant::now();
+    let load = load_of(baseline.as_ref())?;
     let (_lock, path) = host.prepare()?;
-    let load = baseline.as_ref().and_then(|baseline: &Report| baseline.load.as_ref());
     let mut plan = host.plan(Path::new(""), load, 1, arguments.fault.as_deref())?;
     let mut bench = Bench::start(&settings.project, &path, host.interrupt)?;
     let described = host.describe(&mut bench, &plan);

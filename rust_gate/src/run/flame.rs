@@ -23,7 +23,7 @@ use crate::run::comparison;
 use crate::run::host::{Host, is_writable, listen, stamp};
 use crate::run::interrupt::Interrupt;
 use crate::run::progress::Progress;
-use crate::run::{RunError, read};
+use crate::run::{RunError, load_of, read};
 
 /// How long perf may take for what takes it a fraction of a second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -109,13 +109,13 @@ fn drawn(host: &Host<'_>, arguments: &settings::Flame) -> Result<FlameGraph, Sto
     };
     let artifacts = host.artifacts(&arguments.output);
     is_writable(&artifacts)?;
+    let load = load_of(baseline.as_ref())?;
     // Better now than after a build.
     let perf = Perf::new(host.interrupt)?;
     perf.is_usable()?;
 
     let (_lock, path) = host.prepare()?;
     let deadline = Instant::now() + Duration::from_secs(host.settings.timeout_seconds);
-    let load = baseline.as_ref().and_then(|baseline| baseline.load.as_ref());
     // No report is written.
     let mut plan = host.plan(Path::new(""), load, 1, None)?;
     plan.throughput_ms = Some(arguments.seconds * 1000);

@@ -22,7 +22,7 @@ use crate::run::host::{Host, absolute, is_writable, listen, new_report, stamp};
 use crate::run::interrupt::Interrupt;
 use crate::run::measure::{Ended, Measurement, Next};
 use crate::run::progress::{Progress, Standing};
-use crate::run::{RunError, child};
+use crate::run::{RunError, child, load_of};
 
 /// Blocks of a run that has no looks.
 const BLOCKS: u32 = 10;
@@ -213,10 +213,11 @@ fn measured(
         // Better said before a live router is put under load.
         return Err(RunError::AttachedNotAllowed);
     }
+    let load = load_of(Some(&baseline))?;
     let (_lock, path) = host.prepare()?;
     let blocks = extent.blocks.unwrap_or(blocks_of(extent.mode));
     let fault = extent.fault.as_deref();
-    let mut plan = host.plan(&files.candidate, baseline.load.as_ref(), blocks, fault)?;
+    let mut plan = host.plan(&files.candidate, load, blocks, fault)?;
     let mut bench = Bench::start(&host.settings.project, &path, host.interrupt)?;
     let described = host.describe(&mut bench, &plan)?;
     let needed = replay_needed(&baseline, &policy, &described.report);

@@ -29,7 +29,7 @@ pub mod variants;
 use std::io;
 use std::path::PathBuf;
 
-use cp1_format::{ReadError, Refused, WriteError};
+use cp1_format::{Load, ReadError, Refused, Report, WriteError};
 
 use crate::bisect::commits::RangeError;
 use crate::cli::sources::SettingError;
@@ -74,6 +74,12 @@ pub enum RunError {
     /// A replay measures.
     #[error("--compare=replay measures; leave --candidate out")]
     CandidateOfReplay,
+    /// One machine cannot offer what several did.
+    #[error(
+        "the baseline is merged of several machines, and this is one: measure on each of them with perf-gate \
+         bench, add the reports with perf-gate merge, and judge with perf-gate check"
+    )]
+    MergedBaseline,
     /// The node has one build of the router.
     #[error(
         "a node that runs already can replay nothing, and {0}; leave --attach out, or compare with a \
@@ -309,6 +315,14 @@ pub enum RunError {
 }
 
 /// For `map_err`.
+/// The load of a baseline, if there is one that this machine can offer.
+fn load_of(baseline: Option<&Report>) -> Result<Option<&Load>, RunError> {
+    match baseline {
+        Some(Report { merged: Some(_), .. }) => Err(RunError::MergedBaseline),
+        baseline => Ok(baseline.and_then(|baseline| baseline.load.as_ref())),
+    }
+}
+
 fn read(error: ReadError) -> RunError {
     RunError::Read(Box::new(error))
 }

@@ -18,7 +18,7 @@ use crate::run::gate::gate;
 use crate::run::host::{Host, absolute, clean, listen, new_report};
 use crate::run::measure::Ended;
 use crate::run::progress::Progress;
-use crate::run::{RunError, read};
+use crate::run::{RunError, load_of, read};
 
 /// Where gates are kept, from the project on.
 const DIRECTORY: &str = "_artifacts/prove";
@@ -91,8 +91,8 @@ fn measure_baseline(host: &Host<'_>, frozen: &Path, kept: &Kept) -> Result<(), R
     let frozen: Option<Report> =
         frozen.exists().then(|| read_file(frozen)).transpose().map_err(read)?;
     let report = new_report(&kept.fresh()?)?;
-    let load = frozen.and_then(|frozen| frozen.load);
-    let measurement = host.report(&report, load.as_ref(), BLOCKS, None)?;
+    let load = load_of(frozen.as_ref())?;
+    let measurement = host.report(&report, load, BLOCKS, None)?;
     measured(&report, Some(&measurement.ended))?;
     kept.keep_baseline(&report)?;
     Ok(())

@@ -29,7 +29,7 @@ const OF_RUN: [(&str, OfReport); 8] = [
     ("load.warmup_ms", |report| Some(report.load.as_ref()?.warmup_ms.to_string())),
     ("load.throughput_ms", |report| Some(report.load.as_ref()?.throughput_ms.to_string())),
     ("load.latency_ms", |report| Some(report.load.as_ref()?.latency_ms.to_string())),
-    ("load.seed", |report| Some(report.load.as_ref()?.seed.to_string())),
+    ("load.seed", |report| Some(report.load.as_ref()?.seed?.to_string())),
 ];
 
 /// A condition of two or three reports.
@@ -145,7 +145,7 @@ fn all(reports: &[(&str, &Report)], policy: Option<&Policy>) -> Vec<Condition> {
     }];
     conditions.extend(EnvironmentField::ALL.into_iter().map(|field| Condition {
         name: field.name().to_owned(),
-        values: of(&|report| field.of(&report.env)),
+        values: of(&|report| report.fingerprint(field)),
         is_required: is_required(field),
         is_compared: true,
     }));
