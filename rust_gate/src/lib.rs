@@ -6,7 +6,7 @@
 //! [`artifacts`] → the exit code, decided in `main.rs`. [`prove`] asks how often the gate
 //! errs, [`contract`] keeps the freeze, [`history`] shows what was measured before, [`explain`]
 //! compares what two builds do function by function, [`convert`] goes to and
-//! from other tools' formats, [`adopt`] takes it to a project.
+//! from other tools' formats, [`merge`] adds up reports of several machines, [`adopt`] takes it to a project.
 //!
 //! # Determinism
 //!
@@ -33,6 +33,7 @@ pub mod escape;
 pub mod explain;
 pub mod history;
 pub mod judge;
+pub mod merge;
 pub mod prove;
 pub mod read;
 pub mod render;

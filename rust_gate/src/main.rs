@@ -26,6 +26,7 @@ use perf_gate::convert::export::export;
 use perf_gate::convert::import::{Imported, import};
 use perf_gate::escape::line as line_of;
 use perf_gate::history::{diff::diff, trend::trend};
+use perf_gate::merge::merge;
 use perf_gate::prove::plan::plan;
 use perf_gate::prove::selftest::selftest;
 use perf_gate::prove::simulate::simulate;
@@ -140,6 +141,7 @@ fn run() -> Ending {
         Command::Check(arguments) => check(&arguments),
         Command::Trend(arguments) => page(trend(&arguments)),
         Command::Diff(arguments) => page(diff(&arguments)),
+        Command::Merge(it) => answer(merge(&it).map(Said::Merge), it.print),
         Command::Simulate(it) => answer(simulate(&it), it.print),
         Command::Plan(it) => answer(plan(&it).map(Said::Plan), it.print),
         Command::Selftest(it) => answer(selftest(&it).map(Said::Selftest), it.print),

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::{Command, FromArgMatches as _};
+use common::machines::machine;
 use common::repository::{ANSWERS, Repository, pretty};
 use common::{Answer, Room, answered, full, full_of, minimal, set_memory};
 use perf_gate::cli::arguments::Arguments;
@@ -149,6 +150,10 @@ fn each_answer_is_one_json_document_of_its_schema_and_nothing_else_is_on_stdout(
 
     let two = ["diff", "baseline.json", "candidate.json"];
     ask("diff", run(&two), 0);
+    room.json("m1.json", &machine(1, 3, 1.0));
+    room.json("m2.json", &machine(2, 3, 1.0));
+    let two = ["merge", "--routers", "each", "m1.json", "m2.json", "--output", "merged.json"];
+    assert_eq!(ask("merge", run(&two), 0)["report"], "merged.json");
     std::fs::create_dir_all(room.path("perf")).unwrap();
     std::fs::copy(room.path("policy.json"), room.path("perf/policy_cp1.json")).unwrap();
     ask("trend", run(&["trend", "candidate.json"]), 0);
@@ -218,6 +223,7 @@ fn a_refusal_is_talk_and_leaves_standard_output_empty() {
         &["init", "--project", "nowhere"],
         &["export", "--format", "csv", "none.json"],
         &["import", "--format", "k6", "none.json", "--timestamp", "2026-01-31T12:00:00Z"],
+        &["merge", "--routers", "each", "--output", "none/all.json", "none.json", "candidate.json"],
     ] {
         for further in [&[][..], &JSON] {
             if !further.is_empty() && WITHOUT_ANSWER.contains(&arguments[0]) {

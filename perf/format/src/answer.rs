@@ -4,7 +4,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::block::Metrics;
 use crate::decimal::{Amount, Decimal};
+use crate::merged::Routers;
 use crate::metric::Metric;
 use crate::plan::Finding;
 use crate::read::{Document, Violation};
@@ -63,6 +65,8 @@ pub enum Said {
     Sessions(SessionReports),
     /// Where a flame graph is.
     Flame(FlameGraph),
+    /// What several machines make together.
+    Merge(MergedReport),
     /// How often gates err that were drawn.
     Simulate(Simulation),
     /// How often searches for a commit err that were drawn.
@@ -107,6 +111,44 @@ pub struct Figure {
     pub unit: String,
     /// How much, as the report says it.
     pub value: Amount,
+}
+
+/// One report of several machines.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergedReport {
+    /// Where it is.
+    pub report: String,
+    /// Whose router it was.
+    pub routers: Routers,
+    /// Blocks of each machine, and so of the report.
+    pub blocks: u64,
+    /// The time in which all machines say that they measured, in percent of the shortest run, by clocks
+    /// that nobody compared; absent where one does not say how long it measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub together_pct: Option<u64>,
+    /// The headline.
+    pub metrics: Metrics,
+    /// Metrics that a machine has, and of which nothing is known of all together.
+    pub absent: Vec<Metric>,
+    /// The machines, in the report's order.
+    pub machines: Vec<MergedMachineOf>,
+    /// What a reader should know besides.
+    pub notes: Vec<String>,
+}
+
+/// A machine of a merged report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergedMachineOf {
+    /// The file that it was read of.
+    pub file: String,
+    /// When its run began.
+    pub timestamp: Timestamp,
+    /// Its share of the open loop's arrivals.
+    pub rate_per_second: u64,
+    /// Blocks that were disturbed there.
+    pub disturbed_blocks: u64,
 }
 
 /// What a project was given.

@@ -59,9 +59,9 @@ mod write;
 pub use answer::{
     Answer, BenchReport, BlocksNeeded, Budget, CheckKind, CheckStatus, DelayReading, Figure,
     Findings, FlameGraph, InitStep, Initialized, Light, LimitBlocks, LimitBudget, MachineCheck,
-    MeasuredChange, MedianEstimate, OutcomeRate, PlantedChange, Proof, ProvenGates, Rate, Recorded,
-    Said, Sampled, SearchSimulation, SessionLoad, SessionReports, SimulatedGates,
-    SimulatedSearches, Simulation, Tally,
+    MeasuredChange, MedianEstimate, MergedMachineOf, MergedReport, OutcomeRate, PlantedChange,
+    Proof, ProvenGates, Rate, Recorded, Said, Sampled, SearchSimulation, SessionLoad,
+    SessionReports, SimulatedGates, SimulatedSearches, Simulation, Tally,
 };
 pub use bisection::{BisectedCommit, BisectedStep, Bisection, BisectionResult, Sought};
 pub use block::{

@@ -151,6 +151,7 @@ impl MachineBlock {
             memory: *memory,
             errors: *errors,
             backpressure: *backpressure,
+            nodes: None,
             reasons: None,
             strays: None,
             idle_cpu_pct: None,

@@ -126,3 +126,17 @@ impl Nodes {
         self.routers.iter().map(|router| router.memory.peak_bytes).max().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_add_up_or_do_not_fit() {
+        let one = Outcomes { offered: 3, ok: 1, error: 1, skipped: 1, ..Outcomes::default() };
+        let two = Outcomes { offered: 6, ok: 2, error: 2, skipped: 2, ..Outcomes::default() };
+        assert_eq!(one.checked_add(&one), Some(two));
+        let most = Outcomes { offered: u64::MAX, ..Outcomes::default() };
+        assert_eq!(most.checked_add(&one), None);
+    }
+}

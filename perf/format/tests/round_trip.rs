@@ -12,14 +12,14 @@ use std::path::Path;
 
 use cp1_format::{
     Absolute, Accounting, Amount, Block, BudgetPolicy, ClosedLoopSlices, Counted, CpuQuota,
-    Decimal, DecisionPolicy, Disturbance, EncodedHistogram, Environment, EnvironmentField,
-    EnvironmentPolicy, Evidence, FailedOutcome, FailureReason, GatePolicy, Git, HISTOGRAM_ENCODING,
-    Hiccups, KernelTimes, Kernels, LatencyPhase, Lateness, LoadTool, Machine, MemoryFigures,
-    MemoryGrowth, Metric, Metrics, OpenLoopSlices, Outcomes, Percentiles, Phase, Policy,
-    PolicyVersion, ProbeCost, Quantity, RatioFigure, RatioPolicy, RatioRule, Relative, Report,
-    Rule, Run, RunQueue, RunStatus, SamplerFigures, SchedulerUtilization, SchemaName, SchemaTag,
-    Series, ThroughputPhase, Timestamp, VmFigures, Warmup, parse, read_file, to_json,
-    write_atomically,
+    Decimal, DecisionPolicy, Disturbance, Driver, DriverEnvironment, EncodedHistogram, Environment,
+    EnvironmentField, EnvironmentPolicy, Evidence, FailedOutcome, FailureReason, GatePolicy, Git,
+    HISTOGRAM_ENCODING, Hiccups, KernelTimes, Kernels, LatencyPhase, Lateness, LoadTool, Machine,
+    MemoryFigures, MemoryGrowth, Metric, Metrics, Nodes, OpenLoopSlices, Outcomes, Percentiles,
+    Phase, Policy, PolicyVersion, ProbeCost, Quantity, RatioFigure, RatioPolicy, RatioRule,
+    Relative, Report, Router, Rule, Run, RunQueue, RunStatus, SamplerFigures, SchedulerUtilization,
+    SchemaName, SchemaTag, Series, ThroughputPhase, Timestamp, VmFigures, Warmup, parse, read_file,
+    to_json, write_atomically,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
@@ -108,6 +108,37 @@ fn reasons() -> impl Strategy<Value = Vec<FailureReason>> {
     vec(reason, 0..3)
 }
 
+fn memory(n: u64) -> MemoryFigures {
+    MemoryFigures { samples: n, min_bytes: n, peak_bytes: n, end_bytes: n }
+}
+
+/// One driver and one router, who have all that the block has.
+fn nodes(accounting: Accounting, dispatch_lag: &Percentiles, memory: MemoryFigures) -> Nodes {
+    let driver = Driver {
+        driver: 1,
+        place: "local".to_owned(),
+        accounting,
+        dispatch_lag: dispatch_lag.clone(),
+        clock_rate_ppm: Amount::from(3),
+        clock_rate_uncertainty_ppm: Amount::from(5),
+        disturbed: BTreeSet::from([Disturbance::ClockDrift]),
+        env: DriverEnvironment {
+            otp_release: "25".to_owned(),
+            erts_version: "13.1.5".to_owned(),
+            cpu_count: Some(2),
+            cpu_model: None,
+            kernel: None,
+            schedulers_online: 2,
+            nif_version: "0.1.0".to_owned(),
+            router_bench_version: None,
+        },
+    };
+    let none = Counted { driver: None, router: Some(0) };
+    let router =
+        Router { router: 1, memory, errors: none, backpressure: none, disturbed: BTreeSet::new() };
+    Nodes { drivers: vec![driver], routers: vec![router] }
+}
+
 fn block() -> impl Strategy<Value = Block> {
     let counted = (of(any::<u64>()), of(any::<u64>()))
         .prop_map(|(driver, router)| Counted { driver, router });
@@ -120,6 +151,7 @@ fn block() -> impl Strategy<Value = Block> {
                 metrics,
                 accounting,
                 machines: None,
+                nodes: counted.router.map(|_| nodes(accounting, &one, memory(n))),
                 throughput: ThroughputPhase {
                     duration_ns: n,
                     slices: ClosedLoopSlices {
@@ -143,7 +175,7 @@ fn block() -> impl Strategy<Value = Block> {
                     dispatch_lag: one,
                 },
                 traffic: None,
-                memory: MemoryFigures { samples: n, min_bytes: n, peak_bytes: n, end_bytes: n },
+                memory: memory(n),
                 errors: counted,
                 backpressure: Counted { driver: None, router: counted.router },
                 reasons,

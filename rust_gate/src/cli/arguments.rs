@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use bigdecimal::BigDecimal;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
-use cp1_format::Timestamp;
+use cp1_format::{Routers, Timestamp};
 
 use crate::cli::help;
 use crate::cli::settings::{
@@ -85,6 +85,9 @@ pub enum Command {
     /// the cryptography cost, as ratios with intervals; so of any option of an adapter
     #[command(after_help = help::TRANSPORT)]
     Transport(Box<Transport>),
+    /// Add the reports of machines that share no cluster: one report of all
+    #[command(after_help = help::MERGE)]
+    Merge(Merge),
     /// Print how often gates under this policy would err, by Monte Carlo over a baseline's blocks
     #[command(after_help = help::SIMULATE)]
     Simulate(Simulate),
@@ -422,6 +425,41 @@ pub struct Diff {
     /// How it is printed.
     #[command(flatten)]
     pub print: Print,
+}
+
+/// Arguments of `merge`.
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// Whose router the machines put under load: nothing in a report says it
+    #[arg(long, value_name = "WHOSE")]
+    pub routers: WhoseRouter,
+    /// Where the report goes, which must not be there yet
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The report of each machine, or one that was merged; `-` is standard input
+    #[arg(value_name = "REPORT", required = true, num_args = 2..)]
+    pub reports: Vec<PathBuf>,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub print: Print,
+}
+
+/// Whose router machines put under load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhoseRouter {
+    /// Each machine's own, a shard or an instance: memory and counters are added
+    Each,
+    /// One for all, outside of their BEAMs: its memory is not known
+    Shared,
+}
+
+impl From<WhoseRouter> for Routers {
+    fn from(whose: WhoseRouter) -> Self {
+        match whose {
+            WhoseRouter::Each => Self::Each,
+            WhoseRouter::Shared => Self::Shared,
+        }
+    }
 }
 
 /// Arguments of `simulate`.

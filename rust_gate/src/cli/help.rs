@@ -196,6 +196,20 @@ Exit codes:
   0  printed, whatever differs
   2  a file cannot be read; wrong usage; a failed write";
 
+pub(super) const MERGE: &str = "\
+Examples:
+  perf-gate merge --routers each a.json b.json --output merged.json
+  perf-gate merge --routers shared --output merged.json --format json a.json b.json - < c.json
+
+Exit codes:
+  0  the report is written
+  2  nothing was: a report cannot be read, or is not of one measurement with the others; wrong usage
+
+Block N is added to block N: requests, errors and distributions as counts, throughput as the sum of
+each machine's rate. No clock is compared with another's, so slices and sampled series are absent.
+A merged report is frozen, checked and exported as any other, and compares with one of as many
+machines under the same loads. docs/scale.md has it all.";
+
 pub(super) const FLAME: &str = with_settings!(
     "\
 Examples:

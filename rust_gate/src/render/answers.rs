@@ -2,9 +2,9 @@
 
 use cp1_format::{
     BlocksNeeded, Budget, CheckKind, CheckStatus, Decimal, Finding, FindingVerdict, Findings,
-    FlameGraph, InitStep, Initialized, Light, MachineCheck, PlantedChange, Proof, ProvenGates,
-    Rate, Recorded, Said, Sampled, SearchSimulation, SessionReports, SimulatedGates,
-    SimulatedSearches, Simulation, Tally,
+    FlameGraph, InitStep, Initialized, Light, MachineCheck, MergedMachineOf, MergedReport,
+    PlantedChange, Proof, ProvenGates, Rate, Recorded, Routers, Said, Sampled, SearchSimulation,
+    SessionReports, SimulatedGates, SimulatedSearches, Simulation, Tally,
 };
 
 use crate::contract::list;
@@ -23,6 +23,7 @@ pub fn text(said: &Said) -> String {
         Said::Bench(bench) => format!("report: {}", bench.report),
         Said::Sessions(sessions) => self::sessions(sessions),
         Said::Flame(graph) => flame(graph),
+        Said::Merge(merged) => self::merged(merged),
         Said::Simulate(simulation) => simulate(simulation),
         Said::SimulateSearches(simulation) => simulate_searches(simulation),
         Said::Plan(needed) => plan(needed),
@@ -102,6 +103,39 @@ fn sessions(SessionReports { problems, load, next, .. }: &SessionReports) -> Str
         )
     }));
     lines.extend(next.as_ref().map(|next| format!("next:\n{next}")));
+    lines.join("\n")
+}
+
+fn merged(merged: &MergedReport) -> String {
+    let MergedReport { report, routers, blocks, together_pct, metrics, absent, machines, notes } =
+        merged;
+    let routers = match routers {
+        Routers::Each => "each with a router of its own",
+        Routers::Shared => "with one router",
+    };
+    let together = match together_pct {
+        Some(pct) => format!("at once in {pct} % of the shortest run, as their clocks say"),
+        None => "nobody knows whether at once".to_owned(),
+    };
+    let mut lines =
+        vec![format!("{} machines, {routers}, {blocks} blocks, {together}:", machines.len())];
+    for (index, machine) in machines.iter().enumerate() {
+        let MergedMachineOf { file, timestamp, rate_per_second, disturbed_blocks } = machine;
+        lines.push(format!(
+            "  machine {}: {file}, {timestamp}, {rate_per_second} requests/s, disturbed blocks: \
+             {disturbed_blocks}",
+            index + 1
+        ));
+    }
+    let figures =
+        metrics.0.iter().map(|(metric, figure)| format!("  {:<26} {figure}", metric.name()));
+    lines.push("together:".to_owned());
+    lines.extend(figures);
+    lines.extend(
+        absent.iter().map(|metric| format!("  {:<26} {ABSENT} (not known)", metric.name())),
+    );
+    lines.extend(notes.iter().map(|note| format!("note: {note}")));
+    lines.push(format!("report: {report}"));
     lines.join("\n")
 }
 

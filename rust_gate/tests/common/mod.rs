@@ -1,6 +1,7 @@
 //! Reports, policies and a room to judge them in.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod machines;
 pub(crate) mod repository;
 pub(crate) mod showcase;
 

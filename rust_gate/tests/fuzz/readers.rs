@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::campaign::{self, Outcome, Target, Trial};
+use crate::common::machines::two_machines;
 use crate::common::{full_of, minimal, pair, policy, sample};
 use crate::{damage, verdicts};
 
@@ -88,7 +89,7 @@ impl Readers {
         };
         let mut replayed = full_of(2, 200);
         pair(&mut replayed, "candidate");
-        let reports = [minimal(), full_of(1, 200), replayed];
+        let reports = [minimal(), full_of(1, 200), replayed, two_machines(1)];
         let policies =
             [policy(), serde_json::from_slice(&project("perf/policy_cp1.json")).unwrap()];
         let waivers = json!({"version": "cp1", "waivers": [{"metric": "latency_p95_ms",

@@ -15,6 +15,7 @@ use perf_gate::render::{self, Shown};
 use serde_json::{Value, json};
 
 use crate::campaign::{self, Outcome, Target, Trial};
+use crate::common::machines::two_machines;
 use crate::common::showcase::looks_green;
 use crate::common::{full_of, minimal, pair, policy};
 use crate::worse::Side;
@@ -48,11 +49,12 @@ impl Worsened {
             pair(&mut report, role);
             report
         };
-        let full = full_of(3, 20_000);
+        let (full, merged) = (full_of(3, 20_000), two_machines(3));
         let scenes = vec![
             Scene { baseline: minimal(), replay: None, candidate: later(minimal()) },
             Scene { baseline: full.clone(), replay: None, candidate: later(full.clone()) },
             Scene { baseline: full, replay: Some(side("frozen")), candidate: side("candidate") },
+            Scene { baseline: merged.clone(), replay: None, candidate: later(merged) },
         ];
         Self { scenes, judge }
     }
@@ -218,7 +220,7 @@ fn nothing_passes_that_was_made_worse_or_is_not_measured() {
 #[test]
 fn the_sound_reports_pass() {
     let target = Worsened::judged_by(gate);
-    for choice in 0..3 {
+    for choice in 0..target.scenes.len() as u64 {
         assert_eq!(target.judge(&target.make(choice, &[])), Ok("pass".to_owned()));
     }
 }

@@ -31,6 +31,9 @@ const COUNTS: [&str; 2] = ["errors_total", "backpressure_active_total"];
 /// What a request may come to besides an answer.
 const UNSERVED: [&str; 4] = ["error", "timeout", "rejected", "skipped"];
 
+/// Of a merged report.
+const MACHINES: usize = 2;
+
 const PHASES: [&str; 2] = ["throughput", "latency"];
 
 /// Beyond a limit by more than what is lost in rounding.
@@ -240,6 +243,17 @@ fn measured(metric: &str, block: &Value) -> Option<f64> {
         slices[key].as_array()?.iter().map(Value::as_f64).collect()
     };
     match (metric, percentile(metric)) {
+        // Of several machines all slices together are what there is.
+        (_, Some(percentile)) if block.get("machines").is_some() => {
+            block["latency"]["response_time"][percentile].as_f64().map(|ns| ns / 1e6)
+        }
+        ("rps", _) if block.get("machines").is_some() => {
+            let of_machine = |machine: &Value| {
+                let ok = machine["accounting"]["throughput"]["ok"].as_f64()?;
+                Some(ok / machine["throughput"]["duration_ns"].as_f64()? * 1e9)
+            };
+            block["machines"].as_array()?.iter().map(of_machine).sum()
+        }
         (_, Some(percentile)) => {
             median(column(&block["latency"]["slices"], percentile)?).map(|ns| ns / 1e6)
         }
@@ -359,8 +373,17 @@ fn worsen_block(report: &mut Value, index: usize, metric: &str, factor: f64, pla
         (Place::Measured, None) if metric == "rps" => {
             scale(block.pointer_mut("/throughput/slices/duration_ns"), 1.0 / factor);
             scale(block.pointer_mut("/throughput/duration_ns"), 1.0 / factor);
+            for machine in 0..MACHINES {
+                let at = format!("/machines/{machine}/throughput/duration_ns");
+                scale(block.pointer_mut(&at), 1.0 / factor);
+            }
         }
-        (Place::Measured, None) => scale(block.pointer_mut("/memory/peak_bytes"), factor),
+        (Place::Measured, None) => {
+            scale(block.pointer_mut("/memory/peak_bytes"), factor);
+            for machine in 0..MACHINES {
+                scale(block.pointer_mut(&format!("/machines/{machine}/memory/peak_bytes")), factor);
+            }
+        }
         (Place::Whole, Some(percentile)) => {
             scale(block.pointer_mut(&format!("/latency/response_time/{percentile}")), factor);
         }
