@@ -13,7 +13,8 @@
 -export([library/0, empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4]).
 -export([recorder_new/1, recorder_snapshot/1, recorder_slice/1, recorder_window/1,
          recorder_take/1, recorder_add/2]).
--export([dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1]).
+-export([dispatch_new/4, dispatch_in_windows/5, dispatch_begin/3, dispatch_end/1, dispatch_counts/1,
+         dispatch_windows/1]).
 -export([hiccup_start/1, hiccup_stop/1, kernels/0, machine/0, resident_bytes/0]).
 -export([counters_new/0, counters_resume/1, counters_pause/1, counters_figures/1]).
 -export([report_summary/1, report_encode/1, report_write/2, request_decode/1, event_encode/1,
@@ -26,8 +27,8 @@
 -nifs([empty/0, now/0, start/0, stop/2, record/2, poll/1, ready/2, answered/4,
        recorder_new/1, recorder_snapshot/1, recorder_slice/1, recorder_window/1,
        recorder_take/1, recorder_add/2,
-       dispatch_new/4, dispatch_begin/3, dispatch_end/1, dispatch_counts/1,
-       hiccup_start/1, hiccup_stop/1, kernels/0, machine/0, resident_bytes/0,
+       dispatch_new/4, dispatch_in_windows/5, dispatch_begin/3, dispatch_end/1, dispatch_counts/1,
+       dispatch_windows/1, hiccup_start/1, hiccup_stop/1, kernels/0, machine/0, resident_bytes/0,
        counters_new/0, counters_resume/1, counters_pause/1, counters_figures/1,
        report_summary/1, report_encode/1, report_write/2,
        request_decode/1, event_encode/1, os_now/0, info/0, keep_types/0]).
@@ -123,8 +124,15 @@ recorder_add(_Recorder, _Taken) -> ?NOT_LOADED.
                    DispatchLag :: recorder()) -> dispatch().
 dispatch_new(_WorkersMax, _ResponseTime, _ServiceTime, _DispatchLag) -> ?NOT_LOADED.
 
+%% @doc The same, whose one run is seen in so many windows of a length too, of 216 KiB each.
+-spec dispatch_in_windows(WorkersMax :: 1..100000, ResponseTime :: recorder(), ServiceTime :: recorder(),
+                          DispatchLag :: recorder(), {WindowNs :: pos_integer(), Count :: 1..1000}) ->
+          dispatch().
+dispatch_in_windows(_WorkersMax, _ResponseTime, _ServiceTime, _DispatchLag, _Windows) -> ?NOT_LOADED.
+
 %% @doc Begins a run: so many arrivals of a share of those at `Rate' a second (1 to 1,000,000) from `StartNs'
-%% on: number `Share' (from 0), and every `Of'-th after it. The caller is the dispatcher: it asks {@link poll/1}, and a thread sends it `wake' a little ahead of an
+%% on: number `Share' (from 0), and every `Of'-th after it. The
+%% caller is the dispatcher: it asks {@link poll/1}, and a thread sends it `wake' a little ahead of an
 %% arrival for which it sleeps. The thread ends with its caller, with its last reference, and with its
 %% last arrival.
 -spec dispatch_begin(dispatch(), {constant | poisson, Seed :: non_neg_integer(), StartNs :: ns(),
@@ -144,6 +152,13 @@ dispatch_end(_Waker) -> ?NOT_LOADED.
             timeout := non_neg_integer(), rejected := non_neg_integer(),
             in_flight := non_neg_integer()}.
 dispatch_counts(_Dispatch) -> ?NOT_LOADED.
+
+%% @doc The windows of the run so far, in order, by the intended start of their arrivals: how many were due,
+%% how many were answered with success, and the 95th percentile of these, if there are any; empty where
+%% none were asked for.
+-spec dispatch_windows(dispatch()) ->
+          [#{offered := non_neg_integer(), ok := non_neg_integer(), p95_ns => ns()}].
+dispatch_windows(_Dispatch) -> ?NOT_LOADED.
 
 %% @doc Starts a thread that sleeps in steps of 1 ms and records how late it wakes. It ends with its
 %% caller, with its last reference, and when it is stopped.

@@ -42,6 +42,8 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
                  {recorder_slice, [recorder]}, {recorder_window, [recorder]},
                  {recorder_take, [recorder]}, {recorder_add, [recorder, taken]},
                  {dispatch_new, [threads, recorder, recorder, recorder]},
+                 {dispatch_in_windows, [threads, recorder, recorder, recorder, windows]},
+                 {dispatch_windows, [dispatch]},
                  {dispatch_begin, [dispatch, schedule, count]}, {dispatch_end, [thread]},
                  {dispatch_counts, [dispatch]}, {hiccup_start, [recorder]},
                  {hiccup_stop, [thread]}, {counters_resume, [thread]},
@@ -49,7 +51,7 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
                  {report_summary, [blocks]}, {report_encode, [report]},
                  {report_write, [path, report]}],
     Right = #{recorder => Recorder, dispatch => Dispatch, ns => 1, worker => 0, threads => 1,
-              outcome => 0, schedule => {constant, 0, 0, 1, {0, 1}}, count => 1,
+              outcome => 0, schedule => {constant, 0, 0, 1, {0, 1}}, windows => {1, 1}, count => 1,
               taken => [router_bench_nif:recorder_take(Recorder)], thread => none,
               blocks => [], report => #{}, path => <<"unused">>},
     Called = [begin
@@ -72,6 +74,7 @@ is_right(recorder, Term, Recorder, _) -> Term =:= Recorder;
 is_right(dispatch, Term, _, Dispatch) -> Term =:= Dispatch;
 is_right(blocks, Term, _, _) -> Term =:= [];
 is_right(taken, Term, _, _) -> Term =:= [];
+is_right(windows, Term, _, _) -> Term =:= {1, 2};
 is_right(report, Term, _, _) -> is_map(Term);
 is_right(path, Term, _, _) -> is_binary(Term);
 is_right(_, _, _, _) -> false.
@@ -234,7 +237,8 @@ every_arrival_goes_to_a_worker_once_and_the_slices_add_up(_Config) ->
     [Response, Service, Lag] = [router_bench_nif:recorder_new(4) || _ <- [1, 2, 3]],
     Dispatch = router_bench_nif:dispatch_new(64, Response, Service, Lag),
     Tally = router_bench_outcome:new(),
-    Context = #{adapter => toy_adapter, state => #{planted => none, always => none, mishap => none, answer => ok}},
+    Context = #{adapter => toy_adapter, state => #{planted => none, always => none, mishap => none, answer => ok,
+                                                   gone => atomics:new(1, [])}},
     Dispatcher = router_bench_dispatcher:start_link(Context, Dispatch, Tally, 64, {0, 1}),
     Slices = [begin
                   Schedule = {Spacing, 1},

@@ -63,6 +63,8 @@ functions() ->
      {recorder_window, [recorder], 5}, {recorder_take, [recorder], 5},
      {recorder_add, [recorder, taken], 5},
      {dispatch_new, [workers, recorder, recorder, recorder], 10},
+     {dispatch_in_windows, [workers, recorder, recorder, recorder, windows], 5},
+     {dispatch_windows, [dispatch], 5},
      {dispatch_begin, [dispatch, schedule, arrivals], 10}, {dispatch_end, [waker], 5},
      {dispatch_counts, [dispatch], 10}, {hiccup_start, [recorder], 4}, {hiccup_stop, [hiccup], 4},
      {kernels, [], 0.01}, {machine, [], 0.5}, {resident_bytes, [], 1}, {counters_new, [], 3},
@@ -197,6 +199,7 @@ keep(Name, Value, #{shared := Shared}) ->
 
 made(recorder_new) -> recorder;
 made(dispatch_new) -> dispatch;
+made(dispatch_in_windows) -> dispatch;
 made(dispatch_begin) -> waker;
 made(hiccup_start) -> hiccup;
 made(counters_new) -> counters;
@@ -233,6 +236,7 @@ right(outcome, _) -> rand:uniform(5) - 1;
 right(threads, _) -> pick([0, 0, 1, 2, 4, 16, 1025, 65536]);
 right(workers, _) -> pick([0, 1, 2, 8, 1024, 100000, 100001]);
 right(arrivals, _) -> pick([0, 1, 1000, 16#FFFFFFFF, 16#100000000]);
+right(windows, _) -> {pick([0, 1, 1000000, number()]), pick([0, 1, 4, 1001])};
 right(schedule, _) ->
     {pick([constant, poisson, other]), number(),
      pick([0, router_bench_nif_now(), number()]), pick([0, 1, 1000, 1000000, 1000001, number()]),

@@ -6,7 +6,7 @@ use cp1_format::summary::Summary;
 use cp1_format::{Event, Measured, Report, Request, parse, to_json, write_atomically};
 use latency_recorder::{
     Arrivals, ClockInfo, Dispatch, HiccupHandle, KernelTimes, Recorder, Recorders, Schedule, Share,
-    Snapshot, Taken, WakerHandle, os_now_ns,
+    Snapshot, Taken, WakerHandle, WindowFigures, os_now_ns,
 };
 use rustler::{Atom, Binary, Encoder, Env, Error, NewBinary, NifResult, OwnedEnv, Term};
 
@@ -122,6 +122,44 @@ fn dispatch_new<'a>(
         1..=100_000 => Ok(Handle::new(Dispatch::new(workers_max as usize, recorders))),
         _ => Err(Error::BadArg),
     }
+}
+
+/// `dispatch_in_windows(WorkersMax, ResponseTime, ServiceTime, DispatchLag, {WindowNs, Count}) -> Dispatch`.
+/// Dirty because it allocates 216 KiB for each window.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn dispatch_in_windows<'a>(
+    workers_max: u32,
+    response_time: Handle<'a, Recorder>,
+    service_time: Handle<'a, Recorder>,
+    dispatch_lag: Handle<'a, Recorder>,
+    (window_ns, count): (u64, u32),
+) -> NifResult<Handle<'static, Dispatch>> {
+    let recorders = Recorders {
+        response_time: response_time.share(),
+        service_time: service_time.share(),
+        dispatch_lag: dispatch_lag.share(),
+    };
+    match (workers_max, window_ns, count) {
+        (1..=100_000, 1.., 1..=1000) => {
+            let workers_max = workers_max as usize;
+            let dispatch = Dispatch::in_windows(workers_max, recorders, window_ns, count as usize);
+            Ok(Handle::new(dispatch))
+        }
+        _ => Err(Error::BadArg),
+    }
+}
+
+/// `dispatch_windows(Dispatch) -> [map()]`, empty where there are none. Dirty because it walks all counters.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn dispatch_windows<'a>(env: Env<'a>, dispatch: Handle<'a, Dispatch>) -> NifResult<Vec<Term<'a>>> {
+    let windows = dispatch.windows().unwrap_or_default();
+    let term = |WindowFigures { offered, ok, p95_ns }: WindowFigures| {
+        let p95_ns = p95_ns.map(|ns| (atoms::p95_ns(), ns));
+        let pairs: Vec<_> =
+            [(atoms::offered(), offered), (atoms::ok(), ok)].into_iter().chain(p95_ns).collect();
+        Term::map_from_pairs(env, &pairs)
+    };
+    windows.into_iter().map(term).collect()
 }
 
 /// `dispatch_begin(Dispatch, {Kind, Seed, StartNs, Rate, {Share, Of}}, Arrivals) -> Waker`: sends `wake`

@@ -12,6 +12,7 @@ use crate::primitive::{AtomicU64, Ordering};
 use crate::recorder::Recorder;
 use crate::schedule::Schedule;
 use crate::waking::Sleeper;
+use crate::windows::{WindowFigures, Windows};
 
 /// Idle workers that there are beside the busy ones, so that an arrival never waits until a worker
 /// is made.
@@ -103,6 +104,7 @@ pub struct Dispatch {
     run: Mutex<Option<Run>>,
     sleeper: Arc<Sleeper>,
     recorders: Recorders,
+    windows: Option<Windows>,
     offered: AtomicU64,
     skipped: AtomicU64,
     error: AtomicU64,
@@ -128,6 +130,7 @@ impl Dispatch {
             run: Mutex::new(None),
             sleeper: Arc::new(Sleeper::default()),
             recorders,
+            windows: None,
             offered: zero(),
             skipped: zero(),
             error: zero(),
@@ -136,16 +139,31 @@ impl Dispatch {
         }
     }
 
+    /// The same, of which each run is seen in so many windows of a length too.
+    #[must_use]
+    pub fn in_windows(
+        workers_max: usize,
+        recorders: Recorders,
+        window_ns: u64,
+        count: usize,
+    ) -> Self {
+        Self { windows: Some(Windows::new(window_ns, count)), ..Self::new(workers_max, recorders) }
+    }
+
     /// Begins a run of arrivals, and forgets what the run before counted. Gives what a
-    /// [`crate::WakerHandle`] of the same schedule needs.
+    /// [`crate::WakerHandle`] of the same schedule needs. Windows are of one run: a second adds to them.
     pub fn begin(&self, mut schedule: Schedule, arrivals: u64) -> Arc<Sleeper> {
         self.sleeper.reset();
         let counts = [&self.offered, &self.skipped, &self.error, &self.timeout, &self.rejected];
         for count in counts {
             count.store(0, Ordering::Relaxed);
         }
+        let next_ns = schedule.next_ns();
+        if let Some(windows) = &self.windows {
+            windows.begin(next_ns);
+        }
         let run = Run {
-            next_ns: schedule.next_ns(),
+            next_ns,
             schedule,
             left: arrivals,
             number: 1,
@@ -179,6 +197,9 @@ impl Dispatch {
         run.next_ns = run.schedule.next_ns();
         run.may_sleep = Sleeper::is_worth_it(intended_ns, run.next_ns);
         self.offered.fetch_add(1, Ordering::Relaxed);
+        if let Some(windows) = &self.windows {
+            windows.offered(intended_ns);
+        }
         self.offer(intended_ns)
     }
 
@@ -223,7 +244,10 @@ impl Dispatch {
         match outcome {
             Outcome::Ok => {
                 service_time.record_between(start_ns, end_ns);
-                response_time.record_between(intended_ns, end_ns);
+                let elapsed_ns = response_time.record_between(intended_ns, end_ns);
+                if let Some(windows) = &self.windows {
+                    windows.served(intended_ns, elapsed_ns);
+                }
             }
             Outcome::Error => add(&self.error),
             Outcome::Timeout => add(&self.timeout),
@@ -241,6 +265,12 @@ impl Dispatch {
             self.assign(worker, intended_ns | WAITED);
         }
         waiting.is_some()
+    }
+
+    /// The windows so far, in order; exact once the run is finished. `None` where there are none.
+    #[must_use]
+    pub fn windows(&self) -> Option<Vec<WindowFigures>> {
+        self.windows.as_ref().map(Windows::figures)
     }
 
     /// Relaxed: a message tells the worker, or it is the worker itself.

@@ -40,6 +40,7 @@ mod snapshot;
 mod taken;
 mod threads;
 mod waking;
+mod windows;
 
 pub use clock::{ClockInfo, now_ns, os_now_ns, select as select_clock};
 pub use dispatch::{Dispatch, DispatchCounts, Outcome, Poll, Recorders};
@@ -54,3 +55,4 @@ pub use snapshot::{EncodeError, Snapshot};
 pub use taken::{DecodeError, Taken};
 pub use threads::end_threads_at_exit;
 pub use waking::{LEAD_NS, Sleeper, WakerHandle};
+pub use windows::WindowFigures;

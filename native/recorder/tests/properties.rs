@@ -249,6 +249,50 @@ proptest! {
         prop_assert!(made <= workers);
     }
 
+    /// Arrivals of 1 µs each, and the windows that they are intended in, whenever they are answered; the
+    /// last one has what comes after it.
+    #[test]
+    fn every_arrival_is_in_the_window_of_its_intended_start(
+        arrivals in 1_u64..400, window_us in 1_u64..50, count in 1_usize..20, failed in 0_u64..400,
+    ) {
+        let recorders = recorders();
+        let dispatch = Dispatch::in_windows(1, recorders, window_us * 1000, count);
+        dispatch.begin(Schedule::new(Arrivals::Constant, 5_000, 1_000_000).unwrap(), arrivals);
+        let (mut made, mut number) = (false, 0);
+        let mut serve = |worker| {
+            let outcome = if number == failed { Outcome::Error } else { Outcome::Ok };
+            number += 1;
+            dispatch.answered(worker, now_ns(), outcome).unwrap()
+        };
+        loop {
+            let worker = match dispatch.poll() {
+                Poll::Hand(worker) => Some(worker),
+                Poll::Grow if !made => {
+                    made = true;
+                    dispatch.ready(0).unwrap().then_some(0)
+                }
+                Poll::Finished => break,
+                _ => None,
+            };
+            if let Some(worker) = worker {
+                while serve(worker) {}
+            }
+        }
+        let counts = dispatch.counts();
+        let windows = dispatch.windows().unwrap();
+        prop_assert_eq!(windows.len(), count);
+        let mut left = arrivals;
+        for (index, window) in windows.iter().enumerate() {
+            let due = if index + 1 == count { left } else { left.min(window_us) };
+            prop_assert_eq!(window.offered, due, "window {}", index);
+            prop_assert!(window.ok <= due && window.p95_ns.is_some() == (window.ok > 0));
+            left -= due;
+        }
+        let ok: u64 = windows.iter().map(|window| window.ok).sum();
+        prop_assert_eq!(arrivals, ok + counts.error + counts.skipped);
+        prop_assert_eq!(Dispatch::new(1, self::recorders()).windows(), None);
+    }
+
     #[test]
     fn the_slices_of_a_recorder_add_up_to_all_of_it(slices in prop::collection::vec(times(), 1..5)) {
         let recorder = Recorder::new(1);
