@@ -5,7 +5,7 @@
 %% built before its time starts, so that building it is not measured.
 -module(router_bench_adapter).
 
--export_type([options/0, state/0, request/0, result/0, counters/0, transport/0]).
+-export_type([options/0, state/0, request/0, result/0, counters/0, transport/0, outage/0]).
 
 %% `adapter_options' of the run (those that come from a file or a variable have binaries as keys), with the
 %% keys that requests may be drawn from (see
@@ -31,6 +31,9 @@
 %% version (`<<"nats-server 2.9.10">>'), and of TLS the version and the cipher suite that were negotiated.
 -type transport() :: #{name := binary(), server => binary(), tls_version => binary(),
                        tls_cipher => binary()}.
+
+%% What ends an outage, or that there is none here.
+-type outage() :: {ended_by, fun(() -> term())} | not_offered.
 
 %% Starts the router.
 -callback init(options()) -> {ok, state()} | {error, Reason :: term()}.
@@ -66,6 +69,12 @@
 %% adapter cannot do it for this counter; the report says so.
 -callback control(errors_total | backpressure_active_total, state()) -> not_offered | term().
 
+%% Begins an outage: the router, or what stands before it, is gone for whoever asks. What is answered ends it,
+%% and is called in the same process; where that dies before, the outage must end with it. Only where a run asks
+%% for one, after all else of a block; what {@link processes/1} names must live on. `not_offered' where this
+%% router, as it was started, has none: then nothing was begun.
+-callback outage(state()) -> outage().
+
 %% What the requests go through, asked once after `init/1'. Reports of different transports are never
 %% compared. Without this callback, or with the name `<<"local">>' alone, the router is called inside its
 %% BEAM.
@@ -79,6 +88,6 @@
 %% Takes back what `connect/2' made.
 -callback disconnect(state()) -> term().
 
--optional_callbacks([connect/2, disconnect/1, handle_info/2, processes/1, faults/0, control/2, lives_twice/0, transport/1,
-                     detach/1]).
+-optional_callbacks([connect/2, disconnect/1, handle_info/2, processes/1, faults/0, control/2, lives_twice/0,
+                     transport/1, detach/1, outage/1]).
 

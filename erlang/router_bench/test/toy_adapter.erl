@@ -3,7 +3,7 @@
 -behaviour(router_bench_adapter).
 
 -export([init/1, request/2, route/2, counters/1, terminate/1]).
--export([handle_info/2, processes/1, faults/0, control/2]).
+-export([handle_info/2, processes/1, faults/0, control/2, outage/1]).
 
 init(#{init := {error, _} = Error}) ->
     Error;
@@ -28,7 +28,8 @@ init(Options) ->
            restarts => maps:get(restarts, Options, false), reads => atomics:new(1, []),
            unbuilt_from => maps:get(unbuilt_from, Options, infinity),
            mishap => maps:get(mishap, Options, none), always => maps:get(always, Options, none), on => maps:get(on, Options, 0),
-           answer => maps:get(answer, Options, ok),
+           answer => maps:get(answer, Options, ok), gone => atomics:new(1, []),
+           outage => maps:get(<<"outage">>, Options, maps:get(outage, Options, works)),
            hidden => maps:get(hidden_counters, Options, []),
            not_offered => maps:get(not_offered, Options, []),
            dead => maps:get(dead_counters, Options, [])}}.
@@ -42,16 +43,22 @@ request(N, _State) ->
 route(_N, #{planted := Planted} = State) ->
     router_bench_fault:route(Planted, fun() -> answer(State) end).
 
-answer(#{always := {slow, OneIn, Ms}, requests := Requests}) ->
+answer(#{gone := Gone} = State) ->
+    case atomics:get(Gone, 1) of
+        0 -> answered(State);
+        1 -> {error, gone}
+    end.
+
+answered(#{always := {slow, OneIn, Ms}, requests := Requests}) ->
     case atomics:add_get(Requests, 1, 1) rem OneIn of
         0 -> timer:sleep(Ms);
         _ -> ok
     end;
-answer(#{always := Always}) when Always =/= none ->
+answered(#{always := Always}) when Always =/= none ->
     happen(Always);
-answer(#{mishap := none, answer := Answer}) ->
+answered(#{mishap := none, answer := Answer}) ->
     Answer;
-answer(#{mishap := Mishap, on := On, requests := Requests, answer := Answer}) ->
+answered(#{mishap := Mishap, on := On, requests := Requests, answer := Answer}) ->
     case atomics:add_get(Requests, 1, 1) of
         On -> happen(Mishap);
         _ -> Answer
@@ -100,6 +107,18 @@ terminate(_State) ->
 
 processes(_State) ->
     [toy_router].
+
+outage(#{outage := not_offered}) -> not_offered;
+outage(#{outage := <<"not_offered">>}) -> not_offered;
+outage(#{outage := surprise}) -> surprise;
+outage(#{outage := raises}) -> error(planned);
+outage(#{outage := hangs}) -> receive never -> ok end;
+outage(#{outage := stays, gone := Gone}) ->
+    ok = atomics:put(Gone, 1, 1),
+    {ended_by, fun() -> ok end};
+outage(#{gone := Gone}) ->
+    ok = atomics:put(Gone, 1, 1),
+    {ended_by, fun() -> atomics:put(Gone, 1, 0) end}.
 
 faults() ->
     [delay_us, stall_ms, error_ratio, hold_bytes, leak_bytes, backpressure, crash_after].

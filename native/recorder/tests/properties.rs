@@ -257,7 +257,7 @@ proptest! {
     ) {
         let recorders = recorders();
         let dispatch = Dispatch::in_windows(1, recorders, window_us * 1000, count);
-        dispatch.begin(Schedule::new(Arrivals::Constant, 5_000, 1_000_000).unwrap(), arrivals);
+        dispatch.begin(Schedule::new(Arrivals::Constant, 5_000, 1_000_000, Share::WHOLE).unwrap(), arrivals);
         let (mut made, mut number) = (false, 0);
         let mut serve = |worker| {
             let outcome = if number == failed { Outcome::Error } else { Outcome::Ok };

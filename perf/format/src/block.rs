@@ -11,6 +11,7 @@ use crate::merged::{self, MachineBlock};
 use crate::metric::Metric;
 use crate::nodes::Nodes;
 use crate::read::{Document, Segment, Violation};
+use crate::recovery::RecoveryPhase;
 use crate::vm::VmFigures;
 
 /// How [`EncodedHistogram::data`] is encoded: HdrHistogram's V2 format, compressed, in base64.
@@ -42,6 +43,10 @@ pub struct Block {
     /// Requests of the node's own, in the place of both loops; absent where the bench made the load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic: Option<TrafficPhase>,
+    /// An open loop of its own after both, in which the router was gone for a while; absent where no outage
+    /// was asked for, or the adapter has none. None of its requests is in any other figure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryPhase>,
     /// `erlang:memory(total)` in the measured slices; absent where machines shared a router that is none
     /// of their BEAMs.
     #[serde(default, skip_serializing_if = "is_absent")]
@@ -103,6 +108,9 @@ pub struct Accounting {
     /// The node's own requests that began in the measured windows; absent where the bench made the load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Outcomes>,
+    /// Before, in and after an outage; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Outcomes>,
 }
 
 /// Whether something was not measured: what was has requests, samples, or took time.
@@ -148,19 +156,6 @@ impl Outcomes {
         [self.error, self.timeout, self.rejected, self.skipped]
             .into_iter()
             .try_fold(self.ok, u64::checked_add)
-    }
-
-    /// Both together; `None` on overflow.
-    #[must_use]
-    pub fn checked_add(&self, other: &Self) -> Option<Self> {
-        Some(Self {
-            offered: self.offered.checked_add(other.offered)?,
-            ok: self.ok.checked_add(other.ok)?,
-            error: self.error.checked_add(other.error)?,
-            timeout: self.timeout.checked_add(other.timeout)?,
-            rejected: self.rejected.checked_add(other.rejected)?,
-            skipped: self.skipped.checked_add(other.skipped)?,
-        })
     }
 }
 
@@ -552,6 +547,18 @@ impl Block {
         if self.accounting.traffic.is_some() != is_watched {
             return refused("accounting", "this is not the accounting of such a block".to_owned());
         }
+        if self.accounting.recovery.is_some() != self.recovery.is_some() {
+            let problem =
+                "an outage has both its windows and its accounting, or neither".to_owned();
+            return refused("recovery", problem);
+        }
+        if let Some(recovery) = self.recovery.as_ref().filter(|_| is_watched) {
+            let problem = format!(
+                "a block of watched traffic has no load of the bench, and here are {} windows of one",
+                recovery.windows.len()
+            );
+            return refused("recovery", problem);
+        }
         Ok(())
     }
 
@@ -629,7 +636,7 @@ impl Metrics {
                 let problem = format!("{value} is not a count");
                 return Err(Violation::new(at(), problem, "give a whole number, or measure again"));
             }
-            if !metric.is_count() && value.is_zero() {
+            if !metric.can_be_zero() && value.is_zero() {
                 return Err(Violation::new(
                     at(),
                     "a figure of exactly 0 was not measured",
@@ -654,9 +661,10 @@ impl Accounting {
                 return Err(Violation::new(at, problem, "measure again"));
             }
         }
-        for (key, outcomes) in
-            loops.into_iter().chain(self.traffic.as_ref().map(|traffic| ("traffic", traffic)))
-        {
+        let further = [("traffic", &self.traffic), ("recovery", &self.recovery)];
+        let further =
+            further.into_iter().filter_map(|(key, outcomes)| Some((key, outcomes.as_ref()?)));
+        for (key, outcomes) in loops.into_iter().chain(further) {
             if outcomes.accounted() != Some(outcomes.offered) {
                 return Err(Violation::new(
                     path.iter().cloned().chain([key.into()]),

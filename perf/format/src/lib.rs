@@ -44,6 +44,7 @@ mod profile;
 mod quota;
 mod read;
 mod record;
+pub mod recovery;
 mod report;
 pub mod summary;
 mod timestamp;
@@ -105,9 +106,10 @@ pub use read::{
     Document, Place, ReadError, Segment, Violation, line_of, parse, read_bytes, read_file, text,
 };
 pub use record::{Change, Digest, Record, RecordKind};
+pub use recovery::{NotRecovered, RecoveryPhase, RecoveryWindow};
 pub use report::{
-    Arrivals, Clock, Control, Diagnostics, Git, KeyDistribution, Keys, Load, LoadTool, Pairing,
-    Report, Role, Run, RunStatus, SchemaName, SchemaTag, Session,
+    Arrivals, Clock, Control, Diagnostics, Git, KeyDistribution, Keys, Load, LoadTool, Outage,
+    Pairing, Report, Role, Run, RunStatus, SchemaName, SchemaTag, Session,
 };
 pub use timestamp::Timestamp;
 pub use told::Told;

@@ -148,6 +148,7 @@ impl MachineBlock {
             latency: latency.clone(),
             machines: None,
             traffic: None,
+            recovery: None,
             memory: *memory,
             errors: *errors,
             backpressure: *backpressure,
@@ -245,6 +246,7 @@ impl Together {
                 throughput: outcomes(|machine| &machine.accounting.throughput)?,
                 latency: outcomes(|machine| &machine.accounting.latency)?,
                 traffic: None,
+                recovery: None,
             },
             throughput: ThroughputPhase {
                 duration_ns: longest(|machine| machine.throughput.duration_ns)?,

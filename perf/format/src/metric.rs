@@ -1,4 +1,4 @@
-//! The six figures of the freeze.
+//! The six figures of the freeze, and the two of an outage.
 
 use std::fmt;
 
@@ -24,6 +24,12 @@ pub enum Metric {
     ErrorsTotal,
     /// Times that backpressure went from inactive to active in the measured slices.
     BackpressureActiveTotal,
+    /// The median over blocks of the time from the beginning of an outage until requests are served as
+    /// before; only where an outage was asked for.
+    RecoveryMs,
+    /// The median over blocks of the requests around an outage that were not served; only where one was
+    /// asked for.
+    RequestsLost,
 }
 
 /// A way in which a figure can move.
@@ -68,15 +74,23 @@ impl Direction {
 }
 
 impl Metric {
-    /// All six, in table order.
-    pub const ALL: [Self; 6] = [
+    /// All, in table order.
+    pub const ALL: [Self; 8] = [
         Self::LatencyP95Ms,
         Self::LatencyP99Ms,
         Self::Rps,
         Self::MemMbTotalErlang,
         Self::ErrorsTotal,
         Self::BackpressureActiveTotal,
+        Self::RecoveryMs,
+        Self::RequestsLost,
     ];
+
+    /// Whether it is there only where an outage was asked for, so that without a rule nobody misses it.
+    #[must_use]
+    pub fn is_of_outage(self) -> bool {
+        matches!(self, Self::RecoveryMs | Self::RequestsLost)
+    }
 
     /// The key in the files.
     #[must_use]
@@ -88,6 +102,8 @@ impl Metric {
             Self::MemMbTotalErlang => "mem_mb_total_erlang",
             Self::ErrorsTotal => "errors_total",
             Self::BackpressureActiveTotal => "backpressure_active_total",
+            Self::RecoveryMs => "recovery_ms",
+            Self::RequestsLost => "requests_lost",
         }
     }
 
@@ -101,6 +117,8 @@ impl Metric {
             Self::MemMbTotalErlang => "memory",
             Self::ErrorsTotal => "errors",
             Self::BackpressureActiveTotal => "backpressure",
+            Self::RecoveryMs => "recovery",
+            Self::RequestsLost => "lost",
         }
     }
 
@@ -108,10 +126,10 @@ impl Metric {
     #[must_use]
     pub fn unit(self) -> &'static str {
         match self {
-            Self::LatencyP95Ms | Self::LatencyP99Ms => "ms",
+            Self::LatencyP95Ms | Self::LatencyP99Ms | Self::RecoveryMs => "ms",
             Self::Rps => "/s",
             Self::MemMbTotalErlang => "MB",
-            Self::ErrorsTotal | Self::BackpressureActiveTotal => "",
+            Self::ErrorsTotal | Self::BackpressureActiveTotal | Self::RequestsLost => "",
         }
     }
 
@@ -124,15 +142,23 @@ impl Metric {
             | Self::LatencyP99Ms
             | Self::MemMbTotalErlang
             | Self::ErrorsTotal
-            | Self::BackpressureActiveTotal => Direction::Increase,
+            | Self::BackpressureActiveTotal
+            | Self::RecoveryMs
+            | Self::RequestsLost => Direction::Increase,
         }
     }
 
-    /// Whether the figure counts events, so that it is whole and 0 is a real answer. Of the others
-    /// 0 means "not measured": a router takes time, answers requests and uses memory.
+    /// Whether the figure counts events of a whole run, of which a sound router has none.
     #[must_use]
     pub fn is_count(self) -> bool {
         matches!(self, Self::ErrorsTotal | Self::BackpressureActiveTotal)
+    }
+
+    /// Whether 0 is a real answer. Of the others it means "not measured": a router takes time, answers
+    /// requests and uses memory.
+    #[must_use]
+    pub fn can_be_zero(self) -> bool {
+        self.is_count() || self == Self::RequestsLost
     }
 }
 

@@ -61,7 +61,7 @@ pub struct Plan {
     /// Seed of every random choice of the load, and of the orders of a replay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Limit of each call of the adapter's `init/1`, `transport/1`, `counters/1`, `control/2` and
+    /// Limit of each call of the adapter's `init/1`, `transport/1`, `counters/1`, `control/2`, `outage/1` and
     /// `terminate/1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callback_timeout_ms: Option<u32>,
@@ -70,6 +70,12 @@ pub struct Plan {
     /// A fault to plant, for example `delay_us=200`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// For how long the router is to be gone after the open loop of each block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outage_ms: Option<u32>,
+    /// By how much the p95 may be above that before the outage once the router has recovered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outage_tolerance_pct: Option<Amount>,
     /// Where the report goes.
     pub report_file: String,
     /// Where drivers are that share the load, each `local`; none: the router's BEAM makes it.
@@ -326,6 +332,8 @@ pub enum Activity {
     ClosedLoop,
     /// Slices of the open loop.
     OpenLoop,
+    /// An outage, and what comes after it.
+    Recovery,
     /// Routers and BEAMs are stopped.
     Stop,
 }

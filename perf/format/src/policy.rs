@@ -155,8 +155,8 @@ pub struct Absolute {
 pub struct GatePolicy {
     /// The test run that measured must have exited with 0.
     pub require_candidate_ct_exit_code_zero: bool,
-    /// All six metrics must be there, also one that no rule judges. A metric that a rule judges
-    /// must be there whatever this says.
+    /// All six metrics must be there, also one that no rule judges; the two of an outage are none of them. A
+    /// metric that a rule judges must be there whatever this says.
     pub require_all_metrics_present: bool,
     /// Counters that the router does not have: no rule judges them, and no report may have them.
     pub not_offered: BTreeSet<Metric>,

@@ -308,6 +308,20 @@ pub struct Load {
     /// How the keys of requests are drawn; absent in reports from before there was a choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<Keys>,
+    /// The outage after the open loop of each block; absent where none was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outage: Option<Outage>,
+}
+
+/// For how long the router is to be gone, and when it has recovered. It comes after all that is measured
+/// otherwise, so that reports with and without one compare.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Outage {
+    /// How long.
+    pub outage_ms: u64,
+    /// By how much the p95 of a window may be above that before, in percent.
+    pub tolerance_pct: Amount,
 }
 
 /// How the keys of requests are drawn.
@@ -331,6 +345,14 @@ pub enum KeyDistribution {
     Uniform,
     /// Key k in proportion to 1/k^exponent.
     Zipf,
+}
+
+impl Outage {
+    /// In a table: reports with other outages do not compare.
+    #[must_use]
+    pub fn shape(&self) -> String {
+        format!("{} ms, p95 within +{} %", self.outage_ms, self.tolerance_pct)
+    }
 }
 
 impl Load {

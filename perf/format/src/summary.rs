@@ -26,10 +26,13 @@ use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 use serde::Serialize;
 
-use crate::block::{Accounting, Block, LatencyPhase, Metrics, OpenLoopSlices, Percentiles};
+use crate::block::{
+    Accounting, Block, LatencyPhase, Metrics, OpenLoopSlices, Outcomes, Percentiles,
+};
 use crate::decimal::{Amount, Decimal};
 use crate::merged::MachineBlock;
 use crate::metric::Metric;
+use crate::recovery::NotRecovered;
 use crate::report::RunStatus;
 
 /// Samples above a percentile that each block must have: of n samples the relative standard error
@@ -70,7 +73,9 @@ impl Percentile {
             Metric::Rps
             | Metric::MemMbTotalErlang
             | Metric::ErrorsTotal
-            | Metric::BackpressureActiveTotal => None,
+            | Metric::BackpressureActiveTotal
+            | Metric::RecoveryMs
+            | Metric::RequestsLost => None,
         }
     }
 
@@ -139,6 +144,12 @@ pub enum Unmeasured {
     /// The router has no such counter.
     #[error("the router could not count them, so there is no figure")]
     NotCounted,
+    /// There was no outage.
+    #[error("there was no outage")]
+    NoOutage,
+    /// Not when an outage was over, or not what it was before.
+    #[error(transparent)]
+    NotRecovered(#[from] NotRecovered),
 }
 
 /// What a block's figure of a metric must be, exactly: of a time or a rate the median over slices,
@@ -199,13 +210,23 @@ pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
         Metric::BackpressureActiveTotal => {
             block.backpressure.router.map(BigDecimal::from).ok_or(Unmeasured::NotCounted)
         }
+        Metric::RecoveryMs => {
+            let recovery = block.recovery.as_ref().ok_or(Unmeasured::NoOutage)?;
+            Ok(BigDecimal::from(recovery.recovered_ns()?) * BigDecimal::new(1.into(), 6))
+        }
+        Metric::RequestsLost => {
+            let Outcomes { offered, ok, .. } =
+                block.accounting.recovery.ok_or(Unmeasured::NoOutage)?;
+            Ok(offered.saturating_sub(ok).into())
+        }
     }
 }
 
 /// What the driver saw go wrong: errors and timeouts of both loops, or of the traffic.
 #[must_use]
 pub fn driver_errors(accounting: &Accounting) -> u64 {
-    let Accounting { throughput, latency, traffic } = accounting;
+    // What an outage costs is counted by its own figure.
+    let Accounting { throughput, latency, traffic, recovery: _ } = accounting;
     let phases = [throughput, latency].into_iter().chain(traffic);
     phases.flat_map(|phase| [phase.error, phase.timeout]).fold(0, u64::saturating_add)
 }
@@ -216,7 +237,7 @@ pub fn block_metrics(block: &Block) -> Metrics {
     let of_metric = |metric: Metric| {
         let exact = figure(metric, block).ok()?;
         let amount = amount(&exact, DIGITS)?;
-        (metric.is_count() || !amount.is_zero()).then_some((metric, amount))
+        (metric.can_be_zero() || !amount.is_zero()).then_some((metric, amount))
     };
     Metrics(Metric::ALL.into_iter().filter_map(of_metric).collect())
 }
@@ -262,12 +283,18 @@ pub fn accounting(blocks: &[Block]) -> Option<Accounting> {
         Some(Accounting {
             throughput: sum.throughput.plus(&block.accounting.throughput)?,
             latency: sum.latency.plus(&block.accounting.latency)?,
-            traffic: match (sum.traffic, block.accounting.traffic) {
-                (Some(sum), Some(more)) => Some(sum.plus(&more)?),
-                (one, other) => one.or(other),
-            },
+            traffic: add_if_any(sum.traffic, block.accounting.traffic)?,
+            recovery: add_if_any(sum.recovery, block.accounting.recovery)?,
         })
     })
+}
+
+/// Of a phase that not every block has; the outer `None` on overflow.
+fn add_if_any(sum: Option<Outcomes>, more: Option<Outcomes>) -> Option<Option<Outcomes>> {
+    match (sum, more) {
+        (Some(sum), Some(more)) => sum.plus(&more).map(Some),
+        (one, other) => Some(one.or(other)),
+    }
 }
 
 /// The block with the fewest response times, by its place, and how many it has, where a percentile

@@ -17,9 +17,9 @@ use cp1_format::{
     HISTOGRAM_ENCODING, Hiccups, KernelTimes, Kernels, LatencyPhase, Lateness, LoadTool, Machine,
     MemoryFigures, MemoryGrowth, Metric, Metrics, Nodes, OpenLoopSlices, Outcomes, Percentiles,
     Phase, Policy, PolicyVersion, ProbeCost, Quantity, RatioFigure, RatioPolicy, RatioRule,
-    Relative, Report, Router, Rule, Run, RunQueue, RunStatus, SamplerFigures, SchedulerUtilization,
-    SchemaName, SchemaTag, Series, ThroughputPhase, Timestamp, VmFigures, Warmup, parse, read_file,
-    to_json, write_atomically,
+    RecoveryPhase, RecoveryWindow, Relative, Report, Router, Rule, Run, RunQueue, RunStatus,
+    SamplerFigures, SchedulerUtilization, SchemaName, SchemaTag, Series, ThroughputPhase,
+    Timestamp, VmFigures, Warmup, parse, read_file, to_json, write_atomically,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
@@ -33,7 +33,7 @@ fn amount() -> impl Strategy<Value = Amount> {
 fn metrics() -> impl Strategy<Value = Metrics> {
     btree_map(select(&Metric::ALL[..]), (amount(), any::<u64>()), 0..6).prop_map(|figures| {
         let figure = |(metric, (amount, count)): (Metric, (Amount, u64))| {
-            let is_figure = !metric.is_count() && !amount.is_zero();
+            let is_figure = !metric.can_be_zero() && !amount.is_zero();
             (metric, if is_figure { amount } else { Amount::from(count.max(1)) })
         };
         Metrics(figures.into_iter().map(figure).collect())
@@ -49,10 +49,8 @@ fn outcomes() -> impl Strategy<Value = Outcomes> {
 }
 
 fn accounting() -> impl Strategy<Value = Accounting> {
-    (outcomes(), outcomes()).prop_map(|(throughput, latency)| Accounting {
-        throughput,
-        latency,
-        traffic: None,
+    (outcomes(), outcomes(), of(outcomes())).prop_map(|(throughput, latency, recovery)| {
+        Accounting { throughput, latency, traffic: None, recovery }
     })
 }
 
@@ -146,12 +144,27 @@ fn block() -> impl Strategy<Value = Block> {
     let parts = (metrics(), accounting(), percentiles(), percentiles(), any::<u64>());
     (parts, counted, of(reasons()), of(vm()), seen).prop_map(
         |((metrics, accounting, one, other, n), counted, reasons, vm, (evidence, disturbed))| {
+            let window = |outcomes: Outcomes| RecoveryWindow {
+                offered: outcomes.offered,
+                ok: outcomes.ok,
+                p95_ns: counted.driver,
+            };
+            let recovery = accounting.recovery.map(|outcomes| RecoveryPhase {
+                duration_ns: n,
+                window_ns: n,
+                tolerance_pct: Amount::from(15),
+                outage_began_ns: n,
+                outage_ended_ns: n,
+                windows: vec![window(outcomes), window(outcomes)],
+                reasons: reasons.clone(),
+            });
             Block {
                 block: 0,
                 metrics,
                 accounting,
                 machines: None,
                 nodes: counted.router.map(|_| nodes(accounting, &one, memory(n))),
+                recovery,
                 throughput: ThroughputPhase {
                     duration_ns: n,
                     slices: ClosedLoopSlices {
@@ -467,7 +480,8 @@ fn a_failed_write_leaves_what_was_there_and_nothing_partial() {
 fn the_policy_of_the_freeze_is_read_and_keeps_its_limits() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy_cp1.json");
     let policy: Policy = read_file(&path).unwrap();
-    assert_eq!(policy.rules.len(), Metric::ALL.len());
+    let of_freeze = Metric::ALL.into_iter().filter(|metric| !metric.is_of_outage());
+    assert_eq!(policy.rules.len(), of_freeze.count());
     assert_eq!(policy.gate, GatePolicy::default());
     assert_eq!(policy.environment, EnvironmentPolicy::default());
 }

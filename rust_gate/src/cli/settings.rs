@@ -429,6 +429,11 @@ pub struct Settings {
     /// Routers that the drivers reach, each in a BEAM of its own [default: 1]
     #[arg(long, value_name = "N", value_parser = whole::<u32, 1, 16>)]
     pub routers: Option<u32>,
+    /// After the open loop of each block, let the router be gone for so long, and measure how it comes back:
+    /// recovery_ms and requests_lost, which a policy may limit; where the adapter has outage/1 [default: no
+    /// outage]
+    #[arg(long, value_name = "MS", value_parser = whole::<u32, 10, 60_000>)]
+    pub outage_ms: Option<u32>,
     /// How arrivals are spaced: constant or poisson
     #[arg(long, value_name = "HOW", value_parser = arrivals, default_value = "constant")]
     pub arrivals: Arrivals,
@@ -441,8 +446,8 @@ pub struct Settings {
     /// Seed of keys, arrivals, and who goes first [default: 1; of a replay a new one]
     #[arg(long, value_name = "N", value_parser = whole::<u64, 0, 9_007_199_254_740_992>)]
     pub seed: Option<u64>,
-    /// Limit of each call of the adapter's init/1, transport/1, counters/1, control/2 and terminate/1
-    /// [default: 30000]
+    /// Limit of each call of the adapter's init/1, transport/1, counters/1, control/2, outage/1 and
+    /// terminate/1 [default: 30000]
     #[arg(long, value_name = "MS", value_parser = whole::<u32, 100, 3_600_000>)]
     pub callback_timeout_ms: Option<u32>,
     /// Time limit of the measurement

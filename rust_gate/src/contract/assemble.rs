@@ -60,11 +60,13 @@ fn differences(one: &Report, other: &Report) -> Vec<&'static str> {
         report.load.as_ref().map(|load| (load.warmup_ms, load.throughput_ms, load.latency_ms))
     };
     let shape = |report: &Report| report.load.as_ref().map(cp1_format::Load::shape);
+    let outage = |report: &Report| report.load.as_ref().and_then(|load| load.outage.clone());
     let watched = |report: &Report| report.watched.as_ref().map(cp1_format::Watched::shape);
     let parts = [
         ("git", one.git == other.git),
         ("env", one.env == other.env),
         ("load", shape(one) == shape(other) && lengths(one) == lengths(other)),
+        ("load.outage", outage(one) == outage(other)),
         ("watched", watched(one) == watched(other)),
         ("merged", machines(one) == machines(other)),
         ("controls", one.controls == other.controls),

@@ -28,6 +28,10 @@ pub fn lint(arguments: &Lint) -> Result<Findings, ContractError> {
         for metric in Metric::ALL {
             let is_measured = baseline.metrics.get(metric).is_some();
             let is_judged = policy.rules.contains_key(&metric);
+            if metric.is_of_outage() {
+                // Of the candidate alone, by an absolute limit; a relative one is looked at above.
+                continue;
+            }
             if is_judged && !is_measured {
                 let message = format!("rules.{metric}: the baseline did not measure it");
                 problems.push(problem(POLICY, message, "remove the rule, or measure it"));

@@ -49,7 +49,12 @@ fn body(record: &Record) -> String {
         record.kind.word(),
         record.date
     );
-    for metric in Metric::ALL {
+    let is_known = |metric: &Metric| {
+        let sides = [record.metrics_before.as_ref(), Some(&record.metrics_after)];
+        !metric.is_of_outage()
+            || sides.into_iter().flatten().any(|metrics| metrics.get(*metric).is_some())
+    };
+    for metric in Metric::ALL.into_iter().filter(is_known) {
         page.push_str(&row(metric, record.metrics_before.as_ref(), &record.metrics_after));
     }
     if let Some(back_to) = record.back_to {

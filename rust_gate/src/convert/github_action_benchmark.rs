@@ -35,7 +35,7 @@ pub(super) fn render(report: &Report, better: Better) -> Result<Option<String>, 
     let entry = |(metric, value)| Entry {
         name: Metric::name(metric),
         // The action compares what has the same unit, so a count has one too.
-        unit: if metric.is_count() { "count" } else { metric.unit() },
+        unit: if metric.unit().is_empty() { "count" } else { metric.unit() },
         value,
         range: deviation(report, metric)
             .and_then(|deviation| Decimal::of_fraction(deviation, PLACES))

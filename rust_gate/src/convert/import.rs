@@ -75,7 +75,8 @@ pub fn import(arguments: &Import) -> Result<Imported, ImportError> {
     let json = to_json(&report)?;
     // What is written must be readable.
     parse::<Report>(Path::new("the report made of it"), json.as_bytes())?;
-    let is_absent = |metric: &Metric| report.metrics.get(*metric).is_none();
+    let is_absent =
+        |metric: &Metric| !metric.is_of_outage() && report.metrics.get(*metric).is_none();
     let absent = Metric::ALL.into_iter().filter(is_absent).collect();
     let json = match &arguments.output {
         None => Some(json),
@@ -123,7 +124,7 @@ impl Measurement {
         metric: Metric,
         exact: &BigDecimal,
     ) -> Result<(), ImportError> {
-        if !metric.is_count() && exact.is_zero() {
+        if !metric.can_be_zero() && exact.is_zero() {
             let problem = format!("{metric} would be exactly 0, so it was not measured");
             return Err(source.refused(place, problem, "measure again"));
         }

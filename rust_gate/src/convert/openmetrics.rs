@@ -112,6 +112,12 @@ fn in_base_unit(metric: Metric) -> (&'static str, &'static str, &'static str, Bi
         Metric::BackpressureActiveTotal => {
             ("backpressure_activations", "", "Activations of backpressure.", one())
         }
+        Metric::RecoveryMs => {
+            ("recovery_seconds", "seconds", "From an outage until all is as before.", ms())
+        }
+        Metric::RequestsLost => {
+            ("requests_lost", "", "Requests around an outage that were not served.", one())
+        }
     }
 }
 

@@ -179,7 +179,7 @@ fn of_metric(
             .map(|change| change.pct)
     });
     // A percentage is no distance, and its log is.
-    let log: fn(f64) -> f64 = if metric.is_count() { |count| count } else { f64::ln };
+    let log: fn(f64) -> f64 = if metric.can_be_zero() { |count| count } else { f64::ln };
     let log_of_change = |pct: f64| (pct / 100.0).ln_1p();
     Some(MetricTrend {
         metric,

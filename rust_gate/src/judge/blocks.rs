@@ -242,7 +242,11 @@ pub(crate) fn slices(block: &Block, metric: Metric) -> Option<Vec<f64>> {
             let rows = closed.ok.iter().zip(&closed.duration_ns);
             Some(rows.map(|(ok, ns)| *ok as f64 / *ns as f64).collect())
         }
-        Metric::MemMbTotalErlang | Metric::ErrorsTotal | Metric::BackpressureActiveTotal => None,
+        Metric::MemMbTotalErlang
+        | Metric::ErrorsTotal
+        | Metric::BackpressureActiveTotal
+        | Metric::RecoveryMs
+        | Metric::RequestsLost => None,
     }
 }
 

@@ -11,8 +11,8 @@ use crate::judge::blocks::{self, BLOCKS_MIN, BlockJudge, Extent, Sides};
 use crate::judge::conditions::{self, Measured};
 use crate::judge::rules::{self, Answer, Breach};
 use crate::judge::{
-    consistency, failures, growth, merged, notices, replay, samples, sessions, supporting,
-    unserved, validity, waivers, watched,
+    consistency, failures, growth, merged, notices, recovery, replay, samples, sessions,
+    supporting, unserved, validity, waivers, watched,
 };
 
 /// A report and the path that messages name.
@@ -149,6 +149,7 @@ pub fn compare(
     let mut notices = notices::of_reports(baseline, candidate, policy);
     notices.extend(notices::improved(policy, &answers));
     notices.extend(failures::notices(candidate.document));
+    notices.extend(recovery::notices(candidate.document, policy));
     notices.extend(watched::notices(baseline.document, candidate.document));
     notices.extend(merged::notices(baseline.document, candidate.document));
     let grown = growth::Grown::of(candidate.document);

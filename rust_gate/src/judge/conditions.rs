@@ -80,6 +80,10 @@ pub(crate) fn comparison(
         {
             compare(field, Some(baseline), Some(candidate));
         }
+        // It comes after all other figures, so these compare with those of a report that has none.
+        if let (Some(baseline), Some(candidate)) = (&baseline.outage, &candidate.outage) {
+            compare("load.outage", Some(baseline.shape()), Some(candidate.shape()));
+        }
     }
     if baseline.merged.is_some() || candidate.merged.is_some() {
         let machines = |report: &Report| report.merged.as_ref().map_or(1, |m| m.machines.len());

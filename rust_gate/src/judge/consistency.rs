@@ -124,5 +124,7 @@ fn whence(metric: Metric, block: &Block) -> &'static str {
         Metric::MemMbTotalErlang => "follows from memory.peak_bytes",
         Metric::ErrorsTotal => "driver or router saw",
         Metric::BackpressureActiveTotal => "the router saw",
+        Metric::RecoveryMs => "follows from recovery.windows",
+        Metric::RequestsLost => "follows from accounting.recovery",
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod merged;
 pub(crate) mod notices;
 pub(crate) mod plausible;
 pub mod ratios;
+pub(crate) mod recovery;
 pub mod replay;
 pub mod rules;
 pub mod samples;

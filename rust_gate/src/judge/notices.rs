@@ -75,7 +75,11 @@ pub(super) fn of_reports(
         let is_missing = candidate.document.metrics.get(metric).is_none();
         let is_required =
             policy.rules.contains_key(&metric) || policy.gate.require_all_metrics_present;
-        if is_missing && !is_required && !policy.gate.not_offered.contains(&metric) {
+        if is_missing
+            && !is_required
+            && !metric.is_of_outage()
+            && !policy.gate.not_offered.contains(&metric)
+        {
             say(format!("{metric} was not measured, so nothing is known of it"));
         }
     }

@@ -9,7 +9,7 @@ use cp1_format::merged::Together;
 use cp1_format::summary::{self, Percentile};
 use cp1_format::{
     Block, FailedOutcome, LatencyPhase, MachineBlock, Merged, Metric, Outcomes, Percentiles, Phase,
-    Report, Routers, Series, ThroughputPhase,
+    RecoveryPhase, RecoveryWindow, Report, Routers, Series, ThroughputPhase,
 };
 
 use crate::judge::contradictions::Contradictions;
@@ -31,7 +31,7 @@ struct Check {
 }
 
 /// Every check of what was measured under a load of the bench, on one machine or several.
-const OF_LOAD: [Check; 13] = [
+const OF_LOAD: [Check; 15] = [
     Check {
         place: "throughput.service_time.count",
         finds: |b, _| samples(b.throughput.service_time.count, b.accounting.throughput.ok),
@@ -79,6 +79,8 @@ const OF_LOAD: [Check; 13] = [
             (skipped > 0).then(|| format!("{skipped} skipped in a loop that skips nothing"))
         },
     },
+    Check { place: "recovery.windows", finds: |b, _| windows(b) },
+    Check { place: "recovery", finds: outage },
 ];
 
 /// What the slices of such a block have to agree with; several machines have none in common.
@@ -366,6 +368,50 @@ fn sum(counts: &[u64]) -> u64 {
 
 fn samples(samples: u64, requests: u64) -> Option<String> {
     (samples != requests).then(|| format!("{samples} samples of {requests} successful requests"))
+}
+
+/// The windows of an outage have the requests of its accounting, and none more served than offered.
+fn windows(block: &Block) -> Option<String> {
+    let (recovery, outcomes) = (block.recovery.as_ref()?, block.accounting.recovery?);
+    let sum = |of: fn(&RecoveryWindow) -> u64| {
+        recovery.windows.iter().map(of).fold(0, |sum: u64, count| sum.saturating_add(count))
+    };
+    let (offered, ok) = (sum(|window| window.offered), sum(|window| window.ok));
+    if (offered, ok) != (outcomes.offered, outcomes.ok) {
+        let (of, served) = (outcomes.offered, outcomes.ok);
+        return Some(format!(
+            "{offered} requests, {ok} served, and the accounting has {of} and {served}"
+        ));
+    }
+    let cannot_be = |window: &RecoveryWindow| {
+        window.ok > window.offered || window.p95_ns.is_some() != (window.ok > 0)
+    };
+    let index = recovery.windows.iter().position(cannot_be)?;
+    Some(format!("window {index} serves more than was offered, or has a p95 of nothing"))
+}
+
+/// An outage is one that was planned, and ends after it begins, within its windows.
+fn outage(block: &Block, report: &Report) -> Option<String> {
+    let recovery = block.recovery.as_ref()?;
+    let RecoveryPhase { outage_began_ns, outage_ended_ns, window_ns, tolerance_pct, .. } = recovery;
+    let end_ns = window_ns.saturating_mul(recovery.windows.len() as u64);
+    let Some(planned) = report.load.as_ref()?.outage.as_ref() else {
+        return Some("an outage that load.outage does not plan".to_owned());
+    };
+    if planned.tolerance_pct != *tolerance_pct {
+        let planned = &planned.tolerance_pct;
+        return Some(format!("a tolerance of {tolerance_pct} %, where {planned} % is planned"));
+    }
+    let least_ns = planned.outage_ms.saturating_mul(1_000_000);
+    let is_as_planned = *outage_began_ns < end_ns
+        && outage_ended_ns.checked_sub(*outage_began_ns).is_some_and(|lasts| lasts >= least_ns);
+    (!is_as_planned).then(|| {
+        format!(
+            "an outage from {outage_began_ns} to {outage_ended_ns} ns, of {end_ns} ns that were seen and {} ms \
+             that were planned",
+            planned.outage_ms
+        )
+    })
 }
 
 fn lag_samples(block: &Block, _: &Report) -> Option<String> {

@@ -246,6 +246,6 @@ fn violation(
     };
     // Hundredths of a finite decimal are finite.
     let (figure, bound) = told_apart(candidate.exact(), &(bound * BigDecimal::new(1.into(), 2)));
-    let unit = if metric.is_count() { String::new() } else { format!(" {}", metric.unit()) };
+    let unit = if metric.unit().is_empty() { String::new() } else { format!(" {}", metric.unit()) };
     Some(format!("{figure}{unit} is {relation} {bound}{unit}"))
 }

@@ -2,7 +2,7 @@
 
 use cp1_format::{Metric, Policy, Problem, Report, Role, RunStatus};
 
-use crate::judge::watched;
+use crate::judge::{recovery, watched};
 
 const MEASURE: &str = "measure again with perf-gate bench";
 const FREEZE: &str = "freeze a sound report as baseline; perf/README.md says how";
@@ -106,13 +106,20 @@ pub fn of_candidate(file: &str, candidate: &Report, policy: &Policy) -> Vec<Prob
     for metric in missing.into_iter().filter(|metric| !not_offered(metric)) {
         let required_by = if policy.rules.contains_key(&metric) {
             "a rule judges it"
-        } else if policy.gate.require_all_metrics_present {
+        } else if policy.gate.require_all_metrics_present && !metric.is_of_outage() {
             "the policy requires all six"
         } else {
             continue;
         };
         let (why, cure) = match candidate.watched {
-            Some(_) => watched::unmeasured(metric),
+            Some(_) => {
+                let (why, cure) = watched::unmeasured(metric);
+                (why.map(ToOwned::to_owned), cure)
+            }
+            None if metric.is_of_outage() => {
+                let (why, cure) = recovery::unmeasured(metric, candidate);
+                (Some(why), cure)
+            }
             None => (None, MEASURE),
         };
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();

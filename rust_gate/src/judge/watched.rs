@@ -22,6 +22,9 @@ pub(crate) fn unmeasured(metric: Metric) -> (Option<&'static str>, &'static str)
         Metric::ErrorsTotal | Metric::BackpressureActiveTotal => {
             (Some("nobody told the router's own counter"), NO_COUNTERS)
         }
+        Metric::RecoveryMs | Metric::RequestsLost => {
+            (Some("there is no outage where others use the router"), MADE_LOAD)
+        }
         Metric::LatencyP95Ms | Metric::LatencyP99Ms | Metric::MemMbTotalErlang => {
             (None, WATCH_AGAIN)
         }

@@ -142,6 +142,7 @@ fn unlike(first: &Part, other: &Part) -> Option<Problem> {
         ("load.slice_ms", load(|one, two| one.slice_ms == two.slice_ms)),
         ("load.drivers", load(|one, two| one.drivers == two.drivers)),
         ("load.routers", load(|one, two| one.routers == two.routers)),
+        ("load.outage", load(|one, two| one.outage == two.outage)),
         ("load.drain_timeout_ms", load(|one, two| one.drain_timeout_ms == two.drain_timeout_ms)),
         (
             "load.sample_interval_ms",

@@ -178,6 +178,7 @@ fn block(
         latency,
         machines: Some(machines),
         traffic: None,
+        recovery: None,
         memory,
         errors,
         backpressure,

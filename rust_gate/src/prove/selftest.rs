@@ -255,9 +255,11 @@ fn move_slices(block: &mut Block, metric: Metric, ratio: f64) {
         Metric::LatencyP95Ms => (open.p95_ns.as_mut(), ratio),
         Metric::LatencyP99Ms => (open.p99_ns.as_mut(), ratio),
         Metric::Rps => (Some(&mut closed.duration_ns), 1.0 / ratio),
-        Metric::MemMbTotalErlang | Metric::ErrorsTotal | Metric::BackpressureActiveTotal => {
-            (None, ratio)
-        }
+        Metric::MemMbTotalErlang
+        | Metric::ErrorsTotal
+        | Metric::BackpressureActiveTotal
+        | Metric::RecoveryMs
+        | Metric::RequestsLost => (None, ratio),
     };
     for ns in column.into_iter().flatten().chain(whole) {
         *ns = (*ns as f64 * ratio).round() as u64;

@@ -114,11 +114,20 @@ fn figures(page: &mut Page, rule: &RuleResult) {
         Metric::BackpressureActiveTotal => {
             ("cp1_backpressure_activations", "", "Times that backpressure became active.")
         }
+        Metric::RecoveryMs => {
+            ("cp1_recovery_seconds", "seconds", "From an outage until all is as before.")
+        }
+        Metric::RequestsLost => {
+            ("cp1_requests_lost", "", "Requests around an outage that were not served.")
+        }
     };
     let in_base_unit = |figure: &Amount| match rule.metric {
-        Metric::LatencyP95Ms | Metric::LatencyP99Ms => times(figure, 1, 3),
+        Metric::LatencyP95Ms | Metric::LatencyP99Ms | Metric::RecoveryMs => times(figure, 1, 3),
         Metric::MemMbTotalErlang => times(figure, 1 << 20, 0),
-        Metric::Rps | Metric::ErrorsTotal | Metric::BackpressureActiveTotal => times(figure, 1, 0),
+        Metric::Rps
+        | Metric::ErrorsTotal
+        | Metric::BackpressureActiveTotal
+        | Metric::RequestsLost => times(figure, 1, 0),
     };
     let sides = [("baseline", &rule.baseline), ("candidate", &rule.candidate)];
     let found: Vec<_> =

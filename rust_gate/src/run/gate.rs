@@ -18,7 +18,7 @@ use crate::render::so_far;
 use crate::run::bench::Bench;
 use crate::run::comparison::replay_needed;
 use crate::run::explanation::{Measured, of_regression};
-use crate::run::host::{Host, absolute, is_writable, listen, new_report, stamp};
+use crate::run::host::{Host, absolute, is_writable, listen, new_report, stamp, tolerance};
 use crate::run::interrupt::Interrupt;
 use crate::run::measure::{Ended, Measurement, Next};
 use crate::run::progress::{Progress, Standing};
@@ -218,6 +218,7 @@ fn measured(
     let blocks = extent.blocks.unwrap_or(blocks_of(extent.mode));
     let fault = extent.fault.as_deref();
     let mut plan = host.plan(&files.candidate, load, blocks, fault)?;
+    plan.outage_tolerance_pct = plan.outage_ms.and_then(|_| tolerance(&policy));
     let mut bench = Bench::start(&host.settings.project, &path, host.interrupt)?;
     let described = host.describe(&mut bench, &plan)?;
     let needed = replay_needed(&baseline, &policy, &described.report);

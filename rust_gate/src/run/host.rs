@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use cp1_format::{
-    Attach, Described, Event, FrozenBuild, Load, Plan, Refused, Report, Request, Timestamp,
+    Amount, Attach, Described, Direction, Event, FrozenBuild, LimitKind, Load, Metric, Plan,
+    Policy, Refused, Report, Request, Timestamp, read_file,
 };
 
 use crate::artifacts;
 use crate::cli::settings::{AttachTo, Output, Settings};
 use crate::cli::sources::CommandLine;
-use crate::contract::owned;
+use crate::contract::{POLICY, owned};
 use crate::escape::plain;
 use crate::read::git::{Git, GitError};
 use crate::run::bench::Bench;
@@ -134,12 +135,21 @@ impl Host<'_> {
             callback_timeout_ms: settings.callback_timeout_ms,
             timeout_ms: settings.timeout_seconds * 1000,
             fault: fault.map(ToOwned::to_owned),
+            outage_ms: settings.outage_ms,
+            outage_tolerance_pct: settings.outage_ms.and_then(|_| self.tolerance()),
             report_file: text(report)?,
             attach: self.attach.map_or(Ok(None), attached)?,
             candidate: None,
             replay: None,
             variants: None,
         })
+    }
+
+    /// What the project's policy tolerates of a p95, where it has one that can be read; who judges by
+    /// another says so.
+    fn tolerance(&self) -> Option<Amount> {
+        let policy = read_file(&self.settings.project.join(POLICY)).ok()?;
+        tolerance(&policy)
     }
 
     pub(super) fn describe(&self, bench: &mut Bench, plan: &Plan) -> Result<Described, RunError> {
@@ -225,6 +235,12 @@ impl Host<'_> {
             tree: tree.map(ToOwned::to_owned),
         })
     }
+}
+
+/// By how much a policy lets the p95 increase: within that a router has recovered.
+pub(super) fn tolerance(policy: &Policy) -> Option<Amount> {
+    let rule = policy.rules.get(&Metric::LatencyP95Ms)?;
+    rule.limit(LimitKind::Change(Direction::Increase)).cloned()
 }
 
 /// The bench runs in the project, wherever this was typed.

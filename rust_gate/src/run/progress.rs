@@ -135,6 +135,7 @@ fn name(activity: Activity) -> &'static str {
         Activity::WarmUp => "warm-up",
         Activity::ClosedLoop => "closed loop",
         Activity::OpenLoop => "open loop",
+        Activity::Recovery => "outage and recovery",
         Activity::Stop => "stop",
     }
 }

@@ -9,12 +9,15 @@
 -module(router_bench_open_loop).
 
 -export([open/1, slice/2, recorders/1, close/1, run/2, seen/1]).
+%% Of a loop of one slice that is seen in windows.
+-export([run/4]).
 
--export_type([loop/0, slice/0, result/0]).
+-export_type([loop/0, slice/0, result/0, window/0]).
 
 -opaque loop() :: #{context := router_bench_side:context(),
                     tally := router_bench_outcome:tally(),
                     recorders := recorders(router_bench_nif:recorder()),
+                    windows := none | {WindowNs :: pos_integer(), Count :: pos_integer()},
                     dispatch := none | {router_bench_nif:dispatch(), pid()},
                     slices := [slice()],               % the latest first
                     counts := #{atom() => non_neg_integer()}}.
@@ -23,7 +26,9 @@
 %% response time, and absent where no request succeeded.
 -type slice() :: #{ok := non_neg_integer(), duration_ns := router_bench_nif:ns(),
                    p50_ns => router_bench_nif:ns(), p95_ns => router_bench_nif:ns(),
-                   p99_ns => router_bench_nif:ns()}.
+                   p99_ns => router_bench_nif:ns(), windows => [window()]}.
+%% Of the requests whose intended start is in it.
+-type window() :: #{offered := non_neg_integer(), ok := non_neg_integer(), p95_ns => router_bench_nif:ns()}.
 %% `dispatch_lag' is the dispatcher's own lateness while a worker was idle.
 -type result() :: #{duration_ns := router_bench_nif:ns(),
                     slices := [slice()],
@@ -43,29 +48,41 @@
 %% @doc A loop that has not run yet. Belongs to the caller, as all its slices must.
 -spec open(router_bench_side:context()) -> loop().
 open(Context) ->
+    open(Context, none).
+
+open(Context, Windows) ->
     Schedulers = erlang:system_info(schedulers),
     #{context => Context, tally => router_bench_outcome:new(),
       recorders => maps:from_list([{Quantity, router_bench_nif:recorder_new(Schedulers)}
                                    || Quantity <- [response_time, service_time, dispatch_lag]]),
-      dispatch => none, slices => [], counts => #{}}.
+      windows => Windows, dispatch => none, slices => [], counts => #{}}.
 
 %% @doc Runs for a time at the plan's rate.
 -spec slice(loop(), DurationMs :: pos_integer()) -> {ok, slice(), loop()} | {error, term()}.
-slice(#{dispatch := none} = Loop, DurationMs) ->
+slice(Loop, DurationMs) ->
+    slice(Loop, DurationMs, fun(_StartNs) -> ok end).
+
+slice(#{dispatch := none} = Loop, DurationMs, Begins) ->
     #{context := #{plan := #{max_in_flight := InFlight, share := Share}} = Context, tally := Tally,
       recorders := #{response_time := Response, service_time := Service, dispatch_lag := Lag}} = Loop,
     Workers = max(1, router_bench_share:part(InFlight, Share)),
-    Dispatch = router_bench_nif:dispatch_new(Workers, Response, Service, Lag),
+    Dispatch = case Loop of
+                   #{windows := none} ->
+                       router_bench_nif:dispatch_new(Workers, Response, Service, Lag);
+                   #{windows := Windows} ->
+                       router_bench_nif:dispatch_in_windows(Workers, Response, Service, Lag, Windows)
+               end,
     Dispatcher = router_bench_dispatcher:start_link(Context, Dispatch, Tally, Workers, Share),
-    slice(Loop#{dispatch := {Dispatch, Dispatcher}}, DurationMs);
+    slice(Loop#{dispatch := {Dispatch, Dispatcher}}, DurationMs, Begins);
 slice(#{dispatch := {_, Dispatcher}, context := #{plan := Plan}, slices := Slices} = Loop,
-      DurationMs) ->
+      DurationMs, Begins) ->
     #{rate_per_second := Rate, arrivals := Spacing, seed := Seed, drain_timeout_ms := DrainMs,
       share := Share} = Plan,
     Arrivals = router_bench_share:part(max(1, Rate * DurationMs div 1000), Share),
     StartNs = router_bench_nif:now() + ?LEAD_NS,
     ok = router_bench_dispatcher:run(Dispatcher, {Spacing, Seed + length(Slices)}, StartNs,
                                      {Rate, Arrivals}, DrainMs),
+    _ = Begins(StartNs),
     case await(Dispatcher, patience_ms(Plan, DurationMs)) of
         {ok, Ended, EndNs} ->
             {Slice, Next} = ended(Ended, max(1, EndNs - StartNs), Loop),
@@ -98,7 +115,7 @@ await(Dispatcher, TimeoutMs) ->
     end.
 
 %% A dispatcher that gave up has killed its workers and ended; the next slice has another.
-ended(Ended, DurationNs, #{dispatch := {Dispatch, Dispatcher}, tally := Tally,
+ended(Ended, DurationNs, #{dispatch := {Dispatch, Dispatcher}, windows := Windows, tally := Tally,
                            recorders := #{response_time := Response}, slices := Slices,
                            counts := Counts} = Loop) ->
     #{in_flight := Abandoned} = Counted = router_bench_nif:dispatch_counts(Dispatch),
@@ -112,8 +129,10 @@ ended(Ended, DurationNs, #{dispatch := {Dispatch, Dispatcher}, tally := Tally,
            end,
     #{count := Ok} = Figures = router_bench_nif:recorder_slice(Response),
     Slice = (maps:with([p50_ns, p95_ns, p99_ns], Figures))#{ok => Ok, duration_ns => DurationNs},
+    Seen = [router_bench_nif:dispatch_windows(Dispatch) || Windows =/= none],
     Sum = maps:map(fun(Key, Count) -> Count + maps:get(Key, Counts, 0) end, Counted),
-    {Slice, Next#{slices := [Slice | Slices], counts := Sum}}.
+    {Slice, Next#{slices := [maps:merge(Slice, maps:from_list([{windows, Of} || Of <- Seen])) | Slices],
+                  counts := Sum}}.
 
 %% @doc What it records into.
 -spec recorders(loop()) -> recorders(router_bench_nif:recorder()).
@@ -147,6 +166,21 @@ run(Context, DurationMs) ->
     case slice(open(Context), DurationMs) of
         {ok, _Slice, Loop} -> close(Loop);
         {error, Reason} -> {error, Reason}
+    end.
+
+%% @doc The same, seen in windows; `Begins' is told the first intended start as soon as that is known.
+-spec run(router_bench_side:context(), DurationMs :: pos_integer(),
+          {WindowNs :: pos_integer(), Count :: pos_integer()}, Begins :: fun((router_bench_nif:ns()) -> term())) ->
+          {ok, result(), [window()]} | {error, term()}.
+run(Context, DurationMs, Windows, Begins) ->
+    case slice(open(Context, Windows), DurationMs, Begins) of
+        {ok, _Slice, #{slices := [#{windows := Seen}]} = Loop} ->
+            case close(Loop) of
+                {ok, Result} -> {ok, Result, Seen};
+                {error, Reason} -> {error, Reason}
+            end;
+        {error, Reason} ->
+            {error, Reason}
     end.
 
 %% @doc What somebody who looks on sees of the slices that have ended; nothing before the first.

@@ -44,7 +44,7 @@
       max_in_flight := pos_integer(),    % open-loop requests, each with a worker of its own; arrivals
                                          % beyond are skipped
       callback_timeout_ms := pos_integer(), % for each of init/1, transport/1, counters/1, control/2,
-                                         % terminate/1
+                                         % outage/1, terminate/1
       drain_timeout_ms := pos_integer(), % patience for requests at the end of a phase
       sample_interval_ms := pos_integer(),
       timeout_ms := pos_integer(),       % for the whole run
@@ -54,6 +54,8 @@
       control := boolean(),              % provoke an error and an activation first
       p99_limit_us := pos_integer(),     % what find_rate/1 keeps under
       fault := none | router_bench_fault:fault(), % in a replay only in the candidate
+      outage_ms := none | pos_integer(), % for how long the router is gone after the open loop
+      outage_tolerance_pct := number(),  % by how much the p95 may be above that before, once it is back
       candidate := work_tree | commit_build(),
       replay := none | replay(),
       variants := none | variants(),     % measured in turn, in place of one candidate
@@ -116,6 +118,8 @@ defaults() ->
       control => true,
       p99_limit_us => 1000,
       fault => none,
+      outage_ms => none,
+      outage_tolerance_pct => 15,
       candidate => work_tree,
       replay => none,
       variants => none,
@@ -158,11 +162,15 @@ check([Key | Rest], Plan) ->
 checked(Key, calibrate)
   when Key =:= rate_per_second; Key =:= concurrency; Key =:= latency_ms ->
     {ok, calibrate};
+checked(outage_ms, none) ->
+    {ok, none};
 checked(Key, Value) ->
     case {domain(Key), Value} of
         {{Min, Max}, _} when is_integer(Min), is_integer(Value), Value >= Min, Value =< Max -> {ok, Value};
         {{Min, Max}, _} when is_integer(Min) ->
             {error, lists:flatten(io_lib:format("a whole number from ~b to ~b", [Min, Max]))};
+        {percent, _} when is_number(Value), Value >= 0, Value =< 1000000 -> {ok, Value};
+        {percent, _} -> {error, "a number of percent from 0 to 1000000"};
         {module, _} when is_atom(Value), Value =/= undefined -> {ok, Value};
         {module, _} -> {error, "a module name"};
         {{one_of, Values}, _} ->
@@ -286,6 +294,8 @@ check_drivers(#{nodes := [], routers := Routers}) ->
     {error, {bad_option, routers, Routers, "1, or nodes that drive them"}};
 check_drivers(#{node := Node, nodes := Nodes}) when Node =/= none ->
     {error, {bad_option, nodes, Nodes, "none: a node that runs already drives its own load"}};
+check_drivers(#{outage_ms := OutageMs}) when OutageMs =/= none ->
+    {error, {bad_option, outage_ms, OutageMs, "none: an outage is seen by the load of the router's own BEAM"}};
 check_drivers(#{adapter := Adapter, nodes := Nodes, concurrency := Workers, rate_per_second := Rate,
                 max_in_flight := InFlight, candidate := Candidate} = Plan) ->
     Known = "a number: drivers share a load that is known",
@@ -317,6 +327,8 @@ check_node(#{attach_allow := Allowed, control := Control} = Plan) ->
             {error, {bad_option, variants, Variants, "none: a node that runs already has one router"}};
         #{candidate := Candidate} when Candidate =/= work_tree ->
             {error, {bad_option, candidate, Candidate, "work_tree: the node runs what it runs"}};
+        #{outage_ms := Outage} when Outage =/= none ->
+            {error, {bad_option, outage_ms, Outage, "none: others use this router"}};
         #{fault := Fault} when Fault =/= none ->
             case lists:member(fault, Allowed) of
                 true -> {ok, with_control(Control, Allowed, Plan)};
@@ -370,6 +382,8 @@ domain(key_count) -> {1, 1 bsl 32};
 domain(control) -> boolean;
 domain(p99_limit_us) -> {1, 60000000};
 domain(fault) -> fault;
+domain(outage_ms) -> {10, 60000};
+domain(outage_tolerance_pct) -> percent;
 domain(candidate) -> candidate;
 domain(replay) -> replay;
 domain(variants) -> variants;
@@ -379,7 +393,7 @@ domain(project_dir) -> file;
 domain(report_file) -> file;
 domain(quiet) -> boolean.
 
-check_adapter(#{adapter := Adapter, fault := Fault} = Plan) ->
+check_adapter(#{adapter := Adapter, fault := Fault, outage_ms := OutageMs} = Plan) ->
     Required = [{init, 1}, {request, 2}, {route, 2}, {counters, 1}, {terminate, 1}],
     case code:ensure_loaded(Adapter) of
         {error, Reason} ->
@@ -387,14 +401,16 @@ check_adapter(#{adapter := Adapter, fault := Fault} = Plan) ->
         {module, Adapter} ->
             Missing = [Callback || {Name, Arity} = Callback <- Required,
                                    not erlang:function_exported(Adapter, Name, Arity)],
-            case {Missing, can_plant(Adapter, Fault)} of
-                {[{Name, Arity} | _], _} ->
+            case {Missing, can_plant(Adapter, Fault), can_be_gone(Adapter, OutageMs)} of
+                {[{Name, Arity} | _], _, _} ->
                     Text = io_lib:format("does not export ~s/~b", [Name, Arity]),
                     {error, {adapter, Adapter, lists:flatten(Text)}};
-                {[], false} ->
+                {[], false, _} ->
                     {error, {bad_option, fault, router_bench_fault:text(Fault),
                              "a fault that the adapter's faults/0 names"}};
-                {[], true} ->
+                {[], true, false} ->
+                    {error, {bad_option, outage_ms, OutageMs, "none, or an adapter that exports outage/1"}};
+                {[], true, true} ->
                     {ok, Plan}
             end
     end.
@@ -403,6 +419,9 @@ can_plant(_Adapter, none) ->
     true;
 can_plant(Adapter, {Name, _}) ->
     erlang:function_exported(Adapter, faults, 0) andalso lists:member(Name, Adapter:faults()).
+
+can_be_gone(_Adapter, none) -> true;
+can_be_gone(Adapter, _Ms) -> erlang:function_exported(Adapter, outage, 1).
 
 %% @doc What the adapter's `init/1' is given: its own options, which instance it is, the keys, and
 %% the fault if there is one.

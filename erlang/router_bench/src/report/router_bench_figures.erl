@@ -11,6 +11,8 @@ text(rps, Figure) -> [thousands(round(Figure)), "/s"];
 text(mem_mb_total_erlang, Figure) -> io_lib:format("~.1f MB", [float(Figure)]);
 text(latency_p95_ms, Figure) -> milliseconds(float(Figure));
 text(latency_p99_ms, Figure) -> milliseconds(float(Figure));
+text(recovery_ms, Figure) -> milliseconds(float(Figure));
+text(requests_lost, Figure) -> thousands(round(Figure));
 text(_Count, Figure) -> thousands(Figure).
 
 %% Three digits, down to the nanosecond that it was measured in.

@@ -81,10 +81,10 @@ load(#{plan := #{adapter := Adapter, arrivals := Arrivals} = Plan} = Facts) ->
     Load = (maps:merge(shared(Plan), maps:with(Keys, router_bench_calibration:settled(Plan))))#{
              adapter => Adapter, adapter_options => adapter_options(Plan), arrivals => Arrivals,
              keys => keys(Plan)},
-    case Facts of
-        #{calibration_rps := Rps} -> #{load => Load#{calibration_rps => rounded(Rps)}};
-        #{} -> #{load => Load}
-    end.
+    Sometimes = [{calibration_rps, rounded(Rps)} || {ok, Rps} <- [maps:find(calibration_rps, Facts)]]
+        ++ [{outage, #{outage_ms => OutageMs, tolerance_pct => TolerancePct}}
+            || #{outage_ms := OutageMs, outage_tolerance_pct := TolerancePct} <- [Plan], OutageMs =/= none],
+    #{load => maps:merge(Load, maps:from_list(Sometimes))}.
 
 shared(#{nodes := []}) -> #{};
 shared(#{nodes := Drivers, routers := Routers}) -> #{drivers => length(Drivers), routers => Routers}.
@@ -145,14 +145,17 @@ block_of(N, #{result := Result, went_first := WentFirst}, IsPaired) ->
     Reasons = reasons([Throughput, Latency]),
     Sometimes = [{reasons, Reasons} || Reasons =/= []]
         ++ [{nodes, of_nodes(Nodes)} || #{nodes := Nodes} <- [Result]]
+        ++ [{recovery, recovery(Recovery)} || #{recovery := Recovery} <- [Result]]
         ++ [{idle_cpu_pct, rounded(100 * CpuMs / WallMs)}
             || IsPaired, #{cpu_ms := CpuMs, wall_ms := WallMs} <- [Idle], WallMs > 0],
     Order = fun(Loop) -> [{went_first, maps:get(Loop, WentFirst)} || IsPaired] end,
     (maps:from_list(Sometimes))#{
       block => N,
       metrics => #{},
-      accounting => #{throughput => maps:get(accounting, Throughput),
-                      latency => maps:get(accounting, Latency)},
+      accounting => maps:from_list([{recovery, maps:get(accounting, Recovery)}
+                                    || #{recovery := Recovery} <- [Result]]
+                                   ++ [{throughput, maps:get(accounting, Throughput)},
+                                       {latency, maps:get(accounting, Latency)}]),
       throughput => figures([service_time], [ok, duration_ns], Order(closed), Throughput),
       latency => figures([response_time, service_time, dispatch_lag], [ok, p50_ns, p95_ns, p99_ns],
                          Order(open), Latency),
@@ -164,6 +167,13 @@ block_of(N, #{result := Result, went_first := WentFirst}, IsPaired) ->
       evidence => rounded_floats(Evidence),
       disturbed => disturbed(Result),
       strays => lists:sum([maps:get(strays, Phase) || Phase <- [Throughput, Latency]])}.
+
+recovery(#{reasons := Reasons} = Recovery) ->
+    Kept = maps:without([accounting, reasons], Recovery),
+    case reasons([Recovery]) of
+        [] -> Kept;
+        _ -> Kept#{reasons => lists:sublist(Reasons, ?REASONS_MAX)}
+    end.
 
 %% Of both phases together, the most frequent first.
 reasons(Phases) ->

@@ -18,6 +18,7 @@ format(#{metrics := Metrics, run := Run, blocks := Blocks} = Report) ->
      [row(Metric, Metrics, Spread)
       || Metric <- [latency_p95_ms, latency_p99_ms, rps, mem_mb_total_erlang, errors_total,
                     backpressure_active_total]],
+     [row(Metric, Metrics, Spread) || has_outage(Report), Metric <- [recovery_ms, requests_lost]],
      beside(Blocks),
      [requests(Report) || is_map_key(accounting, Report)],
      reasons(Blocks),
@@ -33,6 +34,9 @@ transport(#{env := #{transport := Name} = Env}) ->
     ["through ", Name, Of, $\n];
 transport(_Report) ->
     "".
+
+has_outage(#{load := #{outage := _}}) -> true;
+has_outage(_Report) -> false.
 
 row(Metric, Metrics, Spread) ->
     Value = case Metrics of
@@ -69,7 +73,7 @@ requests(#{accounting := Accounting}) ->
     [io_lib:format("~-11s ~s offered = ~s ok + ~s error + ~s timeout + ~s rejected + ~s skipped~n",
                    [Phase | [router_bench_figures:thousands(maps:get(Key, maps:get(Phase, Accounting)))
                              || Key <- [offered, ok, error, timeout, rejected, skipped]]])
-     || Phase <- [throughput, latency]].
+     || Phase <- [throughput, latency, recovery], is_map_key(Phase, Accounting)].
 
 %% Why requests failed, with a sample of each; of each block.
 reasons(Blocks) ->

@@ -1,9 +1,10 @@
 %% @doc A block: a fresh BEAM for each side, both alive, warmed up, measured in turn, slice by slice.
 %%
-%% First the closed loop's slices, then the open loop's. Of each slice all sides are measured one
-%% after the other, in an order that the seed decides ({@link router_bench_orders}); while one is
-%% measured, nothing of the bench runs in another's BEAM. A replay has two sides, a measurement of
-%% variants one for each; else there is one, and its slices follow each other.
+%% First the closed loop's slices, then the open loop's, then an outage where one is asked for. Of each slice
+%% all sides are measured one after the other, in an order that the seed decides
+%% ({@link router_bench_orders}); while one is measured, nothing of the bench runs in another's BEAM. A
+%% replay has two sides, a measurement of variants one for each; else there is one, and its slices follow
+%% each other.
 %%
 %% A router that cannot live twice on one machine has an adapter that says so (`lives_twice/0'): its
 %% sides are booted, measured and stopped one after the other.
@@ -128,8 +129,12 @@ measured(Sides, N, DeadlineMs, Tell) ->
     steps([fun() -> ok = Tell(Activity), Step() end
            || {Activity, Step} <- [{warm_up, fun() -> all(warm_up, Sides, DeadlineMs) end},
                                    {closed_loop, fun() -> InTurn(closed) end},
-                                   {open_loop, fun() -> InTurn(open) end}]],
+                                   {open_loop, fun() -> InTurn(open) end}
+                                   | [{recovery, fun() -> all(recover, Sides, DeadlineMs) end}
+                                      || has_outage(Sides)]]],
           fun() -> ok = Tell(stop), all(finish, Sides, DeadlineMs) end).
+
+has_outage([#{plan := #{outage_ms := OutageMs}} | _]) -> OutageMs =/= none.
 
 %% Whoever looks on sees nothing but the load: nobody is stopped before it has looked away.
 loaded([#{role := First} | _] = Sides, DeadlineMs, Tell, Ask) ->

@@ -14,7 +14,7 @@
 
 -export_type([event/0, activity/0]).
 
--type activity() :: controls | calibration | boot | warm_up | closed_loop | open_loop | stop.
+-type activity() :: controls | calibration | boot | warm_up | closed_loop | open_loop | recovery | stop.
 %% `block_ms' is what a block takes, about, all sides together: by the plan, then as measured.
 -type event() :: {step, #{activity := activity(), block => pos_integer(), block_ms => pos_integer()}}
                | {calibrated, router_bench_calibration:result()}

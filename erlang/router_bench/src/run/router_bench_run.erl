@@ -206,8 +206,9 @@ settle(State) ->
 
 %% What a block takes, about: by the plan, then as measured.
 block_ms(#{done := 0, sides := Sides,
-           plan := #{warmup_ms := WarmupMs, throughput_ms := ThroughputMs, latency_ms := LatencyMs}}) ->
-    length(Sides) * (?BOOT_MS + 3 * WarmupMs div 2 + ThroughputMs + LatencyMs);
+           plan := #{warmup_ms := WarmupMs, throughput_ms := ThroughputMs, latency_ms := LatencyMs} = Plan}) ->
+    length(Sides) * (?BOOT_MS + 3 * WarmupMs div 2 + ThroughputMs + LatencyMs
+                     + router_bench_recovery:phase_ms(Plan));
 block_ms(#{done := Done, measuring_ms := MeasuringMs}) ->
     MeasuringMs div Done.
 

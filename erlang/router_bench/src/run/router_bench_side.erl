@@ -8,7 +8,7 @@
 %% @private
 -module(router_bench_side).
 
--export([start/1, warm_up/0, slice/2, finish/0, unload/0, glance/0]).
+-export([start/1, warm_up/0, slice/2, recover/0, finish/0, unload/0, glance/0]).
 %% Where drivers elsewhere have the load.
 -export([warmed_up/0, resume/1, pause/0]).
 
@@ -26,6 +26,7 @@
                     samples := router_bench_sampler:samples(),
                     evidence := router_bench_evidence:evidence(),
                     idle := idle(),
+                    recovery => router_bench_recovery:result(),
                     counters_start := router_bench_adapter:counters(),
                     counters_end := router_bench_adapter:counters(),
                     env := router_bench_env:vm(),
@@ -84,6 +85,10 @@ resume(Loop) -> router_bench_asked:ask(?NAMES, {resume, Loop}).
 %% @doc Watches no more.
 -spec pause() -> answer().
 pause() -> router_bench_asked:ask(?NAMES, pause).
+
+%% @doc Has the router be gone and come back, after all else; nothing is sampled meanwhile.
+-spec recover() -> answer().
+recover() -> router_bench_asked:ask(?NAMES, recover).
 
 %% @doc Stops the router and gives what was measured.
 -spec finish() -> answer().
@@ -149,9 +154,11 @@ measure({resume, Kind}, Kept) ->
     {next, ok, fun measure/2, resumed(Kind, Kept)};
 measure(pause, Kept) ->
     {next, ok, fun measure/2, paused(Kept)};
-measure(finish, #{loops := Loops} = Kept) ->
-    case router_bench_loops:close(Loops) of
-        {ok, Measured} -> finished(Measured, Kept);
+measure(finish, Kept) ->
+    measured(Kept);
+measure(recover, #{context := Context} = Kept) ->
+    case measured(Kept) of
+        {ok, Result} -> recovered(router_bench_recovery:run(Context), Result);
         {error, Reason} -> {error, Reason}
     end;
 measure(unload, #{loops := Loops, sampler := Sampler, watch := Watch}) ->
@@ -203,7 +210,19 @@ cpu_and_wall_ms() ->
     {CpuMs, _SinceLastCall} = erlang:statistics(runtime),
     {CpuMs, erlang:monotonic_time(millisecond)}.
 
-finished(Measured, #{context := Context, sampler := Sampler, watch := Watch} = Kept) ->
+recovered({ok, not_offered}, Result) -> {next, ok, fun finish/2, Result};
+recovered({ok, Recovery}, Result) -> {next, ok, fun finish/2, Result#{recovery => Recovery}};
+recovered({error, Reason}, _Result) -> {error, Reason}.
+
+finish(finish, Result) -> {ok, Result}.
+
+measured(#{loops := Loops} = Kept) ->
+    case router_bench_loops:close(Loops) of
+        {ok, Measured} -> sealed(Measured, Kept);
+        {error, Reason} -> {error, Reason}
+    end.
+
+sealed(Measured, #{context := Context, sampler := Sampler, watch := Watch} = Kept) ->
     #{adapter := Adapter, state := State, transport := Transport} = Context,
     Samples = router_bench_sampler:stop(Sampler),
     case router_bench_router:counters(Adapter, State) of

@@ -16,7 +16,7 @@
                    role => router_bench_block:role(), peer => none | router_bench_place:place(),
                    slice => {N :: pos_integer(), Of :: pos_integer()}}.
 %% What is done: in a BEAM of its own a module's work, or a step of a block.
--type phase() :: starting | module() | boot | start | warm_up | closed | open | finish
+-type phase() :: starting | module() | boot | start | warm_up | closed | open | recover | finish
                | between_blocks.
 
 %% @doc Does some work, about which there is something to see until it ends.

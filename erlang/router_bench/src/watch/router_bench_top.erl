@@ -150,6 +150,7 @@ phase(start) -> "starting the router";
 phase(warm_up) -> "warm-up";
 phase(closed) -> "closed loop";
 phase(open) -> "open loop";
+phase(recover) -> "outage and recovery";
 phase(finish) -> "stopping the router";
 phase(between_blocks) -> "between two blocks";
 phase(_Other) -> "starting".

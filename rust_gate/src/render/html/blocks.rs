@@ -27,6 +27,11 @@ impl<'a> Column<'a> {
         }
     }
 
+    fn has(&self, metric: Metric) -> bool {
+        let mut blocks = self.baseline.into_iter().chain(self.candidate);
+        blocks.any(|block| block.metrics.get(metric).is_some())
+    }
+
     fn number(&self) -> u32 {
         self.candidate.or(self.baseline).map_or(0, |block| block.block)
     }
@@ -157,7 +162,8 @@ fn values(
         .collect();
     let ends = span(all.chain(limits.iter().copied())).unwrap_or(ends);
     let frame = Frame::SMALL;
-    let (scale, places) = (frame.upwards(ends).whole(metric.is_count()), places(&frame, columns));
+    let (scale, places) =
+        (frame.upwards(ends).whole(metric.can_be_zero()), places(&frame, columns));
     let drawn = html! {
         (bands(&frame, columns, &places))
         (upright_axis(&frame, &scale, &scale.ticks()))
@@ -356,7 +362,10 @@ fn why(reason: Disturbance) -> &'static str {
 }
 
 fn numbers(columns: &[Column<'_>]) -> Markup {
-    let metrics: Vec<Metric> = Metric::ALL.to_vec();
+    let is_known = |metric: &Metric| {
+        !metric.is_of_outage() || columns.iter().any(|column| column.has(*metric))
+    };
+    let metrics: Vec<Metric> = Metric::ALL.into_iter().filter(is_known).collect();
     let row = |(side, block): (Side, &Block)| {
         let figures = metrics.iter().map(|metric| match block.metrics.get(*metric) {
             Some(amount) => super::table::figure(amount, &digits(amount.approximate())),
