@@ -5,13 +5,19 @@
 -export([requests_are_answered_through_the_server/1, what_the_router_refuses_comes_back_as_it_is/1,
          two_routers_share_nothing/1, a_full_bus_is_backpressure/1, what_is_no_message_harms_nobody/1,
          what_comes_from_a_bus_is_nobodys_word/1, a_server_that_is_not_there_is_named/1,
-         a_server_that_dies_leaves_no_request_unanswered/1, a_worker_that_dies_takes_the_bus_along/1]).
+         a_server_that_dies_leaves_no_request_unanswered/1, a_worker_that_dies_takes_the_bus_along/1,
+         a_server_that_stood_still_is_an_outage_and_no_error_of_the_run/1,
+         a_server_that_was_killed_and_started_again_is_an_outage/1]).
+%% An adapter whose outage is a killed server.
+-export([init/1, request/2, route/2, counters/1, terminate/1, outage/1, transport/1]).
+-behaviour(router_bench_adapter).
 
-suite() -> [{timetrap, {seconds, 60}}].
+suite() -> [{timetrap, {seconds, 90}}].
 
 all() ->
+    Callbacks = [init, counters, terminate, outage, transport],
     [F || {F, 1} <- ?MODULE:module_info(exports),
-          not lists:member(F, [module_info, init_per_suite, end_per_suite])].
+          not lists:member(F, [module_info, init_per_suite, end_per_suite | Callbacks])].
 
 init_per_suite(Config) ->
     Dir = fun(Name) -> filename:join(proplists:get_value(priv_dir, Config), Name) end,
@@ -219,3 +225,62 @@ with_router(Config, Transport, More, Test) ->
 routed(Options, Test) ->
     {ok, Plan} = router_bench_plan:new(#{adapter => ref_router_adapter, adapter_options => Options}),
     router_bench_router:with(Plan, fun(State) -> _ = Test(State), {ok, done} end).
+
+%% Through the whole bench: the books of all three loops balance, and what an outage cost is in its own.
+a_server_that_stood_still_is_an_outage_and_no_error_of_the_run(Config) ->
+    Server = nats_test_server:start(filename:join(proplists:get_value(priv_dir, Config), "still"), []),
+    #{error := 0, timeout := 0, skipped := Skipped, rejected := Rejected} =
+        outcomes_of_an_outage(ref_router_adapter, Server),
+    % As many requests wait as there are permits.
+    true = Skipped + Rejected > 0,
+    % It goes on.
+    {ok, Connection} = nats_client:connect(#{port => nats_test_server:port(Server)}),
+    ok = nats_client:round_trip(Connection, 5000),
+    ok = nats_client:close(Connection),
+    ok = nats_test_server:stop(Server).
+
+a_server_that_was_killed_and_started_again_is_an_outage(Config) ->
+    Server = nats_test_server:start(filename:join(proplists:get_value(priv_dir, Config), "killed"), []),
+    ok = file:write_file(filename:join(proplists:get_value(priv_dir, Config), "killed_server"),
+                         term_to_binary(maps:remove(guard, Server))),
+    #{error := Errors} = outcomes_of_an_outage(?MODULE, Server),
+    true = Errors > 0,
+    ok = nats_test_server:stop(Server).
+
+outcomes_of_an_outage(Adapter, #{dir := Dir}) ->
+    Options = #{<<"transport">> => <<"nats">>, <<"nats_dir">> => unicode:characters_to_binary(Dir),
+                <<"nats_max_in_flight">> => 64},
+    {ok, #{metrics := Metrics, blocks := [#{accounting := Accounting, recovery := Recovery}], env := Env} = Report} =
+        router_bench:run(#{adapter => Adapter, adapter_options => Options, blocks => 1, warmup_ms => 100,
+                           throughput_ms => 200, latency_ms => 1000, rate_per_second => 500, concurrency => 4,
+                           control => false, outage_ms => 400, outage_tolerance_pct => 1000000, quiet => true}),
+    #{transport := <<"nats">>} = Env,
+    #{errors_total := 0, requests_lost := Lost} = Metrics,
+    [#{error := 0, timeout := 0} = maps:get(Loop, Accounting) || Loop <- [throughput, latency]],
+    #{recovery := #{offered := Offered, ok := Ok, error := Error, timeout := Timeout, rejected := Rejected,
+                    skipped := Skipped} = Outcomes} = Accounting,
+    Offered = Ok + Error + Timeout + Rejected + Skipped,
+    true = Lost == Offered - Ok,
+    #{windows := Windows} = Recovery,
+    Offered = lists:sum([N || #{offered := N} <- Windows]),
+    ct:pal("~p~n~p~n~p", [Metrics, Outcomes, maps:get(reasons, Recovery, [])]),
+    {ok, _} = router_bench_nif:report_encode(Report),
+    Outcomes.
+
+%% The adapter's callbacks, in the measured BEAM: what it starts ends with it, so the server is started again
+%% with an environment that nobody knows it by.
+init(Options) -> ref_router_adapter:init(Options).
+request(N, State) -> ref_router_adapter:request(N, State).
+route(Request, State) -> ref_router_adapter:route(Request, State).
+counters(State) -> ref_router_adapter:counters(State).
+terminate(State) -> ref_router_adapter:terminate(State).
+transport(State) -> ref_router_adapter:transport(State).
+
+outage(#{bus := #{dir := Dir}}) ->
+    {ok, Term} = file:read_file(filename:join(filename:dirname(Dir), "killed_server")),
+    Server = binary_to_term(Term),
+    ok = nats_test_server:kill(Server),
+    {ended_by, fun() ->
+                       true = os:unsetenv("ROUTER_BENCH_PEER"),
+                       nats_test_server:restart(Server)
+               end}.

@@ -16,7 +16,8 @@ root(Dir) ->
 
 start(Dir, Flags) ->
     Server = #{dir => Dir, flags => Flags},
-    {0, _} = script(["start", "--dir", Dir | Flags]),
+    {0, Said} = script(["start", "--dir", Dir | Flags]),
+    ct:pal("~ts", [Said]),
     Server#{guard => spawn(fun() -> guard(Dir) end), port => read_port(Dir)}.
 
 %% A shell whose input ends with this VM, or with the process that has the port; which is no process of a
@@ -36,7 +37,7 @@ kill(#{dir := Dir}) ->
     [] = os:cmd("kill -KILL " ++ string:trim(binary_to_list(Pid))),
     ok.
 
-%% @doc Starts it again on its port.
+%% @doc Starts it again on its port; from a measured BEAM too, which has no Common Test.
 restart(#{dir := Dir, flags := Flags, port := Port}) ->
     {0, _} = script(["start", "--dir", Dir, "--port", integer_to_list(Port) | Flags]),
     ok.
@@ -75,7 +76,7 @@ script(Arguments) ->
 wait(Port, Said) ->
     receive
         {Port, {data, More}} -> wait(Port, <<Said/binary, More/binary>>);
-        {Port, {exit_status, Status}} -> ct:pal("~ts", [Said]), {Status, Said}
+        {Port, {exit_status, Status}} -> {Status, Said}
     end.
 
 %% @doc A relay at an address of this machine to a port of 127.0.0.1.

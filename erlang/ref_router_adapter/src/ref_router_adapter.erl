@@ -8,7 +8,7 @@
 -behaviour(router_bench_adapter).
 
 -export([init/1, request/2, route/2, counters/1, terminate/1]).
--export([processes/1, faults/0, control/2, transport/1, detach/1]).
+-export([processes/1, faults/0, control/2, transport/1, detach/1, outage/1]).
 -export([connect/2, disconnect/1, serve/1]).
 
 %% Callers at which backpressure begins while it is planted as a fault: few, so that reaching them
@@ -179,6 +179,35 @@ processes(#{bus := _Bus}) ->
 -spec faults() -> [router_bench_fault:name()].
 faults() ->
     [delay_us, stall_ms, error_ratio, hold_bytes, leak_bytes, backpressure, crash_after].
+
+%% @doc The router is gone: of one in this BEAM every slot of the intake is taken and the queue before it
+%% stands still, of one behind a bus the server does not run. Either way what comes meanwhile waits, until
+%% there is no more room for it.
+-spec outage(map()) -> router_bench_adapter:outage().
+outage(#{bus := local}) ->
+    case whereis(ref_router_queue) of
+        undefined ->
+            not_offered;
+        Queue ->
+            % Ends with this process, too.
+            true = erlang:suspend_process(Queue),
+            Held = hold_all(0),
+            {ended_by, fun() ->
+                               true = erlang:resume_process(Queue),
+                               ref_router_intake:release(Held)
+                       end}
+    end;
+outage(#{bus := Bus}) ->
+    ref_router_nats:outage(Bus).
+
+%% Whoever is in flight leaves, and its slot is taken before the next one has it, sooner or later.
+hold_all(Held) ->
+    #{intake := #{max_in_flight := Slots}} = ref_router_config:defaults(),
+    case ref_router_intake:hold(Slots - Held) of
+        _ when Held =:= Slots -> Held;
+        0 -> erlang:yield(), hold_all(Held);
+        More -> hold_all(Held + More)
+    end.
 
 %% @doc A tenant that nobody knows is an error; as many callers as the high watermark are
 %% backpressure.

@@ -9,7 +9,7 @@
 -module(ref_router_nats).
 -behaviour(gen_server).
 
--export([start/1, stop/0, ask/2, transport/1, counters/1]).
+-export([start/1, stop/0, ask/2, transport/1, counters/1, outage/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -export_type([options/0, bus/0]).
@@ -19,7 +19,7 @@
                      max_in_flight := pos_integer(), timeout_ms := pos_integer(),
                      workers := pos_integer()}.
 -type bus() :: #{connection := nats_client:connection(), subject := binary(),
-                 timeout_ms := pos_integer()}.
+                 timeout_ms := pos_integer(), dir := file:name_all()}.
 
 -record(state, {serving :: nats_client:connection(), bus :: bus()}).
 
@@ -30,6 +30,9 @@
 -define(DRAIN_MS, 2000).
 %% What a reply waits when its connection has no permit.
 -define(AGAIN_MS, 1).
+%% Its input ends with the VM, and nothing that asks it to end keeps the server stopped.
+-define(STOP_UNTIL_TOLD,
+        "trap '' HUP INT TERM; kill -STOP \"$0\" && echo stopped && { read -r _; kill -CONT \"$0\"; }").
 
 %% @doc Connects, and serves once this returns.
 -spec start(options()) -> {ok, bus()} | {error, term()}.
@@ -70,6 +73,45 @@ transport(#{connection := Connection}) ->
 counters(#{connection := Connection}) ->
     nats_client:counters(Connection).
 
+%% @doc Stops the server's process until it is told to go on; whatever becomes of this VM meanwhile, it goes
+%% on. It cannot be killed and started again from here: what a measured BEAM starts ends with the BEAM.
+-spec outage(bus()) -> {ended_by, fun(() -> ok)} | not_offered.
+outage(#{dir := Dir}) ->
+    case server(Dir) of
+        {ok, OsPid} ->
+            Port = open_port({spawn_executable, "/bin/sh"},
+                             [{args, ["-c", ?STOP_UNTIL_TOLD, OsPid]}, {line, 80}, exit_status]),
+            receive
+                {Port, {data, {eol, "stopped"}}} ->
+                    {ended_by, fun() ->
+                                       true = port_command(Port, "go on\n"),
+                                       receive {Port, {exit_status, 0}} -> ok end
+                               end};
+                {Port, {exit_status, Status}} ->
+                    exit({server_not_stopped, OsPid, Status})
+            end;
+        none ->
+            not_offered
+    end.
+
+%% As far as /proc tells that it is the one of this directory.
+server(Dir) ->
+    case file:read_file(filename:join(Dir, "nats.pid")) of
+        {ok, Text} ->
+            OsPid = string:trim(binary_to_list(Text)),
+            Named = filename:join(Dir, "nats.conf"),
+            case file:read_file(filename:join(["/proc", OsPid, "cmdline"])) of
+                {ok, Words} ->
+                    case binary:match(Words, iolist_to_binary(Named)) of
+                        nomatch -> none;
+                        _ -> {ok, OsPid}
+                    end;
+                {error, _} -> none
+            end;
+        {error, _} ->
+            none
+    end.
+
 %% @private
 -spec init(options()) -> {ok, #state{}} | {stop, term()}.
 init(#{max_in_flight := MaxInFlight, workers := Workers, instance := Instance,
@@ -82,7 +124,8 @@ init(#{max_in_flight := MaxInFlight, workers := Workers, instance := Instance,
                           Settings#{name => <<"ref_router asks">>, max_in_flight => MaxInFlight}]) of
                 {ok, [Serving, Asking]} ->
                     ok = serve(Serving, Subject, Workers),
-                    Bus = #{connection => Asking, subject => Subject, timeout_ms => TimeoutMs},
+                    Bus = #{connection => Asking, subject => Subject, timeout_ms => TimeoutMs,
+                            dir => maps:get(dir, Options)},
                     {ok, #state{serving = Serving, bus = Bus}};
                 {error, Reason} ->
                     {stop, Reason}

@@ -1,9 +1,11 @@
 %% @doc The reference router seen through its adapter.
 -module(ref_router_adapter_SUITE).
 
--export([all/0, backpressure_of_the_router_shows_as_time_and_as_an_edge/1,
+-export([all/0, suite/0, backpressure_of_the_router_shows_as_time_and_as_an_edge/1,
          every_process_that_is_watched_is_there/1,
-         requests_of_a_number_are_always_the_same/1]).
+         requests_of_a_number_are_always_the_same/1, a_router_that_was_gone_comes_back/1]).
+
+suite() -> [{timetrap, {minutes, 2}}].
 
 all() ->
     [F || {F, 1} <- ?MODULE:module_info(exports), F =/= module_info].
@@ -46,3 +48,18 @@ requests_of_a_number_are_always_the_same(_Config) ->
         First = Requests(),
         First = Requests()
     end).
+
+%% Nothing is an error: what comes in an outage waits, until there is no more room for it.
+a_router_that_was_gone_comes_back(_Config) ->
+    {ok, #{metrics := Metrics, blocks := [Block]}} =
+        router_bench:run(#{adapter => ref_router_adapter, blocks => 1, warmup_ms => 100, throughput_ms => 200,
+                           latency_ms => 1000, rate_per_second => 4000, concurrency => 4, outage_ms => 500,
+                           max_in_flight => 200, outage_tolerance_pct => 1000000, quiet => true}),
+    #{errors_total := 0, backpressure_active_total := 0, requests_lost := Lost} = Metrics,
+    #{accounting := #{latency := #{error := 0, timeout := 0, rejected := 0},
+                      recovery := #{offered := Offered, ok := Ok, error := 0, timeout := 0, rejected := 0,
+                                    skipped := Skipped}}} = Block,
+    Offered = Ok + Skipped,
+    true = Lost == Skipped,
+    % 2,000 arrive in it, and 200 may wait.
+    true = Skipped > 0.
