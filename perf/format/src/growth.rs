@@ -10,8 +10,8 @@
 //!
 //! # Limits
 //!
-//! One block tells no trend from settling. Who shows a growth looks at all blocks and at `late`, the same
-//! over the last quarter: what settles slows down, and what leaks does not.
+//! One block tells no trend from settling. Who shows a growth looks at all blocks, and at the same over the
+//! last quarter: what settles slows down, and what leaks does not.
 
 use crate::block::{Block, Series};
 use crate::summary::median;
@@ -59,18 +59,19 @@ impl MemoryClass {
     }
 }
 
-/// Growth of one class in one block, in bytes per request; below 0 where it shrank.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Growth {
-    /// Over the second half of the open loop.
-    pub per_request: f64,
-    /// Over its last quarter.
-    pub late_per_request: f64,
+/// From where on in the open loop growth is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// Its second half.
+    Half,
+    /// Its last quarter.
+    LastQuarter,
 }
 
-/// The growth of a class in a block, of a report's series; `None` where too little was sampled.
+/// The growth of a class in a block, of a report's series, in bytes per request; below 0 where it shrank,
+/// `None` where too little was sampled.
 #[must_use]
-pub fn growth(class: MemoryClass, block: &Block, series: &[Series]) -> Option<Growth> {
+pub fn growth(class: MemoryClass, since: Since, block: &Block, series: &[Series]) -> Option<f64> {
     let own = || series.iter().filter(|series| series.block == block.block);
     // Sampled time has the slices laid end to end, the closed loop's first.
     let end_ms = own().filter_map(|series| series.time_ms.last().copied()).max()?;
@@ -81,14 +82,14 @@ pub fn growth(class: MemoryClass, block: &Block, series: &[Series]) -> Option<Gr
         return None;
     }
     let sampled = own().find(|series| series.name == class.series())?;
-    let since = |part: u64| {
-        let from_ms = end_ms - open_ms / part;
-        let points = sampled.time_ms.iter().copied().zip(sampled.values.iter().copied());
-        let points: Vec<_> = points.filter(|(time_ms, _)| *time_ms >= from_ms).collect();
-        let per_ms = slope(&points)?;
-        Some(per_ms * open_ms as f64 / requests as f64)
+    let from_ms = match since {
+        Since::Half => end_ms - open_ms / 2,
+        Since::LastQuarter => end_ms - open_ms / 4,
     };
-    Some(Growth { per_request: since(2)?, late_per_request: since(4)? })
+    let points = sampled.time_ms.iter().copied().zip(sampled.values.iter().copied());
+    let points: Vec<_> = points.filter(|(time_ms, _)| *time_ms >= from_ms).collect();
+    let per_ms = slope(&points)?;
+    Some(per_ms * open_ms as f64 / requests as f64)
 }
 
 /// Theil's and Sen's slope; `None` of too few points.

@@ -1,7 +1,7 @@
 //! Growth by memory class: what is planted into a series is read back, and settling is not taken for it.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cp1_format::growth::{Growth, MemoryClass, growth};
+use cp1_format::growth::{MemoryClass, Since, growth};
 use cp1_format::{Block, Measured, Series, parse};
 use proptest::prelude::*;
 
@@ -23,7 +23,7 @@ fn block() -> Block {
     blocks.into_iter().next().unwrap()
 }
 
-fn of(bytes_at: impl Fn(u64) -> f64) -> Option<Growth> {
+fn of(since: Since, bytes_at: impl Fn(u64) -> f64) -> Option<f64> {
     let time_ms: Vec<_> = (0..=15).map(|place| place * 1000 / 3).collect();
     let series = Series {
         block: 1,
@@ -32,7 +32,7 @@ fn of(bytes_at: impl Fn(u64) -> f64) -> Option<Growth> {
         values: time_ms.iter().map(|time_ms| bytes_at(*time_ms).max(0.0) as u64).collect(),
         time_ms,
     };
-    growth(MemoryClass::Ets, &block(), &[series])
+    growth(MemoryClass::Ets, since, &block(), &[series])
 }
 
 proptest! {
@@ -42,8 +42,8 @@ proptest! {
     ) {
         // 5 requests a millisecond; heaps that jump in the first half are no part of it.
         let settling = |time_ms: u64| if time_ms < 2500 { 0.0 } else { jump };
-        let grown = of(|ms| before + settling(ms) + per_request * 5.0 * ms as f64).unwrap();
-        for seen in [grown.per_request, grown.late_per_request] {
+        for since in [Since::Half, Since::LastQuarter] {
+            let seen = of(since, |ms| before + settling(ms) + per_request * 5.0 * ms as f64).unwrap();
             prop_assert!((seen / per_request - 1.0).abs() < 0.02, "{seen} of {per_request}");
         }
     }
@@ -51,17 +51,20 @@ proptest! {
     #[test]
     fn one_sample_that_is_off_moves_no_slope_far(per_request in 100.0f64..1000.0, place in 9usize..16) {
         let clean = |ms: u64| 1e6 + per_request * 5.0 * ms as f64;
-        let off = of(|ms| clean(ms) + if ms == place as u64 * 1000 / 3 { 1e7 } else { 0.0 });
-        let seen = off.unwrap().per_request;
+        let off = |ms| clean(ms) + if ms == place as u64 * 1000 / 3 { 1e7 } else { 0.0 };
+        let seen = of(Since::Half, off).unwrap();
         prop_assert!(seen > 0.5 * per_request && seen < 2.5 * per_request, "{seen} of {per_request}");
     }
 }
 
 #[test]
 fn what_settles_slows_down_and_what_is_not_sampled_has_no_growth() {
-    let settled = of(|ms| 1e7 * (1.0 - (-(ms as f64) / 800.0).exp())).unwrap();
-    assert!(settled.late_per_request < settled.per_request / 2.0);
-    assert_eq!(of(|_| 5.0), Some(Growth { per_request: 0.0, late_per_request: 0.0 }));
-    assert_eq!(growth(MemoryClass::Ets, &block(), &[]), None);
-    assert_eq!(growth(MemoryClass::Binary, &block(), &[]), None);
+    let settling = |ms: u64| 1e7 * (1.0 - (-(ms as f64) / 800.0).exp());
+    let [whole, late] = [Since::Half, Since::LastQuarter].map(|since| of(since, settling).unwrap());
+    assert!(late < whole / 2.0);
+    for since in [Since::Half, Since::LastQuarter] {
+        assert_eq!(of(since, |_| 5.0), Some(0.0));
+        assert_eq!(growth(MemoryClass::Ets, since, &block(), &[]), None);
+        assert_eq!(growth(MemoryClass::Binary, since, &block(), &[]), None);
+    }
 }

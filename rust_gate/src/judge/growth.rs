@@ -6,12 +6,12 @@
 //! of the open loop, and above 0 of its last quarter. Heaps that still settle grow less and less, and shrink as often as they
 //! grow: of them nothing is told, since any figure would say more than was seen.
 
-use cp1_format::growth::{Growth, MemoryClass, growth};
+use cp1_format::growth::{MemoryClass, Since, growth};
 use cp1_format::{Amount, Decimal, Notice, Report, SupportingFigure};
 
 use bigdecimal::{BigDecimal, FromPrimitive as _};
 
-use crate::statistics::shift::{self, Shift};
+use crate::statistics::shift::{Ranks, Shift};
 
 /// How often, at most, the growth is below the interval, and above it.
 const LEVEL: f64 = 0.025;
@@ -34,7 +34,9 @@ impl Grown {
     /// Of a report.
     #[must_use]
     pub fn of(report: &Report) -> Self {
-        let of_class = |class| Some((class, steady(class, report)?));
+        let blocks = report.blocks.as_ref().map_or(0, Vec::len);
+        let ranks = Ranks::signed_rank(blocks, LEVEL, LEVEL);
+        let of_class = |class| Some((class, steady(class, ranks, report)?));
         Self(MemoryClass::ALL.into_iter().filter_map(of_class).collect())
     }
 
@@ -61,22 +63,17 @@ impl Grown {
 }
 
 /// Bytes per request and their interval, of a class that grew steadily with requests.
-fn steady(class: MemoryClass, report: &Report) -> Option<Shift> {
+fn steady(class: MemoryClass, ranks: Ranks, report: &Report) -> Option<Shift> {
     let series = report.series.as_deref()?;
-    let of_blocks: Vec<Growth> = report
-        .blocks
-        .iter()
-        .flatten()
-        .map(|block| growth(class, block, series))
-        .collect::<Option<_>>()?;
-    let bounds = |of: fn(&Growth) -> f64| {
-        shift::paired(&of_blocks.iter().map(of).collect::<Vec<_>>(), LEVEL, LEVEL)
+    let bounds = |since| {
+        let of_blocks =
+            report.blocks.iter().flatten().map(|block| growth(class, since, block, series));
+        Some(ranks.paired(&of_blocks.collect::<Option<Vec<_>>>()?))
     };
-    let (whole, late) =
-        (bounds(|growth| growth.per_request), bounds(|growth| growth.late_per_request));
-    let is_steady = whole.lower >= LEAST_BYTES
-        && late.lower > 0.0
-        && late.estimate >= LATE_PART * whole.estimate;
+    // Most classes do not grow, and of these no more is looked at.
+    let whole = bounds(Since::Half).filter(|whole| whole.lower >= LEAST_BYTES)?;
+    let late = bounds(Since::LastQuarter)?;
+    let is_steady = late.lower > 0.0 && late.estimate >= LATE_PART * whole.estimate;
     is_steady.then_some(whole)
 }
 

@@ -115,12 +115,13 @@ impl Distribution<'_> {
     /// values.
     fn cell_at(&self, quantile: f64) -> (u64, u64) {
         let wanted = ((quantile * self.count as f64).ceil() as u64).max(1);
-        let mut seen = 0;
+        // From above, as few cells lie beyond a high quantile.
+        let (beyond, mut seen) = (self.count.saturating_sub(wanted), 0);
         let holds = |(_, count): &&(u64, u64)| {
             seen += count;
-            seen >= wanted
+            seen > beyond
         };
-        cell(self.counts.iter().find(holds).map_or(0, |(place, _)| *place))
+        cell(self.counts.iter().rev().find(holds).map_or(0, |(place, _)| *place))
     }
 
     /// As the library knows it that draws and writes them.
@@ -239,14 +240,14 @@ impl Inflater {
 /// Puts into `counts` the places of cells that have values, with these, and gives their sum. A number of a
 /// payload is how many values the next cell has, or, below 0, how many cells have none. `None` where there
 /// are more cells than the largest value takes, or more values than 64 bits.
-fn count(mut payload: &[u8], highest: u64, counts: &mut Vec<(u64, u64)>) -> Option<u64> {
+fn count(payload: &[u8], highest: u64, counts: &mut Vec<(u64, u64)>) -> Option<u64> {
     let doublings = u64::from(u64::BITS - (highest / CELLS).leading_zeros());
     let end = (CELLS / 2) * (doublings + 2);
     counts.clear();
     let (mut place, mut sum) = (0_u64, 0_u64);
-    while !payload.is_empty() {
-        let (number, rest) = variable_length(payload)?;
-        payload = rest;
+    let mut bytes = payload.iter().copied();
+    while let Some(first) = bytes.next() {
+        let number = variable_length(first, &mut bytes)?;
         // Zigzag: 0, -1, 1, -2, 2.
         let half = number >> 1;
         let is_negative = number & 1 == 1;
@@ -261,17 +262,16 @@ fn count(mut payload: &[u8], highest: u64, counts: &mut Vec<(u64, u64)>) -> Opti
 }
 
 /// A number of up to 9 bytes, the least significant 7 bits first; the ninth has 8.
-fn variable_length(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut number = 0;
-    for (index, byte) in bytes.iter().take(9).enumerate() {
-        let is_last = *byte < 0x80 || index == 8;
-        let bits = if index == 8 { *byte } else { byte & 0x7f };
-        number |= u64::from(bits) << (7 * index);
-        if is_last {
-            return Some((number, bytes.get(index + 1..)?));
+fn variable_length(first: u8, rest: &mut impl Iterator<Item = u8>) -> Option<u64> {
+    let (mut byte, mut number) = (u64::from(first), 0);
+    for place in 0..8 {
+        number |= (byte & 0x7f) << (7 * place);
+        if byte < 0x80 {
+            return Some(number);
         }
+        byte = u64::from(rest.next()?);
     }
-    None
+    Some(number | byte << 56)
 }
 
 /// Numbers of 4 bytes, the most significant first, and what follows.
