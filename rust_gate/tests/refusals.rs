@@ -35,6 +35,22 @@ fn every_unreadable_file_is_reported_and_not_only_the_first() {
 }
 
 #[test]
+fn problems_stand_in_one_order_whichever_file_takes_longest_to_read() {
+    for longest in ["baseline.json", "replay.json", "candidate.json"] {
+        let room = Room::new();
+        for file in ["baseline.json", "policy.json", "replay.json", "candidate.json"] {
+            let length = if file == longest { 5_000_000 } else { 1 };
+            room.bytes(file, format!("{}[", " ".repeat(length)));
+        }
+        let answer = room.check_with(&["--replay", "replay.json", "--candidate", "candidate.json"]);
+        answer.is_invalid(&["4 problems"]);
+        let places = ["baseline", "policy", "replay", "candidate"]
+            .map(|file| answer.stdout.find(&format!("\n  {file}.json, line ")).expect(file));
+        assert!(places.is_sorted(), "{}", answer.stdout);
+    }
+}
+
+#[test]
 fn a_directory_is_no_file() {
     for file in FILES {
         let room = Room::new();

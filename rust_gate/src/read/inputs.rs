@@ -3,11 +3,13 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use cp1_format::{
     Document, Metric, Notice, Policy, Problem, ReadError, Report, Timestamp, Waivers, line_of,
-    read_file, read_head,
+    parse, read_file, read_head,
 };
 
 use crate::read::paths;
@@ -66,17 +68,23 @@ pub struct Files<'a> {
 /// Reads baseline, policy and replay, and of the candidates the newest.
 #[must_use]
 pub fn read(files: &Files<'_>) -> Inputs {
+    thread::scope(|scope| read_in(scope, files))
+}
+
+/// Reports are large, and parsed side by side. Their bytes are taken one after the other, so that of two
+/// paths that mean standard input it is always the same that finds nothing there.
+fn read_in<'scope>(scope: &'scope Scope<'scope, '_>, files: &Files<'_>) -> Inputs {
     let Files { baseline, policy, trusted_ref, waivers, candidates, replay, smoke } = *files;
-    let mut problems = Vec::new();
-    let mut notices = Vec::new();
-    let baseline_source = read_one(baseline, trusted_ref, &mut problems);
-    if !trusted::is_there(baseline, trusted_ref) {
-        for problem in &mut problems {
-            problem.message = format!("there is no baseline yet ({})", problem.message);
-            problem.cure = "measure sessions and freeze them: perf-gate freeze".into();
-        }
-    }
-    let (mut policy, bytes) = read_with_bytes::<Policy>(policy, trusted_ref, &mut problems);
+    let beside = |taken: Taken| {
+        scope.spawn(|| {
+            let mut problems = Vec::new();
+            (taken.parsed(&mut problems).0, problems)
+        })
+    };
+    let frozen = beside(Taken::of::<Report>(baseline, trusted_ref));
+    let mut of_contract = Vec::new();
+    let (mut policy, bytes) =
+        Taken::of::<Policy>(policy, trusted_ref).parsed::<Policy>(&mut of_contract);
     let rules = policy.document.iter().flat_map(|policy| policy.rules.keys().copied());
     let line = |metric: Metric| line_of(&bytes, &["rules".into(), metric.name().into()]);
     let rule_lines = rules.map(|metric| (metric, line(metric))).collect();
@@ -85,64 +93,79 @@ pub fn read(files: &Files<'_>) -> Inputs {
     }
     let waivers = waivers
         .filter(|path| trusted::is_there(path, trusted_ref))
-        .map(|path| read_one(path, trusted_ref, &mut problems));
-    let replay = replay.map(|path| read_one(path, None, &mut problems));
-    let matches = paths::named(candidates, &mut problems);
+        .map(|path| Taken::of::<Waivers>(path, trusted_ref).parsed(&mut of_contract).0);
+    let replay = replay.map(|path| beside(Taken::of::<Report>(path, None)));
+    let (mut of_candidates, mut notices) = (Vec::new(), Vec::new());
+    let matches = paths::named(candidates, &mut of_candidates);
     if let Ok(real) = baseline.canonicalize()
         && let Some(path) = matches.get(&real)
     {
-        problems.push(Problem {
+        of_candidates.push(Problem {
             file: shown(path),
             place: None,
             message: "this file is the baseline and a candidate, so it would always pass".into(),
             cure: "give the report of a new run as candidate".into(),
         });
     }
-    let candidate = newest(candidates, matches, &mut problems, &mut notices);
-    Inputs {
-        baseline: baseline_source,
-        candidate,
-        replay,
-        policy,
-        rule_lines,
-        waivers,
-        problems,
-        notices,
+    let candidate = newest(candidates, matches, &mut of_candidates, &mut notices);
+
+    let (frozen, mut problems) = joined(frozen);
+    if !trusted::is_there(baseline, trusted_ref) {
+        for problem in &mut problems {
+            problem.message = format!("there is no baseline yet ({})", problem.message);
+            problem.cure = "measure sessions and freeze them: perf-gate freeze".into();
+        }
     }
+    problems.append(&mut of_contract);
+    let replay = replay.map(|replay| {
+        let (replay, mut of_replay) = joined(replay);
+        problems.append(&mut of_replay);
+        replay
+    });
+    problems.append(&mut of_candidates);
+    Inputs { baseline: frozen, candidate, replay, policy, rule_lines, waivers, problems, notices }
 }
 
-fn read_one<T: Document>(
-    path: &Path,
-    trusted_ref: Option<Trusted<'_>>,
-    problems: &mut Vec<Problem>,
-) -> Source<T> {
-    read_with_bytes(path, trusted_ref, problems).0
+/// What a thread found; its panic is that of whoever asks.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-fn read_with_bytes<T: Document>(
-    path: &Path,
-    trusted_ref: Option<Trusted<'_>>,
-    problems: &mut Vec<Problem>,
-) -> (Source<T>, Vec<u8>) {
-    let name = trusted::shown(path, trusted_ref);
-    let (document, bytes) = match trusted::read_with_bytes(path, trusted_ref) {
-        Ok((document, bytes)) => (Some(document), bytes),
-        Err(TrustedError::Read(error)) => {
-            problems.push(refusal(&name, &error));
-            (None, Vec::new())
-        }
-        Err(TrustedError::Git(error)) => {
-            problems.push(Problem {
-                file: shown(&name),
-                place: None,
-                message: error.to_string(),
-                cure: "name a revision of this repository by its full name, such as refs/remotes/origin/main"
-                    .into(),
-            });
-            (None, Vec::new())
-        }
-    };
-    (Source { path: shown(&name), document }, bytes)
+/// A file whose bytes were taken, and are not parsed yet.
+struct Taken {
+    name: PathBuf,
+    bytes: Result<(PathBuf, Vec<u8>), TrustedError>,
+}
+
+impl Taken {
+    fn of<T: Document>(path: &Path, trusted_ref: Option<Trusted<'_>>) -> Self {
+        let name = trusted::shown(path, trusted_ref);
+        Self { name, bytes: trusted::bytes::<T>(path, trusted_ref) }
+    }
+
+    /// What it says, and the bytes that say it.
+    fn parsed<T: Document>(self, problems: &mut Vec<Problem>) -> (Source<T>, Vec<u8>) {
+        let Self { name, bytes } = self;
+        let parsed = bytes.and_then(|(name, bytes)| Ok((parse(&name, &bytes)?, bytes)));
+        let (document, bytes) = match parsed {
+            Ok((document, bytes)) => (Some(document), bytes),
+            Err(TrustedError::Read(error)) => {
+                problems.push(refusal(&name, &error));
+                (None, Vec::new())
+            }
+            Err(TrustedError::Git(error)) => {
+                problems.push(Problem {
+                    file: shown(&name),
+                    place: None,
+                    message: error.to_string(),
+                    cure: "name a revision of this repository by its full name, such as refs/remotes/origin/main"
+                        .into(),
+                });
+                (None, Vec::new())
+            }
+        };
+        (Source { path: shown(&name), document }, bytes)
+    }
 }
 
 pub(crate) fn refusal(path: &Path, error: &ReadError) -> Problem {

@@ -1,6 +1,6 @@
 //! Reads a file of the contract: from the work tree, or as another revision has it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cp1_format::{Document, ReadError, parse};
 
@@ -33,22 +33,22 @@ pub enum TrustedError {
 /// # Errors
 /// [`TrustedError`]; a revision that does not have the file is one.
 pub fn read<T: Document>(path: &Path, trusted: Option<Trusted<'_>>) -> Result<T, TrustedError> {
-    Ok(read_with_bytes(path, trusted)?.0)
+    let (name, bytes) = bytes::<T>(path, trusted)?;
+    Ok(parse(&name, &bytes)?)
 }
 
-/// The same, and the bytes that say it.
+/// Its bytes alone, and what messages call it.
 ///
 /// # Errors
 /// [`TrustedError`].
-pub fn read_with_bytes<T: Document>(
+pub fn bytes<T: Document>(
     path: &Path,
     trusted: Option<Trusted<'_>>,
-) -> Result<(T, Vec<u8>), TrustedError> {
-    let (name, bytes) = match trusted {
-        None => standard_input::bytes(T::KIND, T::MAX_BYTES, path)?,
-        Some(at) => (shown(path, Some(at)), bytes(path, at)?),
-    };
-    Ok((parse(&name, &bytes)?, bytes))
+) -> Result<(PathBuf, Vec<u8>), TrustedError> {
+    match trusted {
+        None => Ok(standard_input::bytes(T::KIND, T::MAX_BYTES, path)?),
+        Some(at) => Ok((shown(path, Some(at)), out_of_git(path, at)?)),
+    }
 }
 
 /// Whether the file is there at all. Where that cannot be found out, reading it says why.
@@ -56,11 +56,11 @@ pub fn read_with_bytes<T: Document>(
 pub fn is_there(path: &Path, trusted: Option<Trusted<'_>>) -> bool {
     match trusted {
         None => standard_input::is_meant(path) || path.symlink_metadata().is_ok(),
-        Some(trusted) => !matches!(bytes(path, trusted), Err(GitError::NoFile { .. })),
+        Some(trusted) => !matches!(out_of_git(path, trusted), Err(GitError::NoFile { .. })),
     }
 }
 
-fn bytes(path: &Path, trusted: Trusted<'_>) -> Result<Vec<u8>, GitError> {
+fn out_of_git(path: &Path, trusted: Trusted<'_>) -> Result<Vec<u8>, GitError> {
     let git = Git::at(trusted.project);
     let commit = git.commit(trusted.revision)?;
     // A relative path counts from where this program is, and git's from its directory.
@@ -70,7 +70,7 @@ fn bytes(path: &Path, trusted: Trusted<'_>) -> Result<Vec<u8>, GitError> {
 
 /// The name of a file in messages: as git spells it where it comes from a revision.
 #[must_use]
-pub fn shown(path: &Path, trusted: Option<Trusted<'_>>) -> std::path::PathBuf {
+pub fn shown(path: &Path, trusted: Option<Trusted<'_>>) -> PathBuf {
     match trusted {
         Some(Trusted { revision, .. }) => format!("{revision}:{}", path.display()).into(),
         None => path.to_owned(),
