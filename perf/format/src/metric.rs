@@ -1,4 +1,4 @@
-//! The six figures of the freeze, and the two of an outage.
+//! The six figures of the freeze, and those that only some measurements have.
 
 use std::fmt;
 
@@ -20,6 +20,8 @@ pub enum Metric {
     Rps,
     /// Peak of `erlang:memory(total)` in the measured slices; 1 MB = 1024 × 1024 bytes.
     MemMbTotalErlang,
+    /// The same of the node that had most of it; only where drivers reach several routers.
+    MemMbWorstNode,
     /// Errors that driver or router saw in the measured slices.
     ErrorsTotal,
     /// Times that backpressure went from inactive to active in the measured slices.
@@ -75,18 +77,25 @@ impl Direction {
 
 impl Metric {
     /// All, in table order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::LatencyP95Ms,
         Self::LatencyP99Ms,
         Self::Rps,
         Self::MemMbTotalErlang,
+        Self::MemMbWorstNode,
         Self::ErrorsTotal,
         Self::BackpressureActiveTotal,
         Self::RecoveryMs,
         Self::RequestsLost,
     ];
 
-    /// Whether it is there only where an outage was asked for, so that without a rule nobody misses it.
+    /// Whether only some measurements have it, so that without a rule nobody misses it.
+    #[must_use]
+    pub fn is_optional(self) -> bool {
+        self.is_of_outage() || self == Self::MemMbWorstNode
+    }
+
+    /// Whether it is there only where an outage was asked for.
     #[must_use]
     pub fn is_of_outage(self) -> bool {
         matches!(self, Self::RecoveryMs | Self::RequestsLost)
@@ -100,6 +109,7 @@ impl Metric {
             Self::LatencyP99Ms => "latency_p99_ms",
             Self::Rps => "rps",
             Self::MemMbTotalErlang => "mem_mb_total_erlang",
+            Self::MemMbWorstNode => "mem_mb_worst_node",
             Self::ErrorsTotal => "errors_total",
             Self::BackpressureActiveTotal => "backpressure_active_total",
             Self::RecoveryMs => "recovery_ms",
@@ -115,6 +125,7 @@ impl Metric {
             Self::LatencyP99Ms => "p99",
             Self::Rps => "rps",
             Self::MemMbTotalErlang => "memory",
+            Self::MemMbWorstNode => "worst node",
             Self::ErrorsTotal => "errors",
             Self::BackpressureActiveTotal => "backpressure",
             Self::RecoveryMs => "recovery",
@@ -128,7 +139,7 @@ impl Metric {
         match self {
             Self::LatencyP95Ms | Self::LatencyP99Ms | Self::RecoveryMs => "ms",
             Self::Rps => "/s",
-            Self::MemMbTotalErlang => "MB",
+            Self::MemMbTotalErlang | Self::MemMbWorstNode => "MB",
             Self::ErrorsTotal | Self::BackpressureActiveTotal | Self::RequestsLost => "",
         }
     }
@@ -141,6 +152,7 @@ impl Metric {
             Self::LatencyP95Ms
             | Self::LatencyP99Ms
             | Self::MemMbTotalErlang
+            | Self::MemMbWorstNode
             | Self::ErrorsTotal
             | Self::BackpressureActiveTotal
             | Self::RecoveryMs

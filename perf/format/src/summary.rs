@@ -72,6 +72,7 @@ impl Percentile {
             Metric::LatencyP99Ms => Some(Self::P99),
             Metric::Rps
             | Metric::MemMbTotalErlang
+            | Metric::MemMbWorstNode
             | Metric::ErrorsTotal
             | Metric::BackpressureActiveTotal
             | Metric::RecoveryMs
@@ -141,6 +142,9 @@ pub enum Unmeasured {
     /// Machines shared a router that is none of the BEAMs that they looked at.
     #[error("no BEAM was looked at whose memory is the router's")]
     NoMemory,
+    /// There are no several, of which one is the worst.
+    #[error("there is one router")]
+    OneRouter,
     /// The router has no such counter.
     #[error("the router could not count them, so there is no figure")]
     NotCounted,
@@ -198,10 +202,10 @@ pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
             median_by(rates, order, |(ok, ns)| rate(*ok, *ns)).ok_or(Unmeasured::NoRate)
         }
         Metric::MemMbTotalErlang if block.memory.samples == 0 => Err(Unmeasured::NoMemory),
-        Metric::MemMbTotalErlang => {
-            // Divided by 2^20: multiplied by 5^20, the point 20 places on.
-            Ok(BigDecimal::from(block.memory.peak_bytes)
-                * BigDecimal::new(95_367_431_640_625_i64.into(), 20))
+        Metric::MemMbTotalErlang => Ok(megabytes(block.memory.peak_bytes)),
+        Metric::MemMbWorstNode => {
+            let several = block.nodes.as_ref().filter(|nodes| nodes.routers.len() > 1);
+            Ok(megabytes(several.ok_or(Unmeasured::OneRouter)?.worst_peak_bytes()))
         }
         Metric::ErrorsTotal => {
             let router = block.errors.router.ok_or(Unmeasured::NotCounted)?;
@@ -220,6 +224,11 @@ pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
             Ok(offered.saturating_sub(ok).into())
         }
     }
+}
+
+/// Divided by 2^20: multiplied by 5^20, the point 20 places on.
+fn megabytes(bytes: u64) -> BigDecimal {
+    BigDecimal::from(bytes) * BigDecimal::new(95_367_431_640_625_i64.into(), 20)
 }
 
 /// What the driver saw go wrong: errors and timeouts of both loops, or of the traffic.

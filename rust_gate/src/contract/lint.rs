@@ -36,7 +36,7 @@ pub fn lint(arguments: &Lint) -> Result<Findings, ContractError> {
                 let message = format!("rules.{metric}: the baseline did not measure it");
                 problems.push(problem(POLICY, message, "remove the rule, or measure it"));
             }
-            if is_measured && !is_judged {
+            if is_measured && !is_judged && !metric.is_optional() {
                 let message = format!("no rule judges {metric}, which is measured");
                 problems.push(problem(POLICY, message, "give it a rule"));
             }

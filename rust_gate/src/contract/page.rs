@@ -51,7 +51,7 @@ fn body(record: &Record) -> String {
     );
     let is_known = |metric: &Metric| {
         let sides = [record.metrics_before.as_ref(), Some(&record.metrics_after)];
-        !metric.is_of_outage()
+        !metric.is_optional()
             || sides.into_iter().flatten().any(|metrics| metrics.get(*metric).is_some())
     };
     for metric in Metric::ALL.into_iter().filter(is_known) {

@@ -67,7 +67,7 @@ fn of_any(report: Named<'_>, policy: &Policy, disturbed_share_max: f64) -> Vec<P
     for metric in Metric::ALL {
         match document.metrics.get(metric) {
             // What nobody can see who only looks on; where a rule judges it, that is told above.
-            None if document.watched.is_some() || metric.is_of_outage() => {}
+            None if document.watched.is_some() || metric.is_optional() => {}
             None if metric == Metric::MemMbTotalErlang && shares_router(document) => {}
             None => add(
                 &format!("metrics.{metric}"),

@@ -76,7 +76,7 @@ pub fn import(arguments: &Import) -> Result<Imported, ImportError> {
     // What is written must be readable.
     parse::<Report>(Path::new("the report made of it"), json.as_bytes())?;
     let is_absent =
-        |metric: &Metric| !metric.is_of_outage() && report.metrics.get(*metric).is_none();
+        |metric: &Metric| !metric.is_optional() && report.metrics.get(*metric).is_none();
     let absent = Metric::ALL.into_iter().filter(is_absent).collect();
     let json = match &arguments.output {
         None => Some(json),

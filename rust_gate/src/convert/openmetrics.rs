@@ -108,6 +108,12 @@ fn in_base_unit(metric: Metric) -> (&'static str, &'static str, &'static str, Bi
             "Memory of the BEAM at its peak.",
             BigDecimal::from(1_048_576),
         ),
+        Metric::MemMbWorstNode => (
+            "worst_node_memory_bytes",
+            "bytes",
+            "Memory of the router's node that had most, at its peak.",
+            BigDecimal::from(1_048_576),
+        ),
         Metric::ErrorsTotal => ("errors", "", "Errors and timeouts.", one()),
         Metric::BackpressureActiveTotal => {
             ("backpressure_activations", "", "Activations of backpressure.", one())

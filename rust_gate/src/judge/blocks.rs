@@ -243,6 +243,7 @@ pub(crate) fn slices(block: &Block, metric: Metric) -> Option<Vec<f64>> {
             Some(rows.map(|(ok, ns)| *ok as f64 / *ns as f64).collect())
         }
         Metric::MemMbTotalErlang
+        | Metric::MemMbWorstNode
         | Metric::ErrorsTotal
         | Metric::BackpressureActiveTotal
         | Metric::RecoveryMs

@@ -77,7 +77,7 @@ pub(super) fn of_reports(
             policy.rules.contains_key(&metric) || policy.gate.require_all_metrics_present;
         if is_missing
             && !is_required
-            && !metric.is_of_outage()
+            && !metric.is_optional()
             && !policy.gate.not_offered.contains(&metric)
         {
             say(format!("{metric} was not measured, so nothing is known of it"));

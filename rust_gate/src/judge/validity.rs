@@ -106,7 +106,7 @@ pub fn of_candidate(file: &str, candidate: &Report, policy: &Policy) -> Vec<Prob
     for metric in missing.into_iter().filter(|metric| !not_offered(metric)) {
         let required_by = if policy.rules.contains_key(&metric) {
             "a rule judges it"
-        } else if policy.gate.require_all_metrics_present && !metric.is_of_outage() {
+        } else if policy.gate.require_all_metrics_present && !metric.is_optional() {
             "the policy requires all six"
         } else {
             continue;
@@ -120,6 +120,10 @@ pub fn of_candidate(file: &str, candidate: &Report, policy: &Policy) -> Vec<Prob
                 let (why, cure) = recovery::unmeasured(metric, candidate);
                 (Some(why), cure)
             }
+            None if metric == Metric::MemMbWorstNode => (
+                Some("there is one router".to_owned()),
+                "measure several: perf-gate run --nodes local,local --routers 2; or take the rule out",
+            ),
             None => (None, MEASURE),
         };
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();

@@ -25,6 +25,7 @@ pub(crate) fn unmeasured(metric: Metric) -> (Option<&'static str>, &'static str)
         Metric::RecoveryMs | Metric::RequestsLost => {
             (Some("there is no outage where others use the router"), MADE_LOAD)
         }
+        Metric::MemMbWorstNode => (Some("one node was watched"), MADE_LOAD),
         Metric::LatencyP95Ms | Metric::LatencyP99Ms | Metric::MemMbTotalErlang => {
             (None, WATCH_AGAIN)
         }

@@ -256,6 +256,7 @@ fn move_slices(block: &mut Block, metric: Metric, ratio: f64) {
         Metric::LatencyP99Ms => (open.p99_ns.as_mut(), ratio),
         Metric::Rps => (Some(&mut closed.duration_ns), 1.0 / ratio),
         Metric::MemMbTotalErlang
+        | Metric::MemMbWorstNode
         | Metric::ErrorsTotal
         | Metric::BackpressureActiveTotal
         | Metric::RecoveryMs

@@ -110,6 +110,9 @@ fn figures(page: &mut Page, rule: &RuleResult) {
             ("cp1_requests_per_second", "", "Successful requests a second, closed loop.")
         }
         Metric::MemMbTotalErlang => ("cp1_memory_bytes", "bytes", "Peak memory of the Erlang VM."),
+        Metric::MemMbWorstNode => {
+            ("cp1_worst_node_memory_bytes", "bytes", "Peak memory of the node that had most.")
+        }
         Metric::ErrorsTotal => ("cp1_errors", "", "Errors."),
         Metric::BackpressureActiveTotal => {
             ("cp1_backpressure_activations", "", "Times that backpressure became active.")
@@ -123,7 +126,7 @@ fn figures(page: &mut Page, rule: &RuleResult) {
     };
     let in_base_unit = |figure: &Amount| match rule.metric {
         Metric::LatencyP95Ms | Metric::LatencyP99Ms | Metric::RecoveryMs => times(figure, 1, 3),
-        Metric::MemMbTotalErlang => times(figure, 1 << 20, 0),
+        Metric::MemMbTotalErlang | Metric::MemMbWorstNode => times(figure, 1 << 20, 0),
         Metric::Rps
         | Metric::ErrorsTotal
         | Metric::BackpressureActiveTotal

@@ -8,7 +8,8 @@
 -spec text(Metric :: atom(), number()) -> unicode:chardata().
 text(rps, Figure) when Figure < 100 -> io_lib:format("~.1f/s", [float(Figure)]);
 text(rps, Figure) -> [thousands(round(Figure)), "/s"];
-text(mem_mb_total_erlang, Figure) -> io_lib:format("~.1f MB", [float(Figure)]);
+text(Memory, Figure) when Memory =:= mem_mb_total_erlang; Memory =:= mem_mb_worst_node ->
+    io_lib:format("~.1f MB", [float(Figure)]);
 text(latency_p95_ms, Figure) -> milliseconds(float(Figure));
 text(latency_p99_ms, Figure) -> milliseconds(float(Figure));
 text(recovery_ms, Figure) -> milliseconds(float(Figure));

@@ -18,14 +18,22 @@ format(#{metrics := Metrics, run := Run, blocks := Blocks} = Report) ->
      [row(Metric, Metrics, Spread)
       || Metric <- [latency_p95_ms, latency_p99_ms, rps, mem_mb_total_erlang, errors_total,
                     backpressure_active_total]],
+     [row(mem_mb_worst_node, Metrics, Spread) || is_map_key(mem_mb_worst_node, Metrics)],
      [row(Metric, Metrics, Spread) || has_outage(Report), Metric <- [recovery_ms, requests_lost]],
      beside(Blocks),
      [requests(Report) || is_map_key(accounting, Report)],
      reasons(Blocks),
      disturbed(Blocks),
      transport(Report),
+     drivers(Report),
      io_lib:format("~b blocks in ~.1f s: ~ts~n",
                    [length(Blocks), maps:get(duration_ms, Run) / 1000, ending(Run)])].
+
+%% Who made the load, if not the router's BEAM.
+drivers(#{load := #{drivers := Drivers, routers := Routers}}) ->
+    io_lib:format("from ~b drivers to ~b routers, each in a BEAM of its own~n", [Drivers, Routers]);
+drivers(_Report) ->
+    "".
 
 %% What stands between the load and the router, if anything does.
 transport(#{env := #{transport := Name} = Env}) ->

@@ -362,9 +362,8 @@ fn why(reason: Disturbance) -> &'static str {
 }
 
 fn numbers(columns: &[Column<'_>]) -> Markup {
-    let is_known = |metric: &Metric| {
-        !metric.is_of_outage() || columns.iter().any(|column| column.has(*metric))
-    };
+    let is_known =
+        |metric: &Metric| !metric.is_optional() || columns.iter().any(|column| column.has(*metric));
     let metrics: Vec<Metric> = Metric::ALL.into_iter().filter(is_known).collect();
     let row = |(side, block): (Side, &Block)| {
         let figures = metrics.iter().map(|metric| match block.metrics.get(*metric) {
