@@ -43,7 +43,9 @@ request(N, #{log := File}) when File =/= none ->
 request(N, _State) ->
     N.
 
-route(N, #{dies_at := DiesAt}) when N >= DiesAt ->
+route(N, #{dies_at := {stands_still, At}}) when N >= At ->
+    os:cmd("kill -STOP " ++ os:getpid());
+route(N, #{dies_at := DiesAt}) when is_integer(DiesAt), N >= DiesAt ->
     erlang:halt(3, [{flush, false}]);
 route(N, #{routers := Routers}) ->
     Node = element(1 + N rem tuple_size(Routers), Routers),

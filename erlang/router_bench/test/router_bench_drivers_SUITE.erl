@@ -8,6 +8,7 @@
          sides_are_driven_by_the_same_beams/1,
          several_routers_are_counted_together_and_each_by_itself/1,
          a_driver_that_dies_ends_the_run_and_is_named/1,
+         a_driver_that_stands_still_ends_the_run_and_is_killed/1,
          a_router_that_dies_under_drivers_ends_the_run/1,
          a_driver_that_cannot_connect_is_named/1,
          shares_are_the_whole_and_no_more/1,
@@ -107,6 +108,11 @@ a_driver_that_dies_ends_the_run_and_is_named(_Config) ->
     true = says(Text, "driver "),
     true = says(Text, " of 2 (local), whose share of the load would be missing").
 
+a_driver_that_stands_still_ends_the_run_and_is_killed(_Config) ->
+    {error, {failed, Text, #{run := #{status := failed}}}} =
+        run(#{adapter_options => #{driver_dies_at => {stands_still, 16#1000000}}}),
+    true = says(Text, "no answer from the driver").
+
 a_router_that_dies_under_drivers_ends_the_run(_Config) ->
     {error, {failed, Text, #{run := #{status := failed}}}} =
         run(#{adapter_options => #{halts_at => 16#1000000}}),
@@ -152,6 +158,7 @@ nothing_is_left_behind(_Config) ->
     Mark = "ROUTER_BENCH_PEER=" ++ os:getpid() ++ ".",
     {ok, _} = run(#{}),
     {error, _} = run(#{adapter_options => #{driver_dies_at => 16#1000000}}),
+    {error, _} = run(#{adapter_options => #{driver_dies_at => {stands_still, 16#1000000}}}),
     [] = [File || File <- filelib:wildcard("/proc/[0-9]*/environ"), {ok, Environment} <- [file:read_file(File)],
                   binary:match(Environment, list_to_binary(Mark)) =/= nomatch],
     false = is_alive(),

@@ -2,6 +2,7 @@
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
 -export([the_frozen_side_runs_the_frozen_code_and_the_candidate_its_own/1,
+         drivers_have_both_builds_in_turn/1,
          a_frozen_build_that_is_not_what_runs_fails_the_run/1,
          an_application_that_needs_the_bench_never_comes_from_the_frozen_build/1,
          a_library_of_the_machine_is_in_reach_of_both_sides/1,
@@ -98,6 +99,17 @@ the_frozen_side_runs_the_frozen_code_and_the_candidate_its_own(Config) ->
     true = list_to_integer(Errors) > 200,
     [true = says(Json, Pattern) || Pattern <- [?COMMIT, ?TREE, "\"dirty\": false",
                                                "\"role\": \"frozen\"", "\"status\": "]].
+
+drivers_have_both_builds_in_turn(Config) ->
+    {ok, #{metrics := #{errors_total := 0}, pairing := #{role := candidate, alive_together := true},
+           blocks := [#{nodes := #{drivers := [_, _], routers := [_]},
+                        latency := #{slices := #{went_first := Mine}}} | _],
+           env := #{distributed := true}}} = run(Config, #{nodes => [local, local]}),
+    Json = frozen_json(Config),
+    {match, [Errors]} = re:run(Json, "\"errors_total\": ([0-9]+)", [{capture, [1], list}]),
+    true = list_to_integer(Errors) > 200,
+    [true = says(Json, Pattern) || Pattern <- [?COMMIT, "\"role\": \"frozen\"", "\"drivers\": 2", "\"nodes\": "]],
+    true = length(Mine) > 1.
 
 a_frozen_build_that_is_not_what_runs_fails_the_run(Config) ->
     {ok, Build} = router_bench_frozen:load(proplists:get_value(frozen, Config), twin_adapter),

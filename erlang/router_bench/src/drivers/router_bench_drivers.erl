@@ -56,6 +56,8 @@ started({Number, _} = Share, local, #{cluster := Cluster} = Plan, DeadlineMs) ->
             {error, Reason}
     end.
 
+lost(Share, Place, timeout) ->
+    lost(Share, Place, {no_answer, driver});
 lost({Number, Of}, Place, Reason) ->
     {driver, Number + 1, Of, text(Place), Reason}.
 

@@ -8,6 +8,9 @@
 
 -export_type([team/0]).
 
+%% Beyond what a slice takes at most.
+-define(ANSWER_MS, 10000).
+
 -opaque team() :: #{plan := router_bench_plan:plan(), routers := [router_bench_place:place(), ...],
                     drivers := router_bench_drivers:drivers(), merging := none | router_bench_nodes:merging()}.
 
@@ -70,10 +73,11 @@ call(#{merging := Merging, drivers := Drivers} = Team, warm_up, [], DeadlineMs) 
     steps([fun() -> drivers(Team, warm_up, [], DeadlineMs) end,
            fun() -> routers(Team, warmed_up, [], DeadlineMs) end,
            fun() -> router_bench_nodes:begin_clocks(Merging, router_bench_drivers:clocks(Drivers, DeadlineMs)) end]);
-call(#{merging := Merging} = Team, slice, [Kind, _DurationMs] = Arguments, DeadlineMs) ->
+call(#{merging := Merging, plan := Plan} = Team, slice, [Kind, DurationMs] = Arguments, DeadlineMs) ->
+    SliceDeadlineMs = min(DeadlineMs, erlang:monotonic_time(millisecond) + patience_ms(Plan, DurationMs)),
     steps([fun() -> routers(Team, resume, [Kind], DeadlineMs) end,
            fun() ->
-                   case drivers(Team, slice, Arguments, DeadlineMs) of
+                   case drivers(Team, slice, Arguments, SliceDeadlineMs) of
                        {ok, Slices} -> router_bench_nodes:add(Merging, Kind, [Slice || {_, Slice} <- Slices]);
                        {error, Reason} -> {error, Reason}
                    end
@@ -92,6 +96,9 @@ call(Team, unload, [], DeadlineMs) ->
         {error, Reason} ->
             {error, Reason}
     end.
+
+%% A driver gives up by itself before.
+patience_ms(#{drain_timeout_ms := DrainMs}, DurationMs) -> 2 * DurationMs + DrainMs + ?ANSWER_MS.
 
 finished(#{merging := Merging, drivers := Drivers} = Team, DeadlineMs) ->
     Rates = router_bench_drivers:rates(router_bench_nodes:begun_clocks(Merging),
