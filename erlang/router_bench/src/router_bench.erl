@@ -131,6 +131,8 @@ find_rate(Adapter) when is_atom(Adapter) ->
     find_rate(#{adapter => Adapter});
 find_rate(Options) when is_map(Options) ->
     case router_bench_plan:new(Options) of
+        {ok, #{nodes := [_ | _] = Nodes}} ->
+            refused({bad_option, nodes, Nodes, "none: the rate is that of the router's own BEAM"});
         {ok, #{timeout_ms := TimeoutMs} = Plan} ->
             DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
             router_bench_glance:during(Plan, fun() ->

@@ -152,6 +152,7 @@ options_that_cannot_be_driven_are_refused(_Config) ->
     true = says(Refused(#{concurrency => 1}), "at least 2, one for each driver"),
     true = says(Refused(#{concurrency => calibrate}), "drivers share a load that is known"),
     true = says(Refused(#{rate_per_second => calibrate}), "drivers share a load that is known"),
+    {error, {bad_option, nodes, [local, local], _}} = router_bench:find_rate(options(#{})),
     true = says(Refused(#{adapter => toy_adapter}), "does not export connect/2").
 
 nothing_is_left_behind(_Config) ->

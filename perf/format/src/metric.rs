@@ -20,8 +20,6 @@ pub enum Metric {
     Rps,
     /// Peak of `erlang:memory(total)` in the measured slices; 1 MB = 1024 × 1024 bytes.
     MemMbTotalErlang,
-    /// The same of the node that had most of it; only where drivers reach several routers.
-    MemMbWorstNode,
     /// Errors that driver or router saw in the measured slices.
     ErrorsTotal,
     /// Times that backpressure went from inactive to active in the measured slices.
@@ -32,6 +30,9 @@ pub enum Metric {
     /// The median over blocks of the requests around an outage that were not served; only where one was
     /// asked for.
     RequestsLost,
+    /// The peak of `erlang:memory(total)` in the node that had most of it; only where drivers reach several
+    /// routers.
+    MemMbWorstNode,
 }
 
 /// A way in which a figure can move.
@@ -82,11 +83,11 @@ impl Metric {
         Self::LatencyP99Ms,
         Self::Rps,
         Self::MemMbTotalErlang,
-        Self::MemMbWorstNode,
         Self::ErrorsTotal,
         Self::BackpressureActiveTotal,
         Self::RecoveryMs,
         Self::RequestsLost,
+        Self::MemMbWorstNode,
     ];
 
     /// Whether only some measurements have it, so that without a rule nobody misses it.

@@ -480,7 +480,7 @@ fn a_failed_write_leaves_what_was_there_and_nothing_partial() {
 fn the_policy_of_the_freeze_is_read_and_keeps_its_limits() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy_cp1.json");
     let policy: Policy = read_file(&path).unwrap();
-    let of_freeze = Metric::ALL.into_iter().filter(|metric| !metric.is_of_outage());
+    let of_freeze = Metric::ALL.into_iter().filter(|metric| !metric.is_optional());
     assert_eq!(policy.rules.len(), of_freeze.count());
     assert_eq!(policy.gate, GatePolicy::default());
     assert_eq!(policy.environment, EnvironmentPolicy::default());
