@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks for what building, measuring and testing need, and installs what is missing where it may.
 #
-# Usage: scripts/setup.sh [--test] [--with nats|rabbitmq|ejabberd|cowboy]...
+# Usage: scripts/setup.sh [--test] [--with nats|rabbitmq|ejabberd|cowboy|ssh]...
 #   --test        also what only ./scripts/test.sh needs
 #   --with NAME   also a server, or a library, that tests talk to: unpacked in _build/test_tools/NAME out of
 #                 Debian's packages, neither installed nor started; may be given several times
@@ -22,7 +22,8 @@ package_of() { # server
     nats) echo nats-server ;;
     rabbitmq | cowboy) echo rabbitmq-server ;;
     ejabberd) echo ejabberd ;;
-    *) echo "setup.sh: unknown server '$1'; there are nats, rabbitmq, ejabberd and cowboy" >&2; return 2 ;;
+    ssh) echo openssh-server ;;
+    *) echo "setup.sh: unknown server '$1'; there are nats, rabbitmq, ejabberd, cowboy and ssh" >&2; return 2 ;;
   esac
 }
 

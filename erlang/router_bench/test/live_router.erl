@@ -51,6 +51,9 @@ loop(Called) ->
     receive
         {called, What} ->
             loop([What | Called]);
+        {route, From, Reference, _N} ->
+            From ! {Reference, ok},
+            loop(Called);
         {run, Fun} ->
             _ = spawn(fun() -> true = register(live_call, self()), Fun(), exit(normal) end),
             loop(Called);

@@ -36,33 +36,15 @@ all() ->
     [F || {F, 1} <- ?MODULE:module_info(exports),
           not lists:member(F, [module_info, init_per_suite, end_per_suite])].
 
-%% The epmd ends with its standard input, which this VM has.
 init_per_suite(Config) ->
-    {ok, Socket} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]),
-    {ok, Port} = inet:port(Socket),
-    ok = gen_tcp:close(Socket),
-    Epmd = filename:join([code:root_dir(), "erts-" ++ erlang:system_info(version), "bin", "epmd"]),
-    Script = "\"$0\" -address 127.0.0.1 -port \"$1\" >/dev/null 2>&1 & read _; kill $!; wait",
-    Shell = open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", Script, Epmd, integer_to_list(Port)]}]),
-    ok = wait_until(fun() ->
-                            case gen_tcp:connect({127, 0, 0, 1}, Port, []) of
-                                {ok, Connected} -> gen_tcp:close(Connected) =:= ok;
-                                {error, _} -> false
-                            end
-                    end, fun() -> no_epmd end),
+    {Epmd, Env} = own_epmd:start(),
     Cookie = filename:join(proplists:get_value(priv_dir, Config), "cookie"),
     ok = file:write_file(Cookie, [?COOKIE, $\n]),
     ok = file:change_mode(Cookie, 8#600),
-    Env = [{"ERL_EPMD_PORT", integer_to_list(Port)}, {"ERL_EPMD_ADDRESS", "127.0.0.1"}],
-    % The port belongs to the process that opened it, which ends before the cases begin.
-    Keeper = spawn(fun() -> receive stop -> ok end end),
-    true = port_connect(Shell, Keeper),
-    unlink(Shell),
-    [{keeper, Keeper}, {env, Env}, {cookie, Cookie} | Config].
+    [{epmd, Epmd}, {env, Env}, {cookie, Cookie} | Config].
 
 end_per_suite(Config) ->
-    proplists:get_value(keeper, Config) ! stop,
-    ok.
+    own_epmd:stop(proplists:get_value(epmd, Config)).
 
 init_per_testcase(_Case, Config) ->
     Env = proplists:get_value(env, Config),

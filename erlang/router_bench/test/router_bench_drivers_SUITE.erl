@@ -14,6 +14,8 @@
          shares_are_the_whole_and_no_more/1,
          the_rate_of_a_clock_is_told_and_its_time_never_matters/1,
          options_that_cannot_be_driven_are_refused/1,
+         what_carries_requests_is_told/1,
+         an_encrypted_router_refuses_whoever_is_not_of_the_run/1,
          nothing_is_left_behind/1]).
 
 suite() ->
@@ -148,12 +150,54 @@ options_that_cannot_be_driven_are_refused(_Config) ->
                       router_bench_plan:message(Reason)
               end,
     true = says(Refused(#{nodes => [nowhere]}), "each local"),
+    true = says(Refused(#{nodes => [{ssh, "builder"}]}), "the address of this machine at which ssh:builder reaches it"),
+    true = says(Refused(#{listen => <<"192.0.2.1">>}), "an IPv4 address that this machine has"),
     true = says(Refused(#{nodes => [], routers => 2}), "nodes that drive them"),
     true = says(Refused(#{concurrency => 1}), "at least 2, one for each driver"),
     true = says(Refused(#{concurrency => calibrate}), "drivers share a load that is known"),
     true = says(Refused(#{rate_per_second => calibrate}), "drivers share a load that is known"),
     {error, {bad_option, nodes, [local, local], _}} = router_bench:find_rate(options(#{})),
     true = says(Refused(#{adapter => toy_adapter}), "does not export connect/2").
+
+what_carries_requests_is_told(_Config) ->
+    {ok, #{load := #{distribution := tcp}}} = run(#{}),
+    {ok, #{load := #{distribution := tls, routers := 2}, env := #{vm_flags := Flags},
+           blocks := [#{accounting := #{latency := #{ok := 200, error := 0}}}]}} =
+        run(#{distribution => tls, routers => 2}),
+    nomatch = string:find(Flags, "tls"),
+    [] = filelib:wildcard("/tmp/router_bench_tls.*").
+
+an_encrypted_router_refuses_whoever_is_not_of_the_run(_Config) ->
+    Cluster = router_bench_cluster:new(#{distribution => tls, listen => {127, 0, 0, 1}}),
+    with_beam(Cluster, fun(Router) ->
+        {ok, Reached} = router_bench_cluster:router(Cluster, {1, 1}, Router),
+        Try = fun(Of, Number) ->
+            with_beam(Of, fun(Driver) ->
+                {ok, Node} = router_bench_cluster:driver(Of, Number, Driver),
+                router_bench_cluster:introduce([Reached], Node, Driver)
+            end)
+        end,
+        #{node := Node} = Reached,
+        #{cookie := Cookie} = Stranger =
+            router_bench_cluster:new(#{distribution => tls, listen => {127, 0, 0, 1}}),
+        Refused = {error, {not_connected, Node}},
+        ok = Try(Cluster, 1),
+        Refused = Try(Cluster#{cookie := Cookie}, 2),
+        Refused = Try(Stranger#{cookie := maps:get(cookie, Cluster)}, 3),
+        Refused = Try(Cluster#{authority := none}, 4),
+        % In the open nothing is said at all, and an old version of TLS is not spoken.
+        {_, Port} = maps:get(address, Reached),
+        {ok, _} = application:ensure_all_started(ssl),
+        {error, _} = ssl:connect({127, 0, 0, 1}, Port, [{versions, ['tlsv1.1']}, {verify, verify_none}], 5000)
+    end).
+
+with_beam(Cluster, Work) ->
+    {ok, Plan} = router_bench_plan:new(options(#{})),
+    DeadlineMs = erlang:monotonic_time(millisecond) + 60000,
+    {ok, Place} = router_bench_place:beam(Plan#{cluster := Cluster}, own, DeadlineMs),
+    try Work(router_bench_place:caller(Place, DeadlineMs))
+    after router_bench_place:stop(Place)
+    end.
 
 nothing_is_left_behind(_Config) ->
     Mark = "ROUTER_BENCH_PEER=" ++ os:getpid() ++ ".",

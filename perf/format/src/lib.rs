@@ -108,8 +108,8 @@ pub use read::{
 pub use record::{Change, Digest, Record, RecordKind};
 pub use recovery::{NotRecovered, RecoveryPhase, RecoveryWindow};
 pub use report::{
-    Arrivals, Clock, Control, Diagnostics, Git, KeyDistribution, Keys, Load, LoadTool, Outage,
-    Pairing, Report, Role, Run, RunStatus, SchemaName, SchemaTag, Session,
+    Arrivals, Clock, Control, Diagnostics, Distribution, Git, KeyDistribution, Keys, Load,
+    LoadTool, Outage, Pairing, Report, Role, Run, RunStatus, SchemaName, SchemaTag, Session,
 };
 pub use timestamp::Timestamp;
 pub use told::Told;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use crate::block::Metrics;
 use crate::decimal::Amount;
 use crate::profile::Profiles;
 use crate::read::{Document, Segment, Violation};
-use crate::report::{Arrivals, KeyDistribution, Report};
+use crate::report::{Arrivals, Distribution, KeyDistribution, Report};
 
 /// What a run measures. What is absent the bench chooses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -78,12 +79,19 @@ pub struct Plan {
     pub outage_tolerance_pct: Option<Amount>,
     /// Where the report goes.
     pub report_file: String,
-    /// Where drivers are that share the load, each `local`; none: the router's BEAM makes it.
+    /// Where drivers are that share the load: `local`, `ssh:DESTINATION`, `MODULE:TEXT` with a module that
+    /// starts one, or `NAME@HOST` of the cluster that the router runs in; none: the router's BEAM makes it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
     /// Routers that the drivers reach, each in a BEAM of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routers: Option<u32>,
+    /// How drivers reach routers; absent: encrypted where a driver is not on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
+    /// The address that routers listen on, and drivers reach them at; absent: loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<Ipv4Addr>,
     /// The node to measure in, which runs already, instead of fresh BEAMs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attach: Option<Attach>,
@@ -438,7 +446,11 @@ impl Plan {
             return Err(Violation::new(path, "this is no node's name", "give NAME@HOST"));
         }
         if !self.nodes.iter().all(|place| is_driver_place(place)) {
-            return refuse("nodes", "this is no place of a driver", "give local");
+            return refuse(
+                "nodes",
+                "this is no place of a driver",
+                "give local, ssh:DESTINATION, MODULE:TEXT or NAME@HOST",
+            );
         }
         let passive = self.attach.as_ref().and_then(|attach| attach.passive.as_ref());
         if passive.is_some_and(|passive| !passive.spans.iter().all(|span| is_span(span))) {
@@ -461,6 +473,12 @@ pub fn is_span(text: &str) -> bool {
 #[must_use]
 pub fn is_driver_place(text: &str) -> bool {
     text == "local"
+        || is_node(text)
+        || text.split_once(':').is_some_and(|(module, argument)| {
+            is_module(module)
+                && (1..=200).contains(&argument.len())
+                && argument.bytes().all(|byte| byte.is_ascii_graphic())
+        })
 }
 
 /// Whether a text can be the name of a node: nothing else becomes an atom.

@@ -296,6 +296,9 @@ pub struct Load {
     /// Routers that drivers reach, each in a node of its own; absent without drivers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routers: Option<u32>,
+    /// What carries requests from drivers to routers; absent without drivers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
     /// Patience for requests in flight at the end of a slice.
     pub drain_timeout_ms: u64,
     /// Cadence of the sampler.
@@ -359,7 +362,7 @@ impl Load {
     /// What shapes the load, as name and text: two reports with different shapes measured different
     /// things.
     #[must_use]
-    pub fn shape(&self) -> [(&'static str, String); 10] {
+    pub fn shape(&self) -> [(&'static str, String); 11] {
         let arrivals = match self.arrivals {
             Arrivals::Constant => "constant".to_owned(),
             Arrivals::Poisson => match self.seed {
@@ -394,8 +397,27 @@ impl Load {
                 self.drivers.map_or_else(|| "none".to_owned(), |count| count.to_string()),
             ),
             ("load.routers", self.routers.unwrap_or(1).to_string()),
+            (
+                "load.distribution",
+                self.distribution
+                    .map_or("none", |distribution| match distribution {
+                        Distribution::Tcp => "tcp",
+                        Distribution::Tls => "tls",
+                    })
+                    .to_owned(),
+            ),
         ]
     }
+}
+
+/// How nodes of distributed Erlang talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Distribution {
+    /// In the open.
+    Tcp,
+    /// Encrypted, and each end proves who it is.
+    Tls,
 }
 
 /// How arrivals are spaced.

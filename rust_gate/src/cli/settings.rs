@@ -4,13 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use cp1_format::{
-    AdapterOption, Allowed, Amount, Arrivals, KeyDistribution, Metric, Passive, is_driver_place,
-    is_module, is_node, is_span,
+    AdapterOption, Allowed, Amount, Arrivals, Distribution, KeyDistribution, Metric, Passive,
+    is_driver_place, is_module, is_node, is_span,
 };
 
 use crate::cli::arguments::Print;
@@ -422,13 +423,20 @@ pub struct Settings {
     /// Workers of the closed loop [default: the baseline's, else found]
     #[arg(long, value_name = "N", value_parser = whole::<u32, 1, 10_000>)]
     pub concurrency: Option<u32>,
-    /// Drivers that share the load, each in a BEAM of its own: local, with commas between; none: the
-    /// router's BEAM makes the load. Takes a rate and a concurrency
+    /// Drivers that share the load: local, ssh:DESTINATION, MODULE:TEXT with a module that starts one, or
+    /// NAME@HOST of the cluster of the attached node, with commas between; none: the router's BEAM makes the
+    /// load. Takes a rate and a concurrency
     #[arg(long, value_name = "PLACES", value_parser = nodes, default_value = "")]
     pub nodes: Places,
     /// Routers that the drivers reach, each in a BEAM of its own [default: 1]
     #[arg(long, value_name = "N", value_parser = whole::<u32, 1, 16>)]
     pub routers: Option<u32>,
+    /// How drivers reach routers, tcp or tls [default: tls where a driver is not on this machine]
+    #[arg(long, value_name = "HOW", value_parser = distribution)]
+    pub distribution: Option<Distribution>,
+    /// The address of this machine that drivers elsewhere reach the routers at [default: loopback]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<Ipv4Addr>,
     /// After the open loop of each block, let the router be gone for so long, and measure how it comes back:
     /// recovery_ms and requests_lost, which a policy may limit; where the adapter has outage/1 [default: no
     /// outage]
@@ -510,7 +518,15 @@ fn nodes(text: &str) -> Result<Places, &'static str> {
     if places.iter().all(|place| is_driver_place(place)) {
         Ok(Places(places))
     } else {
-        Err("expected local, with commas between")
+        Err("expected local, ssh:DESTINATION, MODULE:TEXT or NAME@HOST, with commas between")
+    }
+}
+
+fn distribution(text: &str) -> Result<Distribution, &'static str> {
+    match text {
+        "tcp" => Ok(Distribution::Tcp),
+        "tls" => Ok(Distribution::Tls),
+        _ => Err("expected tcp or tls"),
     }
 }
 

@@ -141,6 +141,7 @@ fn unlike(first: &Part, other: &Part) -> Option<Problem> {
         ("load.latency_ms", load(|one, two| one.latency_ms == two.latency_ms)),
         ("load.slice_ms", load(|one, two| one.slice_ms == two.slice_ms)),
         ("load.drivers", load(|one, two| one.drivers == two.drivers)),
+        ("load.distribution", load(|one, two| one.distribution == two.distribution)),
         ("load.routers", load(|one, two| one.routers == two.routers)),
         ("load.outage", load(|one, two| one.outage == two.outage)),
         ("load.drain_timeout_ms", load(|one, two| one.drain_timeout_ms == two.drain_timeout_ms)),

@@ -127,6 +127,8 @@ impl Host<'_> {
             concurrency: settings.concurrency.or(given(|load| u64::from(load.concurrency))),
             nodes: settings.nodes.0.clone(),
             routers: settings.routers,
+            distribution: settings.distribution,
+            listen: settings.listen,
             arrivals: Some(settings.arrivals),
             keys: Some(settings.keys.distribution),
             key_exponent: settings.keys.exponent.clone(),

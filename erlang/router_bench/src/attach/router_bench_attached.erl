@@ -22,7 +22,8 @@
 -define(GRACE_MS, 60000).
 
 %% Who is called from here.
--define(ROOTS, [router_bench_watch, router_bench_guardian, router_bench_side, router_bench_control, router_bench_env]).
+-define(ROOTS, [router_bench_watch, router_bench_guardian, router_bench_side, router_bench_driver, router_bench_control,
+                router_bench_env]).
 
 %% Loads the guardian where it is not, and starts it, in one step: whatever happens to this VM meanwhile,
 %% there is a guardian that sees it.

@@ -3,7 +3,7 @@
 %% @private
 -module(router_bench_luggage).
 
--export([pack/2, guardian/0, router/0]).
+-export([pack/2, far/1, description/1, guardian/0, router/0]).
 
 -export_type([own/0]).
 
@@ -25,6 +25,13 @@ pack(Roots, LibraryFile) ->
                                         Module =/= router_bench_guardian],
       application => description(filename:rootname(LibraryFile)),
       library => {LibraryFile, erlang:md5(Library)}}.
+
+%% @doc The same for a BEAM in which nothing is but OTP: what the roots call, of all that this VM has.
+-spec far([module()]) -> [{module(), file:filename(), Code :: binary()}].
+far(Roots) ->
+    Dirs = lists:reverse(router_bench_frozen:code_path(own)),
+    Files = maps:from_list([{module(File), File} || Dir <- Dirs, File <- beams(Dir)]),
+    [{Module, File, Code} || Found <- called(Roots, Files, []), {Module, File, Code, _} <- [own(Found, Files)]].
 
 %% @doc What loads the rest.
 -spec guardian() -> own().
@@ -60,7 +67,8 @@ digest(File) ->
     {ok, {Module, Digest}} = beam_lib:md5(File),
     {Module, Digest}.
 
-%% With where the native library is, since no code path there leads to it.
+%% @doc The application, with where the native library is, since no code path there leads to it.
+-spec description(Library :: file:filename()) -> {application, atom(), [tuple()]}.
 description(Library) ->
     _ = application:load(router_bench),
     {ok, Version} = application:get_key(router_bench, vsn),

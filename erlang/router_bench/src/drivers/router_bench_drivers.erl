@@ -42,12 +42,14 @@ during([{Share, Place} | Rest], Plan, DeadlineMs, Work, Started) ->
             {error, lost(Share, Place, Reason)}
     end.
 
-started({Number, _} = Share, local, #{cluster := Cluster} = Plan, DeadlineMs) ->
-    case router_bench_place:beam(Plan, own, DeadlineMs) of
+started(Share, Node, #{cluster := none}, _DeadlineMs) ->
+    {ok, #{share => Share, place => Node, at => router_bench_place:running(Node), node => Node}};
+started({Number, _} = Share, Place, #{cluster := Cluster} = Plan, DeadlineMs) ->
+    case beam(Place, Plan, DeadlineMs) of
         {ok, At} ->
             case router_bench_cluster:driver(Cluster, Number + 1, router_bench_place:caller(At, DeadlineMs)) of
                 {ok, Node} ->
-                    {ok, #{share => Share, place => local, at => At, node => Node}};
+                    {ok, #{share => Share, place => Place, at => At, node => Node}};
                 {error, Reason} ->
                     ok = router_bench_place:stop(At),
                     {error, Reason}
@@ -56,6 +58,9 @@ started({Number, _} = Share, local, #{cluster := Cluster} = Plan, DeadlineMs) ->
             {error, Reason}
     end.
 
+beam(local, Plan, DeadlineMs) -> router_bench_place:beam(Plan, own, DeadlineMs);
+beam({_Module, _Argument} = Place, Plan, DeadlineMs) -> router_bench_far:beam(Plan, Place, DeadlineMs).
+
 lost(Share, Place, timeout) ->
     lost(Share, Place, {no_answer, driver});
 lost({Number, Of}, Place, Reason) ->
@@ -63,7 +68,9 @@ lost({Number, Of}, Place, Reason) ->
 
 %% @doc Where a driver is, in words.
 -spec text(router_bench_plan:driver()) -> binary().
-text(local) -> <<"local">>.
+text(local) -> <<"local">>;
+text(Node) when is_atom(Node) -> atom_to_binary(Node);
+text({Module, Argument}) -> <<(atom_to_binary(Module))/binary, $:, Argument/binary>>.
 
 %% @doc Connects them to the routers that a plan has reached.
 -spec connect(drivers(), router_bench_plan:plan(), DeadlineMs :: integer()) -> ok | {error, term()}.

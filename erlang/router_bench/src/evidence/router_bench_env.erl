@@ -14,8 +14,8 @@
 -type git() :: #{commit => binary(), tree => binary(), dirty => boolean()}.
 
 -define(GIT_TIMEOUT_MS, 10000).
-%% Flags of `init' that say where something is.
--define(PLACES, [root, bindir, progname, home, user, boot, pa, epmd_port]).
+%% Flags of `init' that say where something is, or that `load.distribution' tells of.
+-define(PLACES, [root, bindir, progname, home, user, boot, pa, epmd_port, proto_dist, ssl_dist_optfile]).
 %% Flags of `init' that say who somebody is, one of them a secret.
 -define(NAMES, [name, sname, setcookie, remsh]).
 

@@ -23,6 +23,9 @@
       attach_allow := [control | fault | terminate], % what may be done to its router beside the load
       nodes := [driver()],               % who drives the load; none: the router's own BEAM
       routers := pos_integer(),          % BEAMs with a router each that the drivers reach
+      distribution := by_place | tcp | tls, % how drivers reach routers; `by_place': encrypted where one is not
+                                         % on this machine
+      listen := loopback | inet:ip4_address(), % where routers listen, and drivers reach them
       instance := pos_integer(),         % of those alive at once, which one; the run sets it
       share := router_bench_share:share(), % of the load; no option
       reached := here | {here, [node(), ...]} | [node(), ...], % where the router is, in the end with all nodes
@@ -66,8 +69,9 @@
                                          % in place of the console
       report_file := none | file:filename_all(), % kept up to date while the run goes on
       quiet := boolean()}.               % no progress and no table on the console
-%% Where a driver is: in a BEAM of its own on this machine.
--type driver() :: local.
+%% Where a driver is: in a BEAM of its own on this machine, where a module ({@link router_bench_far}) or ssh
+%% starts one, or in a node that runs already, as the router's does.
+-type driver() :: local | {ssh | module(), Argument :: binary()} | node().
 %% Given the number of blocks that are measured and in the report file: whether there are more.
 -type after_block() :: fun((pos_integer()) -> go_on | stop).
 %% A frozen build to measure in turn with the candidate, and where its own report goes. `build' is
@@ -103,6 +107,8 @@ defaults() ->
       slice_ms => 60,
       nodes => [],
       routers => 1,
+      distribution => by_place,
+      listen => loopback,
       instance => 1,
       rate_per_second => calibrate,
       arrivals => constant,
@@ -196,8 +202,16 @@ checked(Key, Value) ->
             case Places of
                 [_ | _] when length(Places) =:= length(Value) -> {ok, Places};
                 [] when Value =:= [] -> {ok, []};
-                _ -> {error, lists:flatten(io_lib:format("a list of up to ~b drivers, each local", [?DRIVERS_MAX]))}
+                _ -> {error, lists:flatten(io_lib:format("a list of up to ~b drivers, each local, {ssh, Destination}, "
+                                                  "{Module, Argument} with a module that exports start/1, or a "
+                                                  "node's name", [?DRIVERS_MAX]))}
             end;
+        {distribution, <<"tcp">>} -> {ok, tcp};
+        {distribution, <<"tls">>} -> {ok, tls};
+        {distribution, _} when Value =:= by_place; Value =:= tcp; Value =:= tls -> {ok, Value};
+        {distribution, _} -> {error, "by_place, tcp or tls"};
+        {address, loopback} -> {ok, loopback};
+        {address, _} -> checked_address(Value);
         {map, _} when is_map(Value) -> {ok, Value};
         {map, _} -> {error, "a map"};
         {boolean, _} when is_boolean(Value) -> {ok, Value};
@@ -223,7 +237,48 @@ checked(Key, Value) ->
 %% Also as a file or a flag has it.
 driver(local) -> {ok, local};
 driver(<<"local">>) -> {ok, local};
+driver({Module, Argument}) when is_atom(Module), is_list(Argument) -> driver({Module, list_to_binary(Argument)});
+driver({ssh, Destination}) when is_binary(Destination), Destination =/= <<>> -> {ok, {ssh, Destination}};
+driver({Module, Argument}) when is_atom(Module), is_binary(Argument) ->
+    case code:ensure_loaded(Module) of
+        {module, Module} ->
+            case erlang:function_exported(Module, start, 1) of
+                true -> {ok, {Module, Argument}};
+                false -> error
+            end;
+        {error, _} ->
+            error
+    end;
+driver(Text) when is_binary(Text) ->
+    % Of a file or a flag the format has made sure that this can be a module's name.
+    case binary:split(Text, <<":">>) of
+        [Module, Argument] -> driver({binary_to_atom(Module), Argument});
+        [Node] -> driver(binary_to_atom(Node))
+    end;
+driver(Node) when is_atom(Node) ->
+    case checked_node(Node, string:split(atom_to_list(Node), "@")) of
+        {ok, Node} -> {ok, Node};
+        {error, _} -> error
+    end;
 driver(_) -> error.
+
+checked_address(Value) ->
+    Parsed = case Value of
+                 {_, _, _, _} -> inet:parse_ipv4strict_address(lists:flatten(io_lib:format("~w.~w.~w.~w",
+                                                                                           tuple_to_list(Value))));
+                 _ when is_binary(Value) -> inet:parse_ipv4strict_address(binary_to_list(Value));
+                 _ -> {error, einval}
+             end,
+    {ok, Interfaces} = inet:getifaddrs(),
+    case Parsed of
+        {ok, Address} ->
+            case [Own || {_, Options} <- Interfaces, {addr, Own} <- Options, Own =:= Address] of
+                [] when element(1, Address) =/= 127 -> {error, "loopback, or an IPv4 address that this machine has"};
+                _ -> {ok, Address}
+            end;
+        {error, _} ->
+            {error, "loopback, or an IPv4 address of this machine, such as 192.0.2.1"}
+    end.
 
 checked_flags(Flags) ->
     case is_list(Flags) andalso lists:all(fun io_lib:char_list/1, Flags) of
@@ -292,12 +347,10 @@ check_drivers(#{nodes := [], routers := 1} = Plan) ->
     check_candidate(maps:get(candidate, Plan), Plan);
 check_drivers(#{nodes := [], routers := Routers}) ->
     {error, {bad_option, routers, Routers, "1, or nodes that drive them"}};
-check_drivers(#{node := Node, nodes := Nodes}) when Node =/= none ->
-    {error, {bad_option, nodes, Nodes, "none: a node that runs already drives its own load"}};
 check_drivers(#{outage_ms := OutageMs}) when OutageMs =/= none ->
     {error, {bad_option, outage_ms, OutageMs, "none: an outage is seen by the load of the router's own BEAM"}};
 check_drivers(#{adapter := Adapter, nodes := Nodes, concurrency := Workers, rate_per_second := Rate,
-                max_in_flight := InFlight, candidate := Candidate} = Plan) ->
+                max_in_flight := InFlight} = Plan) ->
     Known = "a number: drivers share a load that is known",
     Each = lists:flatten(io_lib:format("at least ~b, one for each driver", [length(Nodes)])),
     Least = [{Key, Value} || {Key, Value} <- [{concurrency, Workers}, {max_in_flight, InFlight}],
@@ -308,8 +361,67 @@ check_drivers(#{adapter := Adapter, nodes := Nodes, concurrency := Workers, rate
         {true, [{Key, Value} | _]} -> {error, {bad_option, Key, Value, Each}};
         {true, []} when Workers =:= calibrate -> {error, {bad_option, concurrency, Workers, Known}};
         {true, []} when Rate =:= calibrate -> {error, {bad_option, rate_per_second, Rate, Known}};
-        {true, []} -> check_candidate(Candidate, Plan#{cluster := router_bench_cluster:new(Nodes)})
+        {true, []} ->
+            alike(Plan)
     end.
+
+%% A router that runs already is reached by the distribution of its cluster, a fresh one by that of the run.
+alike(#{node := Node, nodes := Nodes, routers := Routers} = Plan) ->
+    Running = lists:usort([Place || Place <- Nodes, is_running(Place)]),
+    case {Node, lists:member(Node, Running), length(Running), length(Nodes)} of
+        {none, _, 0, _} -> reachable(Plan);
+        {none, _, _, _} ->
+            {error, {bad_option, nodes, Nodes, "local, ssh or a module: a fresh router is in no cluster that "
+                                               "runs already; name its node to measure one that is"}};
+        {_, true, _, _} ->
+            {error, {bad_option, nodes, Nodes, "nodes other than the router's own"}};
+        {_, false, All, All} when Routers =/= 1 ->
+            {error, {bad_option, routers, Routers, "1: the node that is named has one"}};
+        {_, false, All, All} -> running(Plan);
+        {_, false, _, _} ->
+            {error, {bad_option, nodes, Nodes, "names of nodes of the router's cluster, each once"}}
+    end.
+
+is_running(Place) -> is_atom(Place) andalso Place =/= local.
+
+%% This VM talks as the cluster does, or it is not let in.
+running(#{distribution := Distribution, candidate := Candidate} = Plan) ->
+    Own = case init:get_argument(proto_dist) of
+              {ok, [["inet" ++ Family | _] | _]} when Family =:= "_tls"; Family =:= "6_tls" -> tls;
+              _ -> tcp
+          end,
+    case Distribution of
+        by_place -> check_candidate(Candidate, Plan#{distribution := Own});
+        Own -> check_candidate(Candidate, Plan);
+        _ ->
+            {error, {bad_option, distribution, Distribution,
+                     lists:flatten(io_lib:format("~s, which is how this VM reaches the cluster", [Own]))}}
+    end.
+
+%% Whoever is elsewhere has to be told where to go.
+reachable(#{nodes := Nodes, listen := Listen, candidate := Candidate} = Plan) ->
+    case [Place || Listen =:= loopback, Place <- Nodes, Place =/= local] of
+        [] ->
+            Settled = distributed(Plan),
+            check_candidate(Candidate, Settled#{cluster := router_bench_cluster:new(Settled)});
+        [Place | _] ->
+            Expected = ["the address of this machine at which ", router_bench_drivers:text(Place), " reaches it"],
+            {error, {bad_option, listen, Listen, unicode:characters_to_list(Expected)}}
+    end.
+
+distributed(#{nodes := Nodes, distribution := Distribution, listen := Listen} = Plan) ->
+    Plan#{distribution := case Distribution of
+                              by_place ->
+                                  case lists:all(fun(Place) -> Place =:= local end, Nodes) of
+                                      true -> tcp;
+                                      false -> tls
+                                  end;
+                              _ -> Distribution
+                          end,
+          listen := case Listen of
+                        loopback -> {127, 0, 0, 1};
+                        _ -> Listen
+                    end}.
 
 %% What a node that others use is spared, unless it is asked for.
 check_node(#{node := none} = Plan) ->
@@ -370,6 +482,8 @@ domain(rate_per_second) -> {1, 1000000};
 domain(concurrency) -> {1, 10000};
 domain(nodes) -> drivers;
 domain(routers) -> {1, ?ROUTERS_MAX};
+domain(distribution) -> distribution;
+domain(listen) -> address;
 domain(max_in_flight) -> {1, 100000};
 domain(callback_timeout_ms) -> {100, 3600000};
 domain(drain_timeout_ms) -> {1, 600000};

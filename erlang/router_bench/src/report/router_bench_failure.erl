@@ -55,6 +55,11 @@ words({peer_died, Class, Reason}) ->
     ["the measured BEAM (a peer of the bench) died: ", term({Class, Reason})];
 words({peer_not_started, _Flags, {boot_failed, {exit_status, 137}}}) ->
     ["a BEAM (peer) was killed by signal 9 as it started. ", killed()];
+words({peer_not_started, _Flags, {boot_failed, {exit_status, 255}}}) ->
+    "no BEAM could be started there: ssh did not get in, and has said why; it must work without a question "
+    "(ssh -o BatchMode=yes DESTINATION erl -version)";
+words({peer_not_started, _Flags, {boot_failed, {exit_status, 127}}}) ->
+    "no BEAM could be started there: there is no erl on the path";
 words({peer_not_started, [], Reason}) -> ["no BEAM (peer) could be started: ", term(Reason)];
 words({peer_not_started, Flags, Reason}) ->
     ["no BEAM (peer) could be started with erl_args ", lists:join($ , Flags), ": ", term(Reason)];
@@ -68,6 +73,13 @@ words({node_failed, Node, Reason}) -> [io_lib:format("in ~ts: ", [Node]), term(R
 words({driver, Number, Of, Place, Reason}) ->
     [io_lib:format("driver ~b of ~b (~ts), whose share of the load would be missing: ", [Number, Of, Place]),
      words(Reason)];
+words({no_way, Module, Reason}) ->
+    [io_lib:format("~s did not say how to start a BEAM there: ", [Module]), term(Reason)];
+words({other_erlang, Theirs, Ours}) ->
+    io_lib:format("it has Erlang/OTP ~s, and here is ~s: install the same release there", [Theirs, Ours]);
+words(native_library_not_loaded) ->
+    "it cannot load the native library, which was built for this machine's system: build it on the older of both";
+words({not_sent, Reason}) -> ["it did not take the bench's code: ", term(Reason)];
 words({router, Number, Reason}) -> [io_lib:format("router ~b: ", [Number]), words(Reason)];
 words({not_connected, Node}) ->
     [io_lib:format("distributed Erlang does not reach ~ts", [Node])];

@@ -87,7 +87,8 @@ load(#{plan := #{adapter := Adapter, arrivals := Arrivals} = Plan} = Facts) ->
     #{load => maps:merge(Load, maps:from_list(Sometimes))}.
 
 shared(#{nodes := []}) -> #{};
-shared(#{nodes := Drivers, routers := Routers}) -> #{drivers => length(Drivers), routers => Routers}.
+shared(#{nodes := Drivers, routers := Routers, distribution := Distribution}) ->
+    #{drivers => length(Drivers), routers => Routers, distribution => Distribution}.
 
 %% Those that a file can name; a process or a function is no part of a load that could be offered again.
 adapter_options(#{adapter_options := Given}) ->

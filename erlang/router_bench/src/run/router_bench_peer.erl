@@ -7,7 +7,7 @@
 %% @private
 -module(router_bench_peer).
 
--export([start/3, call/5, stop/1, interrupt/1, os_pid/1]).
+-export([start/3, far/2, call/5, stop/1, interrupt/1, os_pid/1]).
 
 -export_type([peer/0]).
 
@@ -15,6 +15,8 @@
 
 %% A BEAM boots in well under a second; a loaded machine may take some.
 -define(BOOT_TIMEOUT_MS, 30000).
+%% On another machine, once that has been reached.
+-define(FAR_BOOT_TIMEOUT_MS, 60000).
 %% For the peer's operating system process to go, once asked and once killed.
 -define(EXIT_TIMEOUT_MS, 5000).
 -define(POLL_MS, 10).
@@ -51,21 +53,51 @@ start(Plan, Code, DeadlineMs) ->
             {error, {peer_not_started, maps:get(erl_args, Plan), Reason}}
     end.
 
-boot(#{erl_args := Flags, cluster := Cluster}, Code) ->
+%% @doc Starts one elsewhere, with the plan's flags and OTP's code alone; its process here is that of the
+%% program that reaches it. Linked to the caller.
+-spec far(router_bench_plan:plan(), router_bench_far:way()) -> {ok, peer()} | {error, Reason :: term()}.
+far(Plan, #{exec := Exec} = Way) ->
+    Quoted = case Way of
+                 #{shell := true} -> fun quoted/1;
+                 #{} -> fun(Argument) -> Argument end
+             end,
+    % No cookie of its machine is read nor made: whoever listens on nothing is asked for none.
+    Started = booted(Exec, [Quoted(Argument) || Argument <- ["-nocookie" | arguments([], Plan)]],
+                     ?FAR_BOOT_TIMEOUT_MS,
+                     fun(Peer) ->
+                             {links, Links} = process_info(Peer, links),
+                             hd([integer_to_list(OsPid) || Port <- Links, is_port(Port),
+                                                           {os_pid, OsPid} <- [erlang:port_info(Port, os_pid)]])
+                     end),
+    case Started of
+        {ok, Peer} -> {ok, Peer};
+        {error, Reason} -> {error, {peer_not_started, maps:get(erl_args, Plan), Reason}}
+    end.
+
+quoted(Argument) ->
+    lists:flatten([$', string:replace(Argument, "'", "'\\''", all), $']).
+
+boot(Plan, Code) ->
+    booted(filename:join([code:root_dir(), "bin", "erl"]), arguments(code_paths(Code), Plan), ?BOOT_TIMEOUT_MS,
+           fun(Peer) -> peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS) end).
+
+%% The project's own come last, so they win.
+arguments(CodePaths, #{erl_args := Flags, cluster := Cluster}) ->
+    ["-boot", "no_dot_erlang", "-kernel", "logger_level", "warning"]
+        ++ ?NO_BUSY_WAIT ++ CodePaths ++ router_bench_cluster:flags(Cluster) ++ Flags.
+
+booted(Exec, Arguments, TimeoutMs, OsPid) ->
     Mark = os:getpid() ++ "." ++ integer_to_list(erlang:unique_integer([positive])),
     Options = #{connection => standard_io,
-                exec => filename:join([code:root_dir(), "bin", "erl"]),
-                % The project's own come last, so they win.
-                args => ["-boot", "no_dot_erlang", "-kernel", "logger_level", "warning"]
-                    ++ ?NO_BUSY_WAIT ++ code_paths(Code)
-                    ++ router_bench_cluster:flags(Cluster) ++ Flags,
+                exec => Exec,
+                args => Arguments,
                 % What the caller's shell exports must not shape the measured VM. An empty value
                 % unsets.
                 env => [{?MARK, Mark} | [{Name, ""} || {Name, _} <- os:env(), shapes_vm(Name)]],
-                wait_boot => ?BOOT_TIMEOUT_MS},
+                wait_boot => TimeoutMs},
     try peer:start_link(Options) of
-        {ok, Peer} -> {ok, {Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS), Mark}};
-        {ok, Peer, _Node} -> {ok, {Peer, peer:call(Peer, os, getpid, [], ?BOOT_TIMEOUT_MS), Mark}};
+        {ok, Peer} -> {ok, {Peer, OsPid(Peer), Mark}};
+        {ok, Peer, _Node} -> {ok, {Peer, OsPid(Peer), Mark}};
         {error, Reason} -> {error, Reason}
     catch
         _:Reason -> {error, Reason}

@@ -2,18 +2,27 @@
 %% @private
 -module(router_bench_place).
 
--export([during/2, run/3, run/4, evaluate/4, start/4, beam/3, router/1, call/5, caller/2, stop/1, interrupt/2,
+-export([during/2, run/3, run/4, evaluate/4, start/4, beam/3, far/2, running/1, router/1, call/5, caller/2, stop/1, interrupt/2,
          os_pid/1, git/1]).
 
 -export_type([place/0]).
 
 -opaque place() :: {fresh, router_bench_peer:peer(), none | router_bench_cluster:router()} | {attached, node()}.
 
-%% @doc Does some work of a plan; in a node that runs already the bench is attached meanwhile.
+%% @doc Does some work of a plan; to nodes that run already, the router's and those of drivers, the bench is
+%% attached meanwhile.
 -spec during(router_bench_plan:plan(), fun(() -> Result)) ->
           Result | {error, router_bench_attached:problem()}.
 during(#{node := none}, Work) -> Work();
-during(Plan, Work) -> router_bench_attached:during(Plan, Work).
+during(Plan, Work) -> during(attached_to(Plan), Plan, Work).
+
+during([], _Plan, Work) -> Work();
+during([Node | Rest], Plan, Work) ->
+    router_bench_attached:during(Plan#{node := Node}, fun() -> during(Rest, Plan, Work) end).
+
+%% Drivers of a router that runs already do so too.
+attached_to(#{node := none}) -> [];
+attached_to(#{node := Node, nodes := Drivers}) -> [Node | Drivers].
 
 %% @doc Calls `Module:run(Plan)' in a place of its own until a deadline of
 %% `erlang:monotonic_time(millisecond)'.
@@ -75,9 +84,22 @@ beam(Plan, Code, DeadlineMs) ->
         {error, Reason} -> {error, Reason}
     end.
 
+%% @doc Boots a BEAM on another machine, which has no code but OTP's.
+-spec far(router_bench_plan:plan(), router_bench_far:way()) -> {ok, place()} | {error, Reason :: term()}.
+far(Plan, Way) ->
+    case router_bench_peer:far(Plan, Way) of
+        {ok, Peer} -> {ok, {fresh, Peer, none}};
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% @doc A node that the bench is attached to.
+-spec running(node()) -> place().
+running(Node) -> {attached, Node}.
+
 %% @doc The node that a router's BEAM is.
 -spec router(place()) -> router_bench_cluster:router().
-router({fresh, _Peer, #{} = Router}) -> Router.
+router({fresh, _Peer, #{} = Router}) -> Router;
+router({attached, Node}) -> #{node => Node}.
 
 %% @doc Calls a function there until a deadline of `erlang:monotonic_time(millisecond)'.
 -spec call(place(), module(), atom(), [term()], DeadlineMs :: integer()) -> term().
@@ -97,9 +119,10 @@ stop({fresh, Peer, _}) -> router_bench_peer:stop(Peer);
 stop({attached, Node}) -> router_bench_attached:clear(Node).
 
 %% @doc Ends what a process waits for, wherever its plan has it: its call answers an error.
--spec interrupt(pid(), none | node()) -> ok.
-interrupt(Owner, none) -> router_bench_peer:interrupt(Owner);
-interrupt(_Owner, Node) -> router_bench_attached:clear(Node).
+-spec interrupt(pid(), #{node := none | node(), _ => _}) -> ok.
+interrupt(Owner, Plan) ->
+    ok = router_bench_peer:interrupt(Owner),
+    lists:foreach(fun router_bench_attached:clear/1, attached_to(Plan)).
 
 %% @doc The operating system process of a fresh BEAM.
 -spec os_pid(place()) -> string().

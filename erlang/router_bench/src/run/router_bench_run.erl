@@ -283,7 +283,7 @@ ended_here(#{done := Done, sides := Sides, plan := Plan} = State) ->
 %% Interruption
 
 %% Does what takes its time in a process of its own, which ends with this one, and gives its answer.
-interruptible(Do, #{caller := Caller, plan := #{node := Node}}) ->
+interruptible(Do, #{caller := Caller, plan := Plan}) ->
     Run = self(),
     Reference = make_ref(),
     Facts = router_bench_glance:facts(),
@@ -298,10 +298,10 @@ interruptible(Do, #{caller := Caller, plan := #{node := Node}}) ->
             ok = router_bench_glance:go_on(News),
             Answer;
         stop ->
-            ok = interrupt(Worker, Monitor, Node),
+            ok = interrupt(Worker, Monitor, Plan),
             {interrupted, stop};
         {'DOWN', Caller, process, _, _} ->
-            ok = interrupt(Worker, Monitor, Node),
+            ok = interrupt(Worker, Monitor, Plan),
             {interrupted, caller_gone}
     end.
 
@@ -309,14 +309,14 @@ interruptible(Do, #{caller := Caller, plan := #{node := Node}}) ->
 %% BEAMs yet, or be between two.
 -spec interrupt(pid(), reference()) -> ok.
 interrupt(Worker, Monitor) ->
-    interrupt(Worker, Monitor, none).
+    interrupt(Worker, Monitor, #{node => none}).
 
-interrupt(Worker, Monitor, Node) ->
+interrupt(Worker, Monitor, Plan) ->
     true = unlink(Worker),
-    ok = router_bench_place:interrupt(Worker, Node),
+    ok = router_bench_place:interrupt(Worker, Plan),
     receive
         {'DOWN', Monitor, process, Worker, _} -> ok
-    after ?INTERRUPT_AGAIN_MS -> interrupt(Worker, Monitor, Node)
+    after ?INTERRUPT_AGAIN_MS -> interrupt(Worker, Monitor, Plan)
     end.
 
 interrupted(stop, State) ->

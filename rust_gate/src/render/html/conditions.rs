@@ -176,7 +176,7 @@ fn all(reports: &[(&str, &Report)], policy: Option<&Policy>) -> Vec<Condition> {
         }));
     }
     if let Some(names) = shapes.iter().flatten().next() {
-        let value = |shape: &Option<[(&str, String); 10]>, name: &str| {
+        let value = |shape: &Option<[(&str, String); 11]>, name: &str| {
             shape.as_ref()?.iter().find(|(of, _)| *of == name).map(|(_, value)| value.clone())
         };
         conditions.extend(names.iter().map(|(name, _)| Condition {
