@@ -137,6 +137,25 @@ fn a_run_ends_as_its_blocks_allow() {
         assert_eq!(found.reason.is_some(), reason.is_some());
         assert!(found.reason.unwrap_or_default().contains(reason.unwrap_or_default()));
     }
+    // One late driver is not hidden by those that are in time.
+    let driven = |lags: [u64; 2]| {
+        let mut block = late(1, 1);
+        let accounting = json!({"throughput": outcomes(1), "latency": outcomes(1)});
+        let drivers: Vec<Value> = (1..)
+            .zip(lags)
+            .map(|(driver, lag)| {
+                json!({"driver": driver, "place": "local", "accounting": accounting,
+                    "dispatch_lag": times(lag, lag), "clock_rate_ppm": 0,
+                    "clock_rate_uncertainty_ppm": 1, "disturbed": [],
+                    "env": {"otp_release": "25", "erts_version": "13.1.5", "schedulers_online": 1,
+                        "nif_version": "0.5.0"}})
+            })
+            .collect();
+        block["nodes"] = json!({"drivers": drivers, "routers": []});
+        block
+    };
+    assert_eq!(summary(vec![driven([1, 2])]).status, RunStatus::Complete);
+    assert_eq!(summary(vec![driven([1, 90])]).status, RunStatus::GeneratorLimited);
     // A distribution without a percentile says nothing of the generator.
     let mut blind = late(99, 99);
     blind["latency"]["dispatch_lag"] = json!({"count": 0, "clamped": 0, "time_went_backwards": 0});
