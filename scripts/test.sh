@@ -65,7 +65,7 @@ measures() {
   step "bench and gate together" cargo test --locked --package cp1_pipeline_tests -- --test-threads=1
 }
 
-"$scripts/setup.sh" --test --with nats --with rabbitmq --with ejabberd --with cowboy
+"$scripts/setup.sh" --test --with nats --with rabbitmq --with ejabberd --with cowboy --with ssh
 step "formatting" cargo fmt --all --check
 step "shell" shellcheck --external-sources scripts/*.sh .ci/run
 begin measures

@@ -13,6 +13,9 @@ mod common;
 use common::{Room, full};
 use serde_json::{Value, json};
 
+/// What somebody does to the nodes of a block.
+type Edit = fn(&mut Value);
+
 const MIB: u64 = 1 << 20;
 
 /// The share of a driver in what became of requests.
@@ -104,7 +107,7 @@ fn another_number_of_drivers_or_routers_is_another_load() {
 
 #[test]
 fn nodes_that_do_not_add_up_to_their_block_are_invalid() {
-    let edits: [(&str, fn(&mut Value)); 5] = [
+    let edits: [(&str, Edit); 5] = [
         ("the drivers' requests are not those of the block", |nodes| {
             let outcomes = &mut nodes["drivers"][0]["accounting"]["latency"];
             outcomes["ok"] = json!(outcomes["ok"].as_u64().unwrap() - 1);

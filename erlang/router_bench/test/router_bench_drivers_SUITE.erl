@@ -112,7 +112,7 @@ a_driver_that_dies_ends_the_run_and_is_named(_Config) ->
 
 a_driver_that_stands_still_ends_the_run_and_is_killed(_Config) ->
     {error, {failed, Text, #{run := #{status := failed}}}} =
-        run(#{adapter_options => #{driver_dies_at => {stands_still, 16#1000000}}}),
+        run(#{adapter_options => #{driver_dies_at => {stands_still, 16#1000000}}, drain_timeout_ms => 100}),
     true = says(Text, "no answer from the driver").
 
 a_router_that_dies_under_drivers_ends_the_run(_Config) ->
@@ -203,7 +203,7 @@ nothing_is_left_behind(_Config) ->
     Mark = "ROUTER_BENCH_PEER=" ++ os:getpid() ++ ".",
     {ok, _} = run(#{}),
     {error, _} = run(#{adapter_options => #{driver_dies_at => 16#1000000}}),
-    {error, _} = run(#{adapter_options => #{driver_dies_at => {stands_still, 16#1000000}}}),
+    {error, _} = run(#{adapter_options => #{driver_dies_at => {stands_still, 16#1000000}}, drain_timeout_ms => 100}),
     [] = [File || File <- filelib:wildcard("/proc/[0-9]*/environ"), {ok, Environment} <- [file:read_file(File)],
                   binary:match(Environment, list_to_binary(Mark)) =/= nomatch],
     false = is_alive(),

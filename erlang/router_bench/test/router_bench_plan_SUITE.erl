@@ -46,7 +46,10 @@ a_fault_that_the_adapter_cannot_plant_is_refused(_Config) ->
 defaults_make_a_plan(_Config) ->
     {ok, Plan} = new(#{}),
     Known = lists:sort([adapter | maps:keys(router_bench_plan:defaults())]),
-    Known = lists:sort(maps:keys(Plan)).
+    % What a run puts in, and no option may.
+    Own = [share, reached, cluster],
+    Known = lists:sort(maps:keys(Plan) -- Own),
+    [{error, {unknown_option, Key}} = new(#{Key => none}) || Key <- Own].
 
 keys_repeat_with_their_seed_and_follow_their_distribution(_Config) ->
     Draws = 20000,

@@ -140,10 +140,13 @@ fn a_run_ends_as_its_blocks_allow() {
     // One late driver is not hidden by those that are in time.
     let driven = |lags: [u64; 2]| {
         let mut block = late(1, 1);
-        let accounting = json!({"throughput": outcomes(1), "latency": outcomes(1)});
+        // The first of them offered all.
+        let none =
+            json!({"offered": 0, "ok": 0, "error": 0, "timeout": 0, "rejected": 0, "skipped": 0});
+        let shares = [block["accounting"].clone(), json!({"throughput": none, "latency": none})];
         let drivers: Vec<Value> = (1..)
-            .zip(lags)
-            .map(|(driver, lag)| {
+            .zip(lags.into_iter().zip(shares))
+            .map(|(driver, (lag, accounting))| {
                 json!({"driver": driver, "place": "local", "accounting": accounting,
                     "dispatch_lag": times(lag, lag), "clock_rate_ppm": 0,
                     "clock_rate_uncertainty_ppm": 1, "disturbed": [],
@@ -151,7 +154,9 @@ fn a_run_ends_as_its_blocks_allow() {
                         "nif_version": "0.5.0"}})
             })
             .collect();
-        block["nodes"] = json!({"drivers": drivers, "routers": []});
+        let router = json!({"router": 1, "memory": block["memory"], "errors": {}, "backpressure": {},
+            "disturbed": []});
+        block["nodes"] = json!({"drivers": drivers, "routers": [router]});
         block
     };
     assert_eq!(summary(vec![driven([1, 2])]).status, RunStatus::Complete);

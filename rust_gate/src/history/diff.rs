@@ -246,7 +246,7 @@ fn load(report: &Report) -> Fields {
         ("timeout_ms", Some(load.timeout_ms.to_string())),
         ("seed", load.seed.map(|seed| seed.to_string())),
         ("machines", report.merged.as_ref().map(|merged| merged.machines.len().to_string())),
-        ("routers", report.merged.as_ref().map(|merged| merged.routers.name().to_owned())),
+        ("merged_routers", report.merged.as_ref().map(|merged| merged.routers.name().to_owned())),
     ]);
     shape.chain(extent).collect()
 }

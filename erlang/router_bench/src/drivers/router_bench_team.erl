@@ -8,8 +8,10 @@
 
 -export_type([team/0]).
 
-%% Beyond what a slice takes at most.
+%% Beyond what something takes at most.
 -define(ANSWER_MS, 10000).
+%% Of both loops, each of which may have requests that are never answered.
+-define(WARMUP_SLICES_MAX, 26).
 
 -opaque team() :: #{plan := router_bench_plan:plan(), routers := [router_bench_place:place(), ...],
                     drivers := router_bench_drivers:drivers(), merging := none | router_bench_nodes:merging()}.
@@ -73,11 +75,10 @@ call(#{merging := Merging, drivers := Drivers} = Team, warm_up, [], DeadlineMs) 
     steps([fun() -> drivers(Team, warm_up, [], DeadlineMs) end,
            fun() -> routers(Team, warmed_up, [], DeadlineMs) end,
            fun() -> router_bench_nodes:begin_clocks(Merging, router_bench_drivers:clocks(Drivers, DeadlineMs)) end]);
-call(#{merging := Merging, plan := Plan} = Team, slice, [Kind, DurationMs] = Arguments, DeadlineMs) ->
-    SliceDeadlineMs = min(DeadlineMs, erlang:monotonic_time(millisecond) + patience_ms(Plan, DurationMs)),
+call(#{merging := Merging} = Team, slice, [Kind, _DurationMs] = Arguments, DeadlineMs) ->
     steps([fun() -> routers(Team, resume, [Kind], DeadlineMs) end,
            fun() ->
-                   case drivers(Team, slice, Arguments, SliceDeadlineMs) of
+                   case drivers(Team, slice, Arguments, DeadlineMs) of
                        {ok, Slices} -> router_bench_nodes:add(Merging, Kind, [Slice || {_, Slice} <- Slices]);
                        {error, Reason} -> {error, Reason}
                    end
@@ -97,9 +98,6 @@ call(Team, unload, [], DeadlineMs) ->
             {error, Reason}
     end.
 
-%% A driver gives up by itself before.
-patience_ms(#{drain_timeout_ms := DrainMs}, DurationMs) -> 2 * DurationMs + DrainMs + ?ANSWER_MS.
-
 finished(#{merging := Merging, drivers := Drivers} = Team, DeadlineMs) ->
     Rates = router_bench_drivers:rates(router_bench_nodes:begun_clocks(Merging),
                                        router_bench_drivers:clocks(Drivers, DeadlineMs)),
@@ -115,8 +113,18 @@ finished(#{merging := Merging, drivers := Drivers} = Team, DeadlineMs) ->
             {error, Reason}
     end.
 
-drivers(#{drivers := Drivers, plan := #{instance := Instance}}, Function, Arguments, DeadlineMs) ->
-    router_bench_drivers:all(Drivers, Function, [Instance | Arguments], DeadlineMs).
+drivers(#{drivers := Drivers, plan := #{instance := Instance} = Plan}, Function, Arguments, DeadlineMs) ->
+    PatienceMs = patience_ms(Function, Arguments, Plan) + ?ANSWER_MS,
+    router_bench_drivers:all(Drivers, Function, [Instance | Arguments],
+                             min(DeadlineMs, erlang:monotonic_time(millisecond) + PatienceMs)).
+
+%% What each takes at most, and a driver that lives gives up before: one that says nothing stands still.
+patience_ms(warm_up, [], #{warmup_ms := WarmupMs, drain_timeout_ms := DrainMs}) ->
+    6 * WarmupMs + ?WARMUP_SLICES_MAX * DrainMs;
+patience_ms(slice, [_Kind, DurationMs], #{drain_timeout_ms := DrainMs}) ->
+    2 * DurationMs + DrainMs;
+patience_ms(finish, [], #{callback_timeout_ms := LimitMs}) ->
+    LimitMs.
 
 %% All of them, or the first that fails.
 routers(#{routers := Places}, Function, Arguments, DeadlineMs) ->
