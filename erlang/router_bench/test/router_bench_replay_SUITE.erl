@@ -109,7 +109,7 @@ drivers_have_both_builds_in_turn(Config) ->
     {match, [Errors]} = re:run(Json, "\"errors_total\": ([0-9]+)", [{capture, [1], list}]),
     true = list_to_integer(Errors) > 200,
     [true = says(Json, Pattern) || Pattern <- [?COMMIT, "\"role\": \"frozen\"", "\"drivers\": 2", "\"nodes\": "]],
-    true = length(Mine) > 1.
+    [_ | _] = Mine.
 
 a_frozen_build_that_is_not_what_runs_fails_the_run(Config) ->
     {ok, Build} = router_bench_frozen:load(proplists:get_value(frozen, Config), twin_adapter),
