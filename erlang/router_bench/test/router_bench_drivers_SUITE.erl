@@ -16,6 +16,7 @@
          options_that_cannot_be_driven_are_refused/1,
          what_carries_requests_is_told/1,
          an_encrypted_router_refuses_whoever_is_not_of_the_run/1,
+         what_only_the_conductor_may_know_is_sent_to_nobody/1,
          nothing_is_left_behind/1]).
 
 suite() ->
@@ -198,6 +199,18 @@ with_beam(Cluster, Work) ->
     try Work(router_bench_place:caller(Place, DeadlineMs))
     after router_bench_place:stop(Place)
     end.
+
+what_only_the_conductor_may_know_is_sent_to_nobody(_Config) ->
+    {ok, #{cluster := #{cookie := Cookie, authority := #{key := Key}}} = Plan} =
+        router_bench_plan:new(options(#{distribution => tls})),
+    Sent = term_to_binary(router_bench_plan:sent(Plan)),
+    [true = binary:match(term_to_binary(Plan), part(Secret)) =/= nomatch
+         andalso binary:match(Sent, part(Secret)) =:= nomatch || Secret <- [Cookie, Key]].
+
+%% What encodes a secret, without the version that comes first.
+part(Secret) ->
+    <<131, Encoded/binary>> = term_to_binary(Secret),
+    Encoded.
 
 nothing_is_left_behind(_Config) ->
     Mark = "ROUTER_BENCH_PEER=" ++ os:getpid() ++ ".",

@@ -45,18 +45,19 @@ places([Number | Rest], Plan, Code, DeadlineMs, Started) ->
 %% @doc Starts the routers, and connects the drivers to them.
 -spec begin_side(team(), DeadlineMs :: integer()) -> ok | {error, term()}.
 begin_side(#{plan := Plan, routers := [Place], drivers := []}, DeadlineMs) ->
-    router_bench_place:call(Place, router_bench_side, start, [Plan], DeadlineMs);
+    router_bench_place:call(Place, router_bench_side, start, [router_bench_plan:sent(Plan)], DeadlineMs);
 begin_side(#{plan := Plan, routers := Places, drivers := Drivers} = Team, DeadlineMs) ->
     Routers = [router_bench_place:router(Place) || Place <- Places],
     Nodes = [Node || #{node := Node} <- Routers],
+    Sent = router_bench_plan:sent(Plan),
     Introduce = fun(Place, Node) ->
                         router_bench_cluster:introduce(Routers, Node,
                                                        router_bench_place:caller(Place, DeadlineMs))
                 end,
     steps([fun() -> Introduce(Place, Node) end || {Place, Node} <- lists:zip(Places, Nodes)]
-          ++ [fun() -> routers(Team, start, [Plan#{reached := {here, Nodes}}], DeadlineMs) end]
+          ++ [fun() -> routers(Team, start, [Sent#{reached := {here, Nodes}}], DeadlineMs) end]
           ++ [fun() -> Introduce(At, Node) end || #{at := At, node := Node} <- Drivers]
-          ++ [fun() -> router_bench_drivers:connect(Drivers, Plan#{reached := Nodes}, DeadlineMs) end]).
+          ++ [fun() -> router_bench_drivers:connect(Drivers, Sent#{reached := Nodes}, DeadlineMs) end]).
 
 steps([]) ->
     ok;

@@ -36,4 +36,5 @@ run(#{timeout_ms := TimeoutMs, replay := #{build := Build}} = Plan) ->
 
 profile(Plan, Code, Load, DeadlineMs) ->
     Own = router_bench_frozen:project_path(Code),
-    router_bench_place:evaluate(Plan, Code, {router_bench_profile, run, [Plan, Own, Load]}, DeadlineMs).
+    Arguments = [router_bench_plan:sent(Plan), Own, Load],
+    router_bench_place:evaluate(Plan, Code, {router_bench_profile, run, Arguments}, DeadlineMs).

@@ -1,7 +1,7 @@
 %% @doc What a run does, validated once. Everything after this trusts it.
 -module(router_bench_plan).
 
--export([defaults/0, new/1, adapter_options/1, repository/1, message/1]).
+-export([defaults/0, new/1, sent/1, adapter_options/1, repository/1, message/1]).
 
 -export_type([plan/0, options/0, reason/0, replay/0, commit_build/0, variants/0, value/0, driver/0]).
 
@@ -536,6 +536,11 @@ can_plant(Adapter, {Name, _}) ->
 
 can_be_gone(_Adapter, none) -> true;
 can_be_gone(Adapter, _Ms) -> erlang:function_exported(Adapter, outage, 1).
+
+%% @doc The plan as a measured BEAM or a driver's has it: without what only the conductor may know, the key of
+%% the run's authority above all.
+-spec sent(plan()) -> plan().
+sent(Plan) -> Plan#{cluster := none}.
 
 %% @doc What the adapter's `init/1' is given: its own options, which instance it is, the keys, and
 %% the fault if there is one.

@@ -59,7 +59,8 @@ describe(Options) ->
         {ok, #{timeout_ms := TimeoutMs} = Plan} ->
             DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
             Asked = router_bench_place:during(Plan, fun() ->
-                router_bench_place:evaluate(Plan, own, {router_bench_env, of_plan, [Plan]}, DeadlineMs)
+                OfPlan = {router_bench_env, of_plan, [router_bench_plan:sent(Plan)]},
+                router_bench_place:evaluate(Plan, own, OfPlan, DeadlineMs)
             end),
             case Asked of
                 {error, Reason} ->

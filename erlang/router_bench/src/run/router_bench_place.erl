@@ -37,7 +37,7 @@ run(Module, Plan, DeadlineMs) ->
           {ok, term()} | {error, Reason :: term()}.
 run(Module, Plan, Code, DeadlineMs) ->
     ok = router_bench_glance:tell(#{phase => Module}),
-    evaluate(Plan, Code, {Module, run, [Plan]}, DeadlineMs).
+    evaluate(Plan, Code, {Module, run, [router_bench_plan:sent(Plan)]}, DeadlineMs).
 
 %% @doc Makes a place as a plan says, calls a function in it, and leaves it.
 -spec evaluate(router_bench_plan:plan(), router_bench_frozen:code(), {module(), atom(), [term()]},
