@@ -67,7 +67,7 @@ real(Drivers, Rounds) ->
     Of = fun(Round, Count) -> proplists:get_value(Count, Round) end,
     Share = Median([Of(Round, Drivers) / Of(Round, 1) || Round <- Rounds]),
     #{merge_us := MergeUs, bytes := Bytes} = simulate(Drivers),
-    io:format("~-8b ~10s/s ~11.2f x ~12.0f % ~13.2f ms ~14s~n",
+    io:format("~-8b ~10s/s ~11.2f x ~10.1f % ~13.2f ms ~14s~n",
               [Drivers, whole(round(Median([Of(Round, Drivers) || Round <- Rounds]))), Share,
                100 * Share / Drivers, MergeUs / 1000, whole(Bytes)]).
 
