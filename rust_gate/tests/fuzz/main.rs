@@ -12,11 +12,13 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
-#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "most of it is used elsewhere")]
+#[path = "../gate/common/mod.rs"]
 mod common;
 
 mod campaign;
 mod damage;
 mod readers;
+mod two_machines;
 mod verdicts;
 mod worse;

@@ -29,8 +29,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::campaign::{self, Outcome, Target, Trial};
-use crate::common::machines::two_machines;
 use crate::common::{full_of, minimal, pair, policy, sample};
+use crate::two_machines::two_machines;
 use crate::{damage, verdicts};
 
 /// Reads a file and says whether it was accepted.

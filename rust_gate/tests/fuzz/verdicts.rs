@@ -15,9 +15,9 @@ use perf_gate::render::{self, Shown};
 use serde_json::{Value, json};
 
 use crate::campaign::{self, Outcome, Target, Trial};
-use crate::common::machines::two_machines;
 use crate::common::showcase::looks_green;
 use crate::common::{full_of, minimal, pair, policy};
+use crate::two_machines::two_machines;
 use crate::worse::Side;
 use crate::{damage, worse};
 

@@ -1,0 +1,125 @@
+//! A load that drivers elsewhere share, and routers in several nodes: the whole is judged, and the worst node where
+//! the policy says so; what the nodes have together is what the block has.
+
+use crate::common::{Room, full};
+use serde_json::{Value, json};
+
+/// What somebody does to the nodes of a block.
+type Edit = fn(&mut Value);
+
+const MIB: u64 = 1 << 20;
+
+/// The share of a driver in what became of requests.
+fn part(outcomes: &Value, number: u64) -> Value {
+    let mut part = outcomes.clone();
+    let kinds = ["ok", "error", "timeout", "rejected", "skipped"];
+    for kind in kinds {
+        part[kind] = json!((outcomes[kind].as_u64().unwrap() + 1 - number) / 2);
+    }
+    part["offered"] = json!(kinds.iter().map(|kind| part[kind].as_u64().unwrap()).sum::<u64>());
+    part
+}
+
+/// Two drivers, and two routers of which one has so much of the memory.
+fn with_nodes(report: &mut Value, worst_mib: u64) {
+    report["load"]["drivers"] = json!(2);
+    report["load"]["routers"] = json!(2);
+    for block in report["blocks"].as_array_mut().unwrap() {
+        let accounting = &block["accounting"];
+        let driver = |number: u64| {
+            json!({
+                "driver": number + 1, "place": "local",
+                "accounting": {"throughput": part(&accounting["throughput"], number),
+                               "latency": part(&accounting["latency"], number)},
+                "dispatch_lag": {"count": 1000, "clamped": 0, "time_went_backwards": 0, "p99_ns": 900},
+                "clock_rate_ppm": 1.5, "clock_rate_uncertainty_ppm": 3, "disturbed": [],
+                "env": {"otp_release": "25", "erts_version": "13.1.5", "schedulers_online": 2,
+                        "nif_version": "0.1.0"}
+            })
+        };
+        let memory = &block["memory"];
+        let peak = memory["peak_bytes"].as_u64().unwrap();
+        let router = |number: u64, bytes: u64| {
+            json!({"router": number, "errors": {"router": 0}, "backpressure": {"router": 0}, "disturbed": [],
+                   "memory": {"samples": memory["samples"], "min_bytes": bytes, "peak_bytes": bytes,
+                              "end_bytes": bytes}})
+        };
+        let worst = worst_mib * MIB;
+        block["nodes"] = json!({"drivers": [driver(0), driver(1)],
+                                "routers": [router(1, worst), router(2, peak - worst)]});
+        block["metrics"]["mem_mb_worst_node"] = json!(worst_mib);
+    }
+    report["metrics"]["mem_mb_worst_node"] = json!(worst_mib);
+}
+
+fn room(baseline_mib: u64, candidate_mib: u64) -> Room {
+    let room = Room::with(&full());
+    room.change("baseline.json", |report| with_nodes(report, baseline_mib));
+    room.change("candidate.json", |report| with_nodes(report, candidate_mib));
+    room
+}
+
+fn limit(room: &Room) {
+    room.change("policy.json", |policy| {
+        policy["rules"]["mem_mb_worst_node"] = json!({"relative": {"max_pct_increase": 15}});
+    });
+}
+
+#[test]
+fn the_worst_node_is_judged_where_the_policy_says_so_and_the_sum_always() {
+    let moved = room(20, 24);
+    moved.check().is(0, &["all 6 rules hold"]);
+    limit(&moved);
+    moved.check().is(1, &["1 of 7 rules violated: mem_mb_worst_node"]);
+    let within = room(20, 23);
+    limit(&within);
+    within.check().is(0, &["all 7 rules hold"]);
+}
+
+#[test]
+fn a_rule_over_the_worst_of_one_node_is_invalid_and_says_what_to_do() {
+    let room = Room::with(&full());
+    limit(&room);
+    room.check()
+        .is(2, &["mem_mb_worst_node was not measured", "there is one router", "--routers 2"]);
+}
+
+#[test]
+fn another_number_of_drivers_or_routers_is_another_load() {
+    for (key, count) in [("drivers", 3), ("routers", 3)] {
+        let room = room(20, 20);
+        room.change("candidate.json", |report| report["load"][key] = json!(count));
+        room.check().is(4, &[&format!("load.{key}")]);
+    }
+    let room = Room::with(&full());
+    room.change("candidate.json", |report| with_nodes(report, 20));
+    room.check().is(4, &["load.drivers"]);
+}
+
+#[test]
+fn nodes_that_do_not_add_up_to_their_block_are_invalid() {
+    let edits: [(&str, Edit); 5] = [
+        ("the drivers' requests are not those of the block", |nodes| {
+            let outcomes = &mut nodes["drivers"][0]["accounting"]["latency"];
+            outcomes["ok"] = json!(outcomes["ok"].as_u64().unwrap() - 1);
+        }),
+        ("the drivers' requests are not those of the block", |nodes| {
+            nodes["drivers"].as_array_mut().unwrap().pop();
+        }),
+        ("these are not drivers 1, 2 and so on", |nodes| nodes["drivers"][1]["driver"] = json!(1)),
+        ("the routers' peaks of memory are not that of the block", |nodes| {
+            nodes["routers"][1]["memory"]["peak_bytes"] = json!(1);
+        }),
+        ("these are not routers 1, 2 and so on", |nodes| nodes["routers"] = json!([])),
+    ];
+    for (said, edit) in edits {
+        let room = room(20, 20);
+        room.change("candidate.json", |report| edit(&mut report["blocks"][1]["nodes"]));
+        room.check().is(2, &["blocks[1].nodes", said]);
+    }
+    let room = room(20, 20);
+    room.change("candidate.json", |report| {
+        report["blocks"][0]["metrics"]["mem_mb_worst_node"] = json!(19);
+    });
+    room.check().is(2, &["mem_mb_worst_node"]);
+}
