@@ -7,15 +7,18 @@
          what_comes_from_a_bus_is_nobodys_word/1, a_server_that_is_not_there_is_named/1,
          a_server_that_dies_leaves_no_request_unanswered/1, a_worker_that_dies_takes_the_bus_along/1,
          a_server_that_stood_still_is_an_outage_and_no_error_of_the_run/1,
-         a_server_that_was_killed_and_started_again_is_an_outage/1]).
+         a_server_that_was_killed_and_started_again_is_an_outage/1,
+         drivers_reach_routers_through_the_server/1, what_a_drivers_connection_lost_is_in_the_report/1,
+         a_driver_without_a_server_is_named/1]).
 %% An adapter whose outage is a killed server.
--export([init/1, request/2, route/2, counters/1, terminate/1, outage/1, transport/1]).
+-export([init/1, request/2, route/2, counters/1, terminate/1, outage/1, transport/1, faults/0]).
+-export([connect/2, connection_counters/1, disconnect/1]).
 -behaviour(router_bench_adapter).
 
 suite() -> [{timetrap, {seconds, 90}}].
 
 all() ->
-    Callbacks = [init, counters, terminate, outage, transport],
+    Callbacks = [init, counters, terminate, outage, transport, connection_counters, disconnect],
     [F || {F, 1} <- ?MODULE:module_info(exports),
           not lists:member(F, [module_info, init_per_suite, end_per_suite | Callbacks])].
 
@@ -81,7 +84,8 @@ two_routers_share_nothing(Config) ->
 
 another(Config) ->
     ref_router_nats:start(#{dir => maps:get(dir, proplists:get_value(plain, Config)), tls => false,
-                            instance => 2, timeout_ms => 1000, max_in_flight => 10, workers => 2}).
+                            instance => 2, timeout_ms => 1000, max_in_flight => 10, workers => 2,
+                            route => fun ref_router:route/1}).
 
 ask(N, State) ->
     ref_router_adapter:route(ref_router_adapter:request(N, State), State).
@@ -267,6 +271,64 @@ outcomes_of_an_outage(Adapter, #{dir := Dir}) ->
     {ok, _} = router_bench_nif:report_encode(Report),
     Outcomes.
 
+%% Two drivers, two routers, each with a connection of its own.
+drivers_reach_routers_through_the_server(Config) ->
+    [begin
+         {ok, #{env := #{transport := Transport, transport_server := <<"nats-server ", _/binary>>} = Env,
+                load := #{drivers := 2, routers := 2},
+                metrics := #{errors_total := 0, backpressure_active_total := 0},
+                blocks := [#{accounting := #{latency := #{offered := 200, ok := 200}},
+                             nodes := #{drivers := Drivers, routers := [_, _] = Routers}}]} = Report} =
+             driven(Transport, Kind, Config, #{routers => 2}, #{}),
+         IsTls = Kind =:= tls,
+         IsTls = is_map_key(transport_tls_version, Env),
+         [#{router := 0} = maps:get(Key, Node) || Node <- Drivers ++ Routers, Key <- [errors, backpressure]],
+         {ok, _} = router_bench_nif:report_encode(Report),
+         % Nobody is connected any more.
+         true = until(fun() -> connections(proplists:get_value(Kind, Config)) =:= <<"0">> end)
+     end || {Transport, Kind} <- [{<<"nats">>, plain}, {<<"nats-tls">>, tls}]].
+
+connections(Server) ->
+    {match, [Count]} = re:run(nats_test_server:monitor(Server, "varz"), "\"connections\": ([0-9]+)",
+                              [{capture, all_but_first, binary}]),
+    Count.
+
+what_a_drivers_connection_lost_is_in_the_report(Config) ->
+    Lost = fun(Key, #{blocks := [#{nodes := #{drivers := Drivers, routers := Routers}} = Block]}) ->
+                   Of = fun(Nodes) -> lists:sum([Count || #{Key := #{router := Count}} <- Nodes]) end,
+                   #{Key := #{router := Sum}} = Block,
+                   Sum = Of(Drivers) + Of(Routers),
+                   {Of(Drivers), Of(Routers)}
+           end,
+    % The router stands still for longer than anybody waits, each second.
+    {ok, #{accounting := Accounting} = Late} =
+        driven(<<"nats">>, plain, Config, #{fault => {stall_ms, 400}, throughput_ms => 1100, latency_ms => 1100,
+                                            rate_per_second => 100}, #{<<"nats_timeout_ms">> => 100}),
+    Timeouts = lists:sum([Timeout || #{timeout := Timeout} <- maps:values(Accounting)]),
+    true = Timeouts > 0,
+    {Timeouts, 0} = Lost(errors, Late),
+    % A permit for each driver, which a request has for longer than it takes until the next arrives.
+    {ok, #{accounting := #{latency := #{rejected := Rejected}}} = Full} =
+        driven(<<"nats">>, plain, Config, #{fault => {delay_us, 20000}, rate_per_second => 400, concurrency => 2},
+               #{<<"nats_max_in_flight">> => 2}),
+    true = Rejected > 0,
+    {Edges, 0} = Lost(backpressure, Full),
+    true = Edges > 0,
+    {0, 0} = Lost(errors, Full).
+
+a_driver_without_a_server_is_named(Config) ->
+    Gone = filename:join(proplists:get_value(priv_dir, Config), "driver_has_none"),
+    {error, {failed, Text, _}} = driven(<<"nats">>, plain, Config, #{}, #{<<"driver_nats_dir">> => list_to_binary(Gone)}),
+    {match, _} = re:run(Text, "driver 1 of 2 .local.*no_server").
+
+driven(Transport, Kind, Config, More, AdapterOptions) ->
+    Dir = unicode:characters_to_binary(maps:get(dir, proplists:get_value(Kind, Config))),
+    router_bench:run(maps:merge(#{adapter => ?MODULE, nodes => [local, local], blocks => 1, warmup_ms => 20,
+                                  throughput_ms => 60, latency_ms => 200, slice_ms => 50, rate_per_second => 1000,
+                                  concurrency => 4, control => false, drain_timeout_ms => 5000, quiet => true,
+                                  adapter_options => maps:merge(#{<<"transport">> => Transport, <<"nats_dir">> => Dir},
+                                                                AdapterOptions)}, More)).
+
 %% The adapter's callbacks, in the measured BEAM: what it starts ends with it, so the server is started again
 %% with an environment that nobody knows it by.
 init(Options) -> ref_router_adapter:init(Options).
@@ -275,6 +337,14 @@ route(Request, State) -> ref_router_adapter:route(Request, State).
 counters(State) -> ref_router_adapter:counters(State).
 terminate(State) -> ref_router_adapter:terminate(State).
 transport(State) -> ref_router_adapter:transport(State).
+faults() -> ref_router_adapter:faults().
+connection_counters(State) -> ref_router_adapter:connection_counters(State).
+disconnect(State) -> ref_router_adapter:disconnect(State).
+
+%% On another machine a driver would find no server in that directory.
+connect(Routers, Options) ->
+    Dir = maps:get(<<"driver_nats_dir">>, Options, maps:get(<<"nats_dir">>, Options)),
+    ref_router_adapter:connect(Routers, Options#{<<"nats_dir">> => Dir}).
 
 outage(#{bus := #{dir := Dir}}) ->
     {ok, Term} = file:read_file(filename:join(filename:dirname(Dir), "killed_server")),

@@ -3,13 +3,13 @@
 %% Adapter options say how requests reach it: `transport' is `local' (in this BEAM, the default), `nats' or
 %% `nats-tls', through the server that `scripts/nats.sh' started, there and back. `nats_dir' is where that
 %% is kept (`_build/nats/plain' or `_build/nats/tls' under the project), `nats_max_in_flight' (1024) how many
-%% requests may be under way, and `nats_timeout_ms' (5000) how long one is waited for.
+%% requests may be under way, of all drivers together, and `nats_timeout_ms' (5000) how long one is waited for.
 -module(ref_router_adapter).
 -behaviour(router_bench_adapter).
 
 -export([init/1, request/2, route/2, counters/1, terminate/1]).
 -export([processes/1, faults/0, control/2, transport/1, detach/1, outage/1]).
--export([connect/2, disconnect/1, serve/1]).
+-export([connect/2, connection_counters/1, disconnect/1, serve/1]).
 
 %% Callers at which backpressure begins while it is planted as a fault: few, so that reaching them
 %% is quick.
@@ -31,11 +31,11 @@ init(Options) ->
     end.
 
 reachable({ok, Bus}, Options, Fault) ->
-    State = #{planted => router_bench_fault:plant(Fault, actions()), keys => maps:get(keys, Options),
-              body => body(), bus => Bus},
+    Planted = router_bench_fault:plant(Fault, actions()),
+    IsDriven = is_map_key(drivers, Options),
     % What drivers in other nodes have served here.
-    _ = [persistent_term:put(?MODULE, State) || is_map_key(drivers, Options)],
-    {ok, State#{driven => is_map_key(drivers, Options)}};
+    _ = [persistent_term:put(?MODULE, Planted) || IsDriven],
+    {ok, #{planted => Planted, keys => maps:get(keys, Options), body => body(), bus => Bus, driven => IsDriven}};
 reachable({error, Reason}, #{attached := true}, _Fault) ->
     {error, Reason};
 reachable({error, Reason}, _Options, _Fault) ->
@@ -46,18 +46,30 @@ body() ->
     binary:copy(<<"0123456789abcdef">>, 32).
 
 bus(Options) ->
+    case transported(Options) of
+        local -> {ok, local};
+        {nats, Nats} -> ref_router_nats:start(Nats);
+        {error, Reason} -> {error, Reason}
+    end.
+
+transported(Options) ->
     case option(transport, Options, <<"local">>) of
-        <<"local">> -> {ok, local};
-        <<"nats">> -> ref_router_nats:start(nats(Options, false, "_build/nats/plain"));
-        <<"nats-tls">> -> ref_router_nats:start(nats(Options, true, "_build/nats/tls"));
+        <<"local">> -> local;
+        <<"nats">> -> {nats, nats(Options, false, "_build/nats/plain")};
+        <<"nats-tls">> -> {nats, nats(Options, true, "_build/nats/tls")};
         Other -> {error, {unknown_transport, Other, expected, ['local', 'nats', 'nats-tls']}}
     end.
 
+%% Who is driven plants its fault where it serves, and its drivers share the permits.
 nats(Options, Tls, Dir) ->
+    MaxInFlight = option(nats_max_in_flight, Options, 1024),
+    {Route, Permits} = case Options of
+                           #{drivers := Drivers} -> {fun ?MODULE:serve/1, (MaxInFlight + Drivers - 1) div Drivers};
+                           #{} -> {fun ref_router:route/1, MaxInFlight}
+                       end,
     #{dir => option(nats_dir, Options, Dir), tls => Tls, instance => maps:get(instance, Options),
-      max_in_flight => option(nats_max_in_flight, Options, 1024),
-      timeout_ms => option(nats_timeout_ms, Options, 5000),
-      workers => max(2, erlang:system_info(schedulers_online))}.
+      max_in_flight => Permits, timeout_ms => option(nats_timeout_ms, Options, 5000),
+      workers => max(2, erlang:system_info(schedulers_online)), route => Route}.
 
 %% A name that comes from a file or a variable is a binary.
 option(Name, Options, Default) ->
@@ -103,31 +115,49 @@ tenant(3) -> <<"umbrella">>.
 route(Message, #{planted := Planted, bus := Bus}) ->
     router_bench_fault:route(Planted, fun() -> ask(Bus, Message) end).
 
-ask({nodes, Nodes}, #{session := Session} = Message) ->
-    Node = element(1 + erlang:phash2(Session, tuple_size(Nodes)), Nodes),
-    erpc:call(Node, ?MODULE, serve, [Message], ?SERVED_MS);
+%% A session has a router of its own.
+ask({routers, Routers}, #{session := Session} = Message) ->
+    ask(element(1 + erlang:phash2(Session, tuple_size(Routers)), Routers), Message);
+ask({node, Node}, Message) -> erpc:call(Node, ?MODULE, serve, [Message], ?SERVED_MS);
 ask(local, Message) -> ref_router:route(Message);
 ask(Bus, Message) -> ref_router_nats:ask(Bus, Message).
 
-%% @doc Reaches routers in other nodes, through distributed Erlang; a session has its own of them.
+%% @doc Reaches routers in other nodes, through distributed Erlang or their NATS server.
 -spec connect([node(), ...], router_bench_adapter:options()) -> {ok, map()} | {error, term()}.
 connect(Nodes, Options) ->
-    case option(transport, Options, <<"local">>) of
-        <<"local">> ->
+    Reached = case transported(Options) of
+                  local -> {ok, [{node, Node} || Node <- Nodes]};
+                  {nats, Nats} -> ref_router_nats:reach(Nodes, Nats);
+                  {error, Reason} -> {error, Reason}
+              end,
+    case Reached of
+        {ok, Routers} ->
             {ok, #{planted => router_bench_fault:plant(none, #{}), keys => maps:get(keys, Options),
-                   body => body(), bus => {nodes, list_to_tuple(Nodes)}}};
-        Other ->
-            {error, {unknown_transport, Other, expected, ['local']}}
+                   body => body(), bus => {routers, list_to_tuple(Routers)}}};
+        {error, Why} ->
+            {error, Why}
     end.
 
-%% @doc Nothing to take back: a node that drives is left by its connections.
+%% @doc Of the connection to the server, which all routers share: what it lost is an error, as beside a router.
+-spec connection_counters(map()) -> router_bench_adapter:counters().
+connection_counters(#{bus := {routers, Routers}}) ->
+    case element(1, Routers) of
+        {node, _} -> #{};
+        Bus -> with_bus(Bus, #{errors_total => 0, backpressure_active_total => 0, backpressure_active => false})
+    end.
+
+%% @doc Ends the connection to the server. A node that drives is left by its connections.
 -spec disconnect(map()) -> ok.
-disconnect(_State) -> ok.
+disconnect(#{bus := {routers, Routers}}) ->
+    case tuple_to_list(Routers) of
+        [{node, _} | _] -> ok;
+        Buses -> ref_router_nats:leave(Buses)
+    end.
 
 %% @doc Routes a message of a driver in another node, through the planted fault if there is one.
 -spec serve(ref_router:message()) -> router_bench_adapter:result().
 serve(Message) ->
-    route(Message, persistent_term:get(?MODULE)).
+    router_bench_fault:route(persistent_term:get(?MODULE), fun() -> ref_router:route(Message) end).
 
 %% @doc The router's own counters and those of its bus, and whether backpressure is active in either. A
 %% request that timed out is an error here; the router knows of none that the bus lost.
@@ -157,6 +187,7 @@ terminate(#{bus := _Bus}) ->
 %% @doc Stops the bus of a router that goes on.
 -spec detach(map()) -> ok.
 detach(_State) ->
+    _ = persistent_term:erase(?MODULE),
     _ = [ref_router_nats:stop() || whereis(ref_router_nats) =/= undefined],
     ok.
 

@@ -4,20 +4,20 @@
 %% One process owns two connections, as two parties would have them: one that serves and one that asks. Each
 %% worker has a subscription of its own in the queue group, so that the server spreads the requests. Whatever
 %% of this dies takes the rest along. It lives beside the adapter and not in the router, so that a replay
-%% measures a frozen router behind the same bus.
+%% measures a frozen router behind the same bus. A driver in another node asks through a connection of its own.
 %% @private
 -module(ref_router_nats).
 -behaviour(gen_server).
 
--export([start/1, stop/0, ask/2, transport/1, counters/1, outage/1]).
+-export([start/1, stop/0, reach/2, leave/1, ask/2, transport/1, counters/1, outage/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -export_type([options/0, bus/0]).
 
-%% Where `scripts/nats.sh' keeps the server; whether it talks TLS; what makes the subject one's own.
+%% Where `scripts/nats.sh' keeps the server; whether it talks TLS; what makes the subject one's own; who decides.
 -type options() :: #{dir := file:name_all(), tls := boolean(), instance := pos_integer(),
                      max_in_flight := pos_integer(), timeout_ms := pos_integer(),
-                     workers := pos_integer()}.
+                     workers := pos_integer(), route := fun((ref_router:message()) -> term())}.
 -type bus() :: #{connection := nats_client:connection(), subject := binary(),
                  timeout_ms := pos_integer(), dir := file:name_all()}.
 
@@ -28,6 +28,8 @@
 -define(CREDIT, 64).
 -define(START_MS, 20000).
 -define(DRAIN_MS, 2000).
+%% For another node to tell its subject.
+-define(TOLD_MS, 5000).
 %% What a reply waits when its connection has no permit.
 -define(AGAIN_MS, 1).
 %% Its input ends with the VM, and nothing that asks it to end keeps the server stopped.
@@ -46,6 +48,45 @@ start(Options) ->
 -spec stop() -> ok.
 stop() ->
     gen_server:stop(?MODULE, normal, 2 * ?DRAIN_MS + ?START_MS).
+
+%% @doc Connects to the server for routers in other nodes, of which each tells its subject: a bus for each, which
+%% share one connection that asks. It belongs to the calling process.
+-spec reach([node(), ...], options()) -> {ok, [bus(), ...]} | {error, term()}.
+reach(Nodes, #{dir := Dir, timeout_ms := TimeoutMs} = Options) ->
+    case {subjects(Nodes), connection(Options)} of
+        {{ok, Subjects}, {ok, Settings}} ->
+            case connect([asking(Settings, Options)]) of
+                {ok, [Asking]} ->
+                    ok = know_decisions(),
+                    {ok, [#{connection => Asking, subject => Subject, timeout_ms => TimeoutMs, dir => Dir}
+                          || Subject <- Subjects]};
+                {error, Reason} ->
+                    {error, Reason}
+            end;
+        {{error, Reason}, _} -> {error, Reason};
+        {_, {error, Reason}} -> {error, Reason}
+    end.
+
+%% No reply makes an atom, and where no router runs its modules are not loaded.
+know_decisions() ->
+    _ = application:load(ref_router),
+    {ok, Modules} = application:get_key(ref_router, modules),
+    code:ensure_modules_loaded(Modules).
+
+subjects(Nodes) ->
+    Told = [{Node, try erpc:call(Node, gen_server, call, [?MODULE, bus], ?TOLD_MS)
+                   catch _:Reason -> {error, Reason}
+                   end} || Node <- Nodes],
+    case [{Node, Reason} || {Node, {error, Reason}} <- Told] of
+        [] -> {ok, [Subject || {_, #{subject := Subject}} <- Told]};
+        [{Node, Reason} | _] -> {error, {no_bus, Node, Reason}}
+    end.
+
+%% @doc Ends the connection of buses that were reached, once what is under way has its reply.
+-spec leave([bus(), ...]) -> ok.
+leave([#{connection := Connection} | _]) ->
+    _ = nats_client:drain(Connection, ?DRAIN_MS),
+    ok.
 
 %% @doc Has a message routed on the other side of the server.
 -spec ask(bus(), ref_router:message()) ->
@@ -114,16 +155,14 @@ server(Dir) ->
 
 %% @private
 -spec init(options()) -> {ok, #state{}} | {stop, term()}.
-init(#{max_in_flight := MaxInFlight, workers := Workers, instance := Instance,
-       timeout_ms := TimeoutMs} = Options) ->
+init(#{workers := Workers, instance := Instance, timeout_ms := TimeoutMs, route := Route} = Options) ->
     process_flag(trap_exit, true),
     case connection(Options) of
         {ok, Settings} ->
             Subject = subject(Instance),
-            case connect([Settings#{name => <<"ref_router serves">>},
-                          Settings#{name => <<"ref_router asks">>, max_in_flight => MaxInFlight}]) of
+            case connect([Settings#{name => <<"ref_router serves">>}, asking(Settings, Options)]) of
                 {ok, [Serving, Asking]} ->
-                    ok = serve(Serving, Subject, Workers),
+                    ok = serve(Serving, Subject, Workers, Route),
                     Bus = #{connection => Asking, subject => Subject, timeout_ms => TimeoutMs,
                             dir => maps:get(dir, Options)},
                     {ok, #state{serving = Serving, bus = Bus}};
@@ -133,6 +172,9 @@ init(#{max_in_flight := MaxInFlight, workers := Workers, instance := Instance,
         {error, Reason} ->
             {stop, Reason}
     end.
+
+asking(Settings, #{max_in_flight := MaxInFlight}) ->
+    Settings#{name => <<"ref_router asks">>, max_in_flight => MaxInFlight}.
 
 %% Routers that are alive at once, here or elsewhere, share a server and no subject.
 subject(Instance) ->
@@ -172,35 +214,35 @@ connect([Settings | More]) ->
             {error, Reason}
     end.
 
-serve(Serving, Subject, Workers) ->
-    Starts = [proc_lib:start_link(erlang, apply, [fun worker/3, [Serving, Subject, self()]])
+serve(Serving, Subject, Workers, Route) ->
+    Starts = [proc_lib:start_link(erlang, apply, [fun worker/4, [Serving, Subject, Route, self()]])
               || _ <- lists:seq(1, Workers)],
     lists:foreach(fun(ok) -> ok end, Starts).
 
-worker(Serving, Subject, Parent) ->
+worker(Serving, Subject, Route, Parent) ->
     Options = #{queue_group => ?GROUP, credit => ?CREDIT},
     {ok, {Reference, _} = Subscription} = nats_client:subscribe(Serving, Subject, Options),
     ok = proc_lib:init_ack(Parent, ok),
-    work(Serving, Subscription, Reference).
+    work(Serving, Subscription, Reference, Route).
 
-work(Serving, Subscription, Reference) ->
+work(Serving, Subscription, Reference, Route) ->
     receive
         {nats_message, Reference, _Subject, nil, _Payload} ->
             ok = nats_client:acknowledge(Subscription, 1),
-            work(Serving, Subscription, Reference);
+            work(Serving, Subscription, Reference, Route);
         {nats_message, Reference, _Subject, ReplyTo, Payload} ->
-            ok = reply(Serving, ReplyTo, ref_router_wire:encode_outcome(outcome(Payload))),
+            ok = reply(Serving, ReplyTo, ref_router_wire:encode_outcome(outcome(Payload, Route))),
             ok = nats_client:acknowledge(Subscription, 1),
-            work(Serving, Subscription, Reference);
+            work(Serving, Subscription, Reference, Route);
         {nats_subscription_ended, Reference} ->
             ok
     end.
 
 %% An exception of the router is an answer, too: who asked shall not have to wait for the timeout.
-outcome(Payload) ->
+outcome(Payload, Route) ->
     case ref_router_wire:decode_message(Payload) of
         {ok, Message} ->
-            try ref_router:route(Message)
+            try Route(Message)
             catch _:_ -> {error, exception}
             end;
         {error, damaged} ->

@@ -85,9 +85,13 @@
 %% of all routers, its own among them, which are connected.
 -callback connect(Routers :: [node(), ...], options()) -> {ok, state()} | {error, Reason :: term()}.
 
+%% What a driver's own connection counted, such as requests that a bus lost or had no room for: read before and
+%% after what is measured, and added to what routers count.
+-callback connection_counters(state()) -> counters().
+
 %% Takes back what `connect/2' made.
 -callback disconnect(state()) -> term().
 
--optional_callbacks([connect/2, disconnect/1, handle_info/2, processes/1, faults/0, control/2, lives_twice/0,
-                     transport/1, detach/1, outage/1]).
+-optional_callbacks([connect/2, connection_counters/1, disconnect/1, handle_info/2, processes/1, faults/0,
+                     control/2, lives_twice/0, transport/1, detach/1, outage/1]).
 

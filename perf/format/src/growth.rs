@@ -13,6 +13,8 @@
 //! One block tells no trend from settling. Who shows a growth looks at all blocks, and at the same over the
 //! last quarter: what settles slows down, and what leaks does not.
 
+use std::collections::BTreeSet;
+
 use crate::block::{Block, Series};
 use crate::summary::median;
 
@@ -69,27 +71,39 @@ pub enum Since {
 }
 
 /// The growth of a class in a block, of a report's series, in bytes per request; below 0 where it shrank,
-/// `None` where too little was sampled.
+/// `None` where too little was sampled. Of several routers it is what all of them grew by together.
 #[must_use]
 pub fn growth(class: MemoryClass, since: Since, block: &Block, series: &[Series]) -> Option<f64> {
-    let own = || series.iter().filter(|series| series.block == block.block);
-    // Sampled time has the slices laid end to end, the closed loop's first.
-    let end_ms = own().filter_map(|series| series.time_ms.last().copied()).max()?;
-    let open_ms = end_ms.checked_sub(block.throughput.duration_ns / 1_000_000)?;
     let outcomes = &block.accounting.latency;
-    let requests = outcomes.offered.checked_sub(outcomes.skipped)?;
-    if open_ms == 0 || requests == 0 {
+    let requests =
+        outcomes.offered.checked_sub(outcomes.skipped).filter(|requests| *requests > 0)?;
+    let own = || series.iter().filter(|series| series.block == block.block);
+    let routers: BTreeSet<_> = own().map(|series| series.router).collect();
+    // Each router has a time of its own.
+    let of_routers = routers.into_iter().map(|router| {
+        let of_router: Vec<_> = own().filter(|series| series.router == router).collect();
+        grown(class, since, block, &of_router)
+    });
+    let bytes = of_routers.sum::<Option<f64>>()?;
+    own().next().map(|_| bytes / requests as f64)
+}
+
+/// By how many bytes a class of one router grew over the open loop.
+fn grown(class: MemoryClass, since: Since, block: &Block, series: &[&Series]) -> Option<f64> {
+    // Sampled time has the slices laid end to end, the closed loop's first.
+    let end_ms = series.iter().filter_map(|series| series.time_ms.last().copied()).max()?;
+    let open_ms = end_ms.checked_sub(block.throughput.duration_ns / 1_000_000)?;
+    if open_ms == 0 {
         return None;
     }
-    let sampled = own().find(|series| series.name == class.series())?;
+    let sampled = series.iter().find(|series| series.name == class.series())?;
     let from_ms = match since {
         Since::Half => end_ms - open_ms / 2,
         Since::LastQuarter => end_ms - open_ms / 4,
     };
     let points = sampled.time_ms.iter().copied().zip(sampled.values.iter().copied());
     let points: Vec<_> = points.filter(|(time_ms, _)| *time_ms >= from_ms).collect();
-    let per_ms = slope(&points)?;
-    Some(per_ms * open_ms as f64 / requests as f64)
+    Some(slope(&points)? * open_ms as f64)
 }
 
 /// Theil's and Sen's slope; `None` of too few points.

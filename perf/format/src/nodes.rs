@@ -9,6 +9,7 @@ use crate::block::{Accounting, Block, Counted, MemoryFigures, Outcomes, Percenti
 use crate::decimal::Amount;
 use crate::evidence::Disturbance;
 use crate::read::{Segment, Violation};
+use crate::vm::VmFigures;
 
 /// The nodes of a block. What the block says is of all of them: counts are added, histograms merged by their
 /// counts, the memory is the sum of the routers' peaks.
@@ -33,6 +34,13 @@ pub struct Driver {
     pub accounting: Accounting,
     /// Its own lateness, as of a block.
     pub dispatch_lag: Percentiles,
+    /// Errors that its connection to the routers counted, such as requests that a bus lost; absent where the
+    /// adapter counts nothing there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<Counted>,
+    /// Activations of backpressure of its connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backpressure: Option<Counted>,
     /// By how much the rate of its clock and of the conductor's differ, in parts per million.
     pub clock_rate_ppm: Amount,
     /// How far that may be off, for the time that messages took.
@@ -83,7 +91,13 @@ pub struct Router {
     pub backpressure: Counted,
     /// Why its machine counts as disturbed.
     pub disturbed: BTreeSet<Disturbance>,
+    /// What was sampled in its VM, where there are several routers; of one the block has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vm: Option<VmFigures>,
 }
+
+/// One of the counters that routers and drivers have.
+type Counter = fn(&Nodes) -> Option<u64>;
 
 impl Nodes {
     /// Whether the nodes are those of their block: what they have together is what it has.
@@ -117,7 +131,32 @@ impl Nodes {
         if peaks != Some(block.memory.peak_bytes) {
             return refused("routers", "the routers' peaks of memory are not that of the block");
         }
+        let counters: [(Counter, &Counted, _); 2] = [
+            (Self::errors, &block.errors, "the nodes' errors are not those of the block"),
+            (
+                Self::backpressure,
+                &block.backpressure,
+                "the nodes' activations of backpressure are not those of the block",
+            ),
+        ];
+        for (of_nodes, of_block, problem) in counters {
+            if of_nodes(self) != of_block.router {
+                return refused("routers", problem);
+            }
+        }
         Ok(())
+    }
+
+    /// Errors that routers and drivers' connections counted; unknown where one does not know.
+    fn errors(&self) -> Option<u64> {
+        let of_drivers = self.drivers.iter().filter_map(|driver| driver.errors.as_ref());
+        sum(self.routers.iter().map(|router| &router.errors).chain(of_drivers))
+    }
+
+    /// The same of activations of backpressure.
+    fn backpressure(&self) -> Option<u64> {
+        let of_drivers = self.drivers.iter().filter_map(|driver| driver.backpressure.as_ref());
+        sum(self.routers.iter().map(|router| &router.backpressure).chain(of_drivers))
     }
 
     /// The most memory that one router had.
@@ -125,4 +164,8 @@ impl Nodes {
     pub fn worst_peak_bytes(&self) -> u64 {
         self.routers.iter().map(|router| router.memory.peak_bytes).max().unwrap_or_default()
     }
+}
+
+fn sum<'a>(mut counts: impl Iterator<Item = &'a Counted>) -> Option<u64> {
+    counts.try_fold(0_u64, |sum, count| sum.checked_add(count.router?))
 }

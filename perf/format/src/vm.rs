@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::decimal::{Amount, Decimal};
 
-/// The VM in the measured slices of a block: router, load generator and sampler together.
+/// The VM in the measured slices of a block: router, load generator and sampler together. Of several routers a
+/// block has what can be said of all: what they did for a request together, the sum of their events and the longest
+/// mailbox of any; the rest is each one's own ([`crate::Router`]).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VmFigures {
@@ -41,7 +43,8 @@ pub struct VmFigures {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backpressure_active_ms: Option<u64>,
     /// The sampler's own figures.
-    pub sampler: SamplerFigures,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampler: Option<SamplerFigures>,
 }
 
 /// Slope of the least-squares line through memory over time, with an interval for independent samples,

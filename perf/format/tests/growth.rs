@@ -24,15 +24,20 @@ fn block() -> Block {
 }
 
 fn of(since: Since, bytes_at: impl Fn(u64) -> f64) -> Option<f64> {
-    let time_ms: Vec<_> = (0..=15).map(|place| place * 1000 / 3).collect();
-    let series = Series {
+    growth(MemoryClass::Ets, since, &block(), &[series(None, 0, bytes_at)])
+}
+
+/// Of a router, whose time is longer by so much at its end.
+fn series(router: Option<u32>, longer_ms: u64, bytes_at: impl Fn(u64) -> f64) -> Series {
+    let time_ms: Vec<_> = (0..=15).map(|place| place * (5000 + longer_ms) / 15).collect();
+    Series {
         block: 1,
+        router,
         name: "memory_ets".to_owned(),
         unit: "byte".to_owned(),
         values: time_ms.iter().map(|time_ms| bytes_at(*time_ms).max(0.0) as u64).collect(),
         time_ms,
-    };
-    growth(MemoryClass::Ets, since, &block(), &[series])
+    }
 }
 
 proptest! {
@@ -67,4 +72,16 @@ fn what_settles_slows_down_and_what_is_not_sampled_has_no_growth() {
         assert_eq!(growth(MemoryClass::Ets, since, &block(), &[]), None);
         assert_eq!(growth(MemoryClass::Binary, since, &block(), &[]), None);
     }
+}
+
+#[test]
+fn routers_grow_by_what_each_grew_and_one_that_is_not_sampled_leaves_nothing_to_say() {
+    let line = |per_request: f64| move |ms: u64| 1e6 + per_request * 5.0 * ms as f64;
+    let routers = [series(Some(1), 0, line(100.0)), series(Some(2), 40, line(300.0))];
+    let seen = growth(MemoryClass::Ets, Since::Half, &block(), &routers).unwrap();
+    assert!((seen / 400.0 - 1.0).abs() < 0.03, "{seen}");
+    let mut other = series(Some(2), 0, line(300.0));
+    other.name = "memory_binary".to_owned();
+    let missing = [series(Some(1), 0, line(100.0)), other];
+    assert_eq!(growth(MemoryClass::Ets, Since::Half, &block(), &missing), None);
 }

@@ -111,12 +111,21 @@ fn memory(n: u64) -> MemoryFigures {
 }
 
 /// One driver and one router, who have all that the block has.
-fn nodes(accounting: Accounting, dispatch_lag: &Percentiles, memory: MemoryFigures) -> Nodes {
+fn nodes(
+    accounting: Accounting,
+    dispatch_lag: &Percentiles,
+    memory: MemoryFigures,
+    counted: Counted,
+    vm: Option<VmFigures>,
+) -> Nodes {
+    let none = Counted { driver: None, router: Some(0) };
     let driver = Driver {
         driver: 1,
         place: "local".to_owned(),
         accounting,
         dispatch_lag: dispatch_lag.clone(),
+        errors: Some(none),
+        backpressure: None,
         clock_rate_ppm: Amount::from(3),
         clock_rate_uncertainty_ppm: Amount::from(5),
         disturbed: BTreeSet::from([Disturbance::ClockDrift]),
@@ -131,9 +140,8 @@ fn nodes(accounting: Accounting, dispatch_lag: &Percentiles, memory: MemoryFigur
             router_bench_version: None,
         },
     };
-    let none = Counted { driver: None, router: Some(0) };
-    let router =
-        Router { router: 1, memory, errors: none, backpressure: none, disturbed: BTreeSet::new() };
+    let (errors, disturbed) = (counted, BTreeSet::new());
+    let router = Router { router: 1, memory, errors, backpressure: counted, disturbed, vm };
     Nodes { drivers: vec![driver], routers: vec![router] }
 }
 
@@ -163,7 +171,9 @@ fn block() -> impl Strategy<Value = Block> {
                 metrics,
                 accounting,
                 machines: None,
-                nodes: counted.router.map(|_| nodes(accounting, &one, memory(n))),
+                nodes: counted
+                    .router
+                    .map(|_| nodes(accounting, &one, memory(n), counted, vm.clone())),
                 recovery,
                 throughput: ThroughputPhase {
                     duration_ns: n,
@@ -226,10 +236,10 @@ fn vm() -> impl Strategy<Value = VmFigures> {
                 .map(|normal| SchedulerUtilization { normal: Some(normal), dirty: None }),
             run_queue: share.map(|mean| RunQueue { mean, max: 1 }),
             long_gc: count,
-            sampler: SamplerFigures {
+            sampler: Some(SamplerFigures {
                 lateness: Lateness { ticks: 1, mean_ns: count, max_ns: count },
                 probes: vec![ProbeCost { name, ..ProbeCost::default() }],
-            },
+            }),
             ..VmFigures::default()
         },
     )
@@ -330,6 +340,7 @@ fn report() -> impl Strategy<Value = Report> {
             pairing: None,
             series: Some(vec![Series {
                 block: 1,
+                router: Some(2),
                 name: text.clone(),
                 unit: text,
                 time_ms: vec![1, 2],

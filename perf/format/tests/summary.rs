@@ -154,8 +154,8 @@ fn a_run_ends_as_its_blocks_allow() {
                         "nif_version": "0.5.0"}})
             })
             .collect();
-        let router = json!({"router": 1, "memory": block["memory"], "errors": {}, "backpressure": {},
-            "disturbed": []});
+        let router = json!({"router": 1, "memory": block["memory"], "errors": block["errors"],
+            "backpressure": block["backpressure"], "disturbed": []});
         block["nodes"] = json!({"drivers": drivers, "routers": [router]});
         block
     };

@@ -342,12 +342,24 @@ pub(crate) fn check_totals(report: &Report, found: &mut Contradictions<'_>) {
 }
 
 fn sampled(series: &Series, block: &Block) -> Option<String> {
+    let routers = block.nodes.as_ref().map_or(&[][..], |nodes| &nodes.routers);
+    let (errors, backpressure, memory) = match (series.router, routers) {
+        (None, [] | [_]) => (&block.errors, &block.backpressure, &block.memory),
+        // Which of several: reports of router_bench 0.5 and before have the first one's alone.
+        (router, _) => {
+            let number = router.unwrap_or(1);
+            let Some(of) = routers.iter().find(|one| one.router == number) else {
+                return Some(format!("the block has no router {number}"));
+            };
+            (&of.errors, &of.backpressure, &of.memory)
+        }
+    };
     let (first, last) = (series.values.first()?, series.values.last()?);
     let counted = match series.name.as_str() {
-        "errors_total" => block.errors.router,
-        "backpressure_active_total" => block.backpressure.router,
+        "errors_total" => errors.router,
+        "backpressure_active_total" => backpressure.router,
         "memory_total" => {
-            let range = block.memory.min_bytes..=block.memory.peak_bytes;
+            let range = memory.min_bytes..=memory.peak_bytes;
             let beyond = series.values.iter().find(|bytes| !range.contains(bytes))?;
             return Some(format!("{beyond} is beyond the block's smallest or largest"));
         }

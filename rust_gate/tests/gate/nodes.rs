@@ -98,7 +98,7 @@ fn another_number_of_drivers_or_routers_is_another_load() {
 
 #[test]
 fn nodes_that_do_not_add_up_to_their_block_are_invalid() {
-    let edits: [(&str, Edit); 5] = [
+    let edits: [(&str, Edit); 8] = [
         ("the drivers' requests are not those of the block", |nodes| {
             let outcomes = &mut nodes["drivers"][0]["accounting"]["latency"];
             outcomes["ok"] = json!(outcomes["ok"].as_u64().unwrap() - 1);
@@ -111,6 +111,15 @@ fn nodes_that_do_not_add_up_to_their_block_are_invalid() {
             nodes["routers"][1]["memory"]["peak_bytes"] = json!(1);
         }),
         ("these are not routers 1, 2 and so on", |nodes| nodes["routers"] = json!([])),
+        ("the nodes' errors are not those of the block", |nodes| {
+            nodes["routers"][0]["errors"] = json!({"router": 1});
+        }),
+        ("the nodes' errors are not those of the block", |nodes| {
+            nodes["drivers"][1]["errors"] = json!({});
+        }),
+        ("the nodes' activations of backpressure are not those of the block", |nodes| {
+            nodes["drivers"][1]["backpressure"] = json!({"router": 1});
+        }),
     ];
     for (said, edit) in edits {
         let room = room(20, 20);
@@ -122,4 +131,56 @@ fn nodes_that_do_not_add_up_to_their_block_are_invalid() {
         report["blocks"][0]["metrics"]["mem_mb_worst_node"] = json!(19);
     });
     room.check().is(2, &["mem_mb_worst_node"]);
+}
+
+#[test]
+fn what_a_drivers_connection_counted_belongs_to_the_block() {
+    let room = room(20, 20);
+    room.change("candidate.json", |report| {
+        for block in report["blocks"].as_array_mut().unwrap() {
+            for driver in block["nodes"]["drivers"].as_array_mut().unwrap() {
+                driver["errors"] = json!({"router": 0});
+                driver["backpressure"] = json!({"router": 2});
+            }
+            block["backpressure"]["router"] = json!(4);
+            block["metrics"]["backpressure_active_total"] = json!(4);
+        }
+        let blocks = report["blocks"].as_array().unwrap().len();
+        report["metrics"]["backpressure_active_total"] = json!(4 * blocks);
+    });
+    room.check().is(1, &["backpressure_active_total"]);
+}
+
+/// Of each router of the first block, with so many bytes.
+fn sampled(report: &mut Value, routers: &[Option<u32>], bytes: &[u64]) {
+    let series = routers.iter().zip(bytes).map(|(router, bytes)| {
+        let mut series = json!({"block": 1, "name": "memory_total", "unit": "byte", "time_ms": [0, 1],
+                                "values": [bytes, bytes]});
+        if let Some(router) = router {
+            series["router"] = json!(router);
+        }
+        series
+    });
+    report["series"] = Value::Array(series.collect());
+}
+
+#[test]
+fn what_was_sampled_of_a_router_is_held_to_that_router() {
+    let peak = |report: &Value| report["blocks"][0]["memory"]["peak_bytes"].as_u64().unwrap();
+    let room = room(20, 20);
+    room.change("candidate.json", |report| {
+        let other = peak(report) - 20 * MIB;
+        sampled(report, &[Some(1), Some(2)], &[20 * MIB, other]);
+    });
+    room.check().is(0, &[]);
+    // One that says of none which it was is the first one's, as in older reports.
+    room.change("candidate.json", |report| sampled(report, &[None], &[20 * MIB]));
+    room.check().is(0, &[]);
+    for (router, said) in [
+        (Some(2), "memory_total: 20971520 is beyond the block's smallest or largest"),
+        (Some(3), "memory_total: the block has no router 3"),
+    ] {
+        room.change("candidate.json", |report| sampled(report, &[router], &[20 * MIB]));
+        room.check().is(2, &["series[0]", said]);
+    }
 }

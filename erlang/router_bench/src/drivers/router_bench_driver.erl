@@ -11,7 +11,9 @@
 
 %% `taken' is what its recorders have since the slice before.
 -type slice() :: #{slice := router_bench_loops:slice(), taken := #{atom() => binary()}}.
+%% `counters': what its connection to the routers counted meanwhile, if the adapter counts there.
 -type result() :: #{warmup := router_bench_warmup:result(), loops := router_bench_loops:results(),
+                    counters => #{atom() => integer()},
                     evidence := router_bench_evidence:evidence(), env := router_bench_env:vm()}.
 -type instance() :: pos_integer().
 
@@ -45,11 +47,12 @@ finish(Instance) -> router_bench_asked:ask(names(Instance), finish).
 
 %% In the process
 
-warming(warm_up, Context) ->
+warming(warm_up, #{adapter := Adapter, state := State} = Context) ->
     case router_bench_warmup:run(Context) of
         {ok, Warmup} ->
             {next, ok, fun driving/2, #{warmup => Warmup, watch => router_bench_evidence:open(),
-                                        loops => router_bench_loops:new(Context)}};
+                                        counted => router_bench_router:connection_counters(Adapter, State),
+                                        context => Context, loops => router_bench_loops:new(Context)}};
         {error, Reason} ->
             {error, Reason}
     end.
@@ -64,14 +67,22 @@ driving({slice, Kind, DurationMs}, #{loops := Before, watch := Watch} = Kept) ->
         {error, Reason} ->
             {error, Reason}
     end;
-driving(finish, #{loops := Loops, watch := Watch, warmup := Warmup}) ->
-    case router_bench_loops:close(Loops) of
-        {ok, Measured} ->
-            {ok, #{warmup => Warmup, loops => Measured, evidence => router_bench_evidence:close(Watch),
-                   env => router_bench_env:vm()}};
-        {error, Reason} ->
-            {error, Reason}
+driving(finish, #{loops := Loops, watch := Watch, warmup := Warmup, counted := Before, context := Context}) ->
+    #{adapter := Adapter, state := State} = Context,
+    case {router_bench_loops:close(Loops), Before, router_bench_router:connection_counters(Adapter, State)} of
+        {{ok, Measured}, {ok, Start}, {ok, End}} ->
+            {ok, (counters(Start, End))#{warmup => Warmup, loops => Measured,
+                                         evidence => router_bench_evidence:close(Watch),
+                                         env => router_bench_env:vm()}};
+        {{error, Reason}, _, _} -> {error, Reason};
+        {_, {error, Reason}, _} -> {error, Reason};
+        {_, _, {error, Reason}} -> {error, Reason}
     end.
+
+counters(none, none) ->
+    #{};
+counters(Start, End) ->
+    #{counters => maps:map(fun(Key, After) -> After - maps:get(Key, Start, After) end, End)}.
 
 driven({ok, Slice, Loops}, Kept) ->
     {next, {ok, #{slice => Slice, taken => router_bench_loops:take(Loops)}}, fun driving/2,

@@ -138,7 +138,12 @@ sums(Lists) -> [lists:sum([hd(List) || List <- Lists]) | sums([tl(List) || List 
 driver({#{share := {Share, _Of}, place := Place}, Result, {Ppm, UncertaintyPpm}}) ->
     #{loops := #{closed := #{accounting := Throughput}, open := #{accounting := Latency, dispatch_lag := Lag}},
       evidence := Evidence, env := Env} = Result,
-    #{driver => Share + 1, place => router_bench_drivers:text(Place),
+    % One that went back is unknown, as a router's is.
+    Counted = maps:from_list([{Name, maps:from_list([{router, Count} || Count >= 0])}
+                              || #{counters := Counters} <- [Result],
+                                 {Name, Key} <- [{errors, errors_total}, {backpressure, backpressure_active_total}],
+                                 #{Key := Count} <- [Counters]]),
+    Counted#{driver => Share + 1, place => router_bench_drivers:text(Place),
       accounting => #{throughput => Throughput, latency => Latency},
       dispatch_lag => maps:remove(encoded, Lag),
       clock_rate_ppm => abs(Ppm), clock_rate_uncertainty_ppm => UncertaintyPpm,

@@ -5,7 +5,7 @@
 %% @private
 -module(router_bench_router).
 
--export([with/2, transport/2, counters/2, control/3]).
+-export([with/2, transport/2, counters/2, connection_counters/2, control/3]).
 
 -export_type([reached/0]).
 
@@ -164,16 +164,28 @@ released(Entrusted) -> router_bench_guardian:release(Entrusted).
 %% process that `with/2' made.
 -spec counters(module(), router_bench_adapter:state()) ->
           {ok, router_bench_adapter:counters()} | {error, term()}.
-counters(Adapter, State) ->
-    Answer = callback(Adapter, counters, [State]),
+counters(Adapter, State) -> counters(Adapter, counters, State).
+
+%% @doc Reads those of a driver's connection to its routers; `none' where the adapter counts nothing there. Only in
+%% the process that `with/2' made.
+-spec connection_counters(module(), router_bench_adapter:state()) ->
+          {ok, none | router_bench_adapter:counters()} | {error, term()}.
+connection_counters(Adapter, State) ->
+    case erlang:function_exported(Adapter, connection_counters, 1) of
+        true -> counters(Adapter, connection_counters, State);
+        false -> {ok, none}
+    end.
+
+counters(Adapter, Callback, State) ->
+    Answer = callback(Adapter, Callback, [State]),
     IsCount = fun(_, Value) -> is_integer(Value) andalso Value >= 0 end,
     case is_map(Answer) andalso maps:with([errors_total, backpressure_active_total], Answer) of
         false ->
-            {error, {bad_return, {Adapter, counters, 1}, Answer}};
+            {error, {bad_return, {Adapter, Callback, 1}, Answer}};
         Counted ->
             case maps:filter(IsCount, Counted) of
                 Counted -> {ok, Counted};
-                _ -> {error, {bad_return, {Adapter, counters, 1}, Answer}}
+                _ -> {error, {bad_return, {Adapter, Callback, 1}, Answer}}
             end
     end.
 

@@ -4,7 +4,7 @@
 %% @private
 -module(router_bench_vm).
 
--export([figures/2, series/1, points_max/0, points/2]).
+-export([figures/2, figures_of_all/2, series/1, points_max/0, points/2]).
 
 -export_type([figures/0, series/0]).
 
@@ -18,15 +18,31 @@
 %% @doc The figures of a block in which so many requests were sent.
 -spec figures(router_bench_sampler:samples(), Requests :: non_neg_integer()) -> figures().
 figures(#{probes := Probes, lateness := Lateness, events := Events} = Samples, Requests) ->
-    Known = [{reductions_per_request, per_request(points(reductions, Samples), Requests)},
-             {garbage_collections_per_request,
-              per_request(points(garbage_collections, Samples), Requests)},
-             {scheduler_utilization_pct, utilization(Samples)},
+    Known = per_request([Samples], Requests) ++
+            [{scheduler_utilization_pct, utilization(Samples)},
              {run_queue, mean_and_max(points(run_queue, Samples))},
              {longest_mailbox, highest(points(longest_mailbox, Samples))},
              {backpressure_active_ms, active_ms(points(backpressure_active, Samples))},
              {sampler, #{lateness => Lateness, probes => Probes}}],
-    maps:merge(Events, maps:from_list([{Key, Value} || {Key, Value} <- Known, Value =/= absent])).
+    maps:merge(Events, known(Known)).
+
+known(Figures) ->
+    maps:from_list([{Key, Value} || {Key, Value} <- Figures, Value =/= absent]).
+
+%% @doc What can be said of several VMs together, to which so many requests were sent: what they did for one, how
+%% many events they had, and the longest mailbox of any. One that is unknown of a VM is of all.
+-spec figures_of_all([router_bench_sampler:samples(), ...], Requests :: non_neg_integer()) -> figures().
+figures_of_all(All, Requests) ->
+    Events = [{Key, of_all(fun lists:sum/1, [maps:get(Key, Events, absent) || #{events := Events} <- All])}
+              || Key <- [long_gc, long_schedule]],
+    known(per_request(All, Requests) ++ Events
+          ++ [{longest_mailbox, of_all(fun lists:max/1, [highest(points(longest_mailbox, Samples)) || Samples <- All])}]).
+
+of_all(Together, Values) ->
+    case lists:member(absent, Values) of
+        true -> absent;
+        false -> Together(Values)
+    end.
 
 %% @doc What was sampled over time, at most {@link points_max/0} points of each. Of the schedulers'
 %% times only their ratio has a meaning: it stands for them, in per mille of the time between two
@@ -58,12 +74,20 @@ thinned(Points) ->
 points(Name, #{series := Sampled}) ->
     lists:append([Points || #{name := Of, points := Points} <- Sampled, Of =:= Name]).
 
-per_request([_, _ | _] = Points, Requests) when Requests > 0 ->
+per_request(All, Requests) ->
+    [{Figure, of_requests(of_all(fun lists:sum/1, [counted(points(Name, Samples)) || Samples <- All]), Requests)}
+     || {Figure, Name} <- [{reductions_per_request, reductions},
+                           {garbage_collections_per_request, garbage_collections}]].
+
+of_requests(Counted, Requests) when is_integer(Counted), Requests > 0 -> rounded(Counted / Requests);
+of_requests(_, _) -> absent.
+
+counted([_, _ | _] = Points) ->
     case grown(Points) of
-        Grown when Grown >= 0 -> rounded(Grown / Requests);
+        Grown when Grown >= 0 -> Grown;
         _ -> absent
     end;
-per_request(_, _) ->
+counted(_) ->
     absent.
 
 %% By how much a series grew in the measured time: not between two points of the same time, where

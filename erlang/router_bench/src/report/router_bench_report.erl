@@ -55,7 +55,7 @@ report(#{timestamp := Timestamp, git := Git, controls := Controls, blocks := Mea
              controls => Controls,
              blocks => [summarized(Block, Of) || {Block, Of} <- lists:zip(Raw, OfBlocks)],
              histograms => lists:append([histograms(N, Result) || {N, Result} <- Numbered]),
-             series => lists:append([series(N, Result) || {N, Result} <- Numbered])},
+             series => lists:append([series_of_all(N, Result) || {N, Result} <- Numbered])},
     With = maps:merge(Base, load(Facts)),
     case {Results, Summary} of
         {[], _} -> With;
@@ -215,8 +215,11 @@ memory_of_all(Result) ->
     Of = [memory(Router) || Router <- routers(Result)],
     maps:from_list([{Key, lists:sum([Bytes || #{Key := Bytes} <- Of])} || Key <- maps:keys(hd(Of))]).
 
+%% What drivers' connections counted belongs to it.
 counted(Key, Result) ->
-    Of = [router_counted(Key, Router) || Router <- routers(Result)],
+    Name = maps:get(Key, #{errors_total => errors, backpressure_active_total => backpressure}),
+    Of = [router_counted(Key, Router) || Router <- routers(Result)]
+        ++ [Count || #{nodes := #{drivers := Drivers}} <- [Result], #{Name := Count} <- Drivers],
     case [Count || #{router := Count} <- Of] of
         Counts when length(Counts) =:= length(Of) -> #{router => lists:sum(Counts)};
         _ -> #{}
@@ -231,19 +234,25 @@ routers(#{nodes := #{routers := Routers}}) -> Routers;
 routers(Result) -> [Result].
 
 of_nodes(#{drivers := Drivers, routers := Routers}) ->
+    Own = fun(#{samples := Samples}) ->
+                  maps:from_list([{vm, router_bench_vm:figures(Samples, 0)} || length(Routers) > 1])
+          end,
     #{drivers => [rounded_floats(Driver) || Driver <- Drivers],
-      routers => [#{router => Number, memory => memory(Router), errors => router_counted(errors_total, Router),
-                    backpressure => router_counted(backpressure_active_total, Router),
-                    disturbed => router_bench_disturbed:reasons(Evidence)}
-                  || {Number, #{evidence := Evidence} = Router}
-                         <- lists:zip(lists:seq(1, length(Routers)), Routers)]}.
+      routers => [(Own(Router))#{router => Number, memory => memory(Router),
+                                 errors => router_counted(errors_total, Router),
+                                 backpressure => router_counted(backpressure_active_total, Router),
+                                 disturbed => router_bench_disturbed:reasons(Evidence)}
+                  || {Number, #{evidence := Evidence} = Router} <- numbered(Routers)]}.
 
-%% Of several routers only the first one's BEAM: what it did for a request is not known.
-vm(#{nodes := #{routers := [_, _ | _]}, samples := Samples}) ->
-    router_bench_vm:figures(Samples, 0);
-vm(#{throughput := #{accounting := A}, latency := #{accounting := B}, samples := Samples}) ->
+numbered(List) -> lists:zip(lists:seq(1, length(List)), List).
+
+%% Of several routers what can be said of all; the rest is each one's own.
+vm(#{throughput := #{accounting := A}, latency := #{accounting := B}} = Result) ->
     Sent = lists:sum([Offered - Skipped || #{offered := Offered, skipped := Skipped} <- [A, B]]),
-    router_bench_vm:figures(Samples, Sent).
+    case [Samples || #{samples := Samples} <- routers(Result)] of
+        [Samples] -> router_bench_vm:figures(Samples, Sent);
+        All -> router_bench_vm:figures_of_all(All, Sent)
+    end.
 
 %% @doc What a counter of the router grew by. One that went back was reset, as by a router that restarted:
 %% what it counted is unknown, so it is left out. It may have overtaken its start since, so all that was
@@ -270,6 +279,13 @@ router_counted(Key, #{counters_start := Start, counters_end := End, samples := S
 histograms(N, #{latency := #{response_time := #{encoded := Data}}}) ->
     [#{block => N, phase => latency, quantity => response_time, unit => ns,
        encoding => 'hdrhistogram-v2-deflate-base64', data => Data}].
+
+%% Routers have a time of their own, so what was sampled is not added.
+series_of_all(N, Result) ->
+    case routers(Result) of
+        [Router] -> series(N, Router);
+        Routers -> [Series#{router => Number} || {Number, Router} <- numbered(Routers), Series <- series(N, Router)]
+    end.
 
 %% @doc What was sampled in block number `N'.
 %% @private

@@ -143,13 +143,16 @@ struct Axis {
     disturbed: Vec<u32>,
 }
 
+/// Milliseconds on the common axis, and the value.
+type Points = Vec<(f64, f64)>;
+
 /// What is drawn in one chart.
 struct Lines {
     title: String,
     unit: String,
     is_whole: bool,
-    /// Of each side and block: milliseconds on the common axis, and the value.
-    of: BTreeMap<(usize, u32), Vec<(f64, f64)>>,
+    /// Of each side, block, and router where there are several.
+    of: BTreeMap<(usize, u32, Option<u32>), Points>,
 }
 
 /// Everything that was sampled.
@@ -258,7 +261,7 @@ fn sampled(sides: &Sides<'_>, axis: &Axis) -> Vec<Lines> {
                 .entry((at.unwrap_or(KNOWN.len()), &series.name))
                 .or_insert_with(|| Lines { title, unit, is_whole, of: BTreeMap::new() })
                 .of
-                .entry((of, series.block))
+                .entry((of, series.block, series.router))
                 .or_default()
                 .extend(points);
         }
@@ -308,7 +311,7 @@ fn of_blocks(sides: &Sides<'_>, axis: &Axis, one: &OfBlock) -> Option<Lines> {
         for block in sides.blocks(side) {
             let figure = (one.figure)(block).filter(|figure| figure.is_finite());
             if let (Some(figure), Some((begin, end))) = (figure, axis.blocks.get(&block.block)) {
-                of.insert((index, block.block), vec![(*begin, figure), (*end, figure)]);
+                of.insert((index, block.block, None), vec![(*begin, figure), (*end, figure)]);
             }
         }
     }
@@ -349,7 +352,7 @@ fn chart(axis: &Axis, lines: &Lines, id: &str) -> Markup {
         .enumerate()
         .filter_map(|(index, side)| {
             let (least, greatest) = extremes(
-                lines.of.iter().filter(|((of, _), _)| *of == index).flat_map(|(_, points)| points),
+                lines.of.iter().filter(|((of, ..), _)| *of == index).flat_map(|(_, points)| points),
             )?;
             Some(format!("{}: from {} to {}.", side.name(), digits(least), digits(greatest)))
         })
@@ -364,9 +367,9 @@ fn chart(axis: &Axis, lines: &Lines, id: &str) -> Markup {
     )
 }
 
-/// Of each block a line of its own. Of points that share a place of the picture the extremes are drawn.
+/// Of each block and router a line of its own. Of points that share a place of the picture the extremes are drawn.
 fn path_of(lines: &Lines, side: usize, across: &Scale, scale: &Scale) -> String {
-    let of_side = lines.of.iter().filter(|((of, _), _)| *of == side);
+    let of_side = lines.of.iter().filter(|((of, ..), _)| *of == side);
     let path_of_block = |(_, points): (_, &Vec<(f64, f64)>)| {
         let mut columns = BTreeMap::<i64, (f64, f64, f64)>::new();
         for (ms, value) in points {
@@ -393,12 +396,13 @@ fn extremes<'a>(points: impl Iterator<Item = &'a (f64, f64)>) -> Option<(f64, f6
 
 /// Of each block the least and the greatest value of both sides.
 fn numbers(lines: &Lines) -> Markup {
-    let mut numbers: Vec<u32> = lines.of.keys().map(|(_, number)| *number).collect();
+    let mut numbers: Vec<u32> = lines.of.keys().map(|(_, number, _)| *number).collect();
     numbers.sort_unstable();
     numbers.dedup();
     let row = |number: &u32| {
         let cells = (0..Side::ALL.len()).flat_map(|side| {
-            let ends = lines.of.get(&(side, *number)).and_then(|points| extremes(points.iter()));
+            let of_block = lines.of.range((side, *number, None)..=(side, *number, Some(u32::MAX)));
+            let ends = extremes(of_block.flat_map(|(_, points)| points));
             let shown = |value: Option<f64>| value.map_or_else(|| ABSENT.to_owned(), digits);
             [shown(ends.map(|(least, _)| least)), shown(ends.map(|(_, greatest)| greatest))]
         });
