@@ -41,7 +41,8 @@ run(Options) when is_map(Options) ->
     end.
 
 %% @doc Runs the plan of some options in `node', which runs already: a node of this host, or this one. The
-%% load must be named: `rate_per_second' and `concurrency'.
+%% load must be named: `rate_per_second' and `concurrency'. A list of nodes is one of routers, which the drivers
+%% in `nodes' reach.
 %%
 %% To another node this VM connects as a hidden one, with the cookie in `cookie_file' (default:
 %% `.erlang.cookie' in the home directory); the bench's code, the adapter and the native library are loaded
@@ -61,7 +62,7 @@ run(Options) when is_map(Options) ->
                 | already_running
                 | router_bench_attached:problem()
                 | router_bench_plan:reason()}.
-attach(#{node := Node} = Options) when Node =/= none ->
+attach(#{node := Node} = Options) when Node =/= none, Node =/= [] ->
     case router_bench_plan:new(Options) of
         {ok, Plan} ->
             case router_bench_place:during(Plan, fun() -> router_bench_run:run(Plan) end) of

@@ -445,7 +445,7 @@ threads() ->
              {ok, <<"router_", _/binary>> = Name} <- [file:read_file(File)]].
 
 in_a_vm(Function) ->
-    Plan = #{node => none, cluster => none, erl_args => ["+S", "2", "+SDcpu", "1"]},
+    Plan = #{node => [], cluster => none, erl_args => ["+S", "2", "+SDcpu", "1"]},
     DeadlineMs = erlang:monotonic_time(millisecond) + 120000,
     ok = router_bench_place:evaluate(Plan, own, {?MODULE, Function, []}, DeadlineMs).
 

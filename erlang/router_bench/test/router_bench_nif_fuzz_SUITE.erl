@@ -23,7 +23,7 @@ no_call_of_any_process_ends_the_vm(Config) ->
     Options = #{seed => Seed, duration_ms => DurationMs, directory => Directory},
     DeadlineMs = erlang:monotonic_time(millisecond) + DurationMs + ?PATIENCE_MS,
     % More dirty schedulers than processors, so that calls meet in the library.
-    Plan = #{node => none, cluster => none, erl_args => ["+S", "4", "+SDcpu", "4", "+SDio", "4"]},
+    Plan = #{node => [], cluster => none, erl_args => ["+S", "4", "+SDcpu", "4", "+SDio", "4"]},
     Told = router_bench_place:evaluate(Plan, own, {router_bench_nif_fuzz, run, [Options]}, DeadlineMs),
     ok = io:format(user, "~0p~n", [Told]),
     #{faults := [], executions := Executions, values := Values, badarg := Badarg,

@@ -92,7 +92,7 @@ pub struct Plan {
     /// The address that routers listen on, and drivers reach them at; absent: loopback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<Ipv4Addr>,
-    /// The node to measure in, which runs already, instead of fresh BEAMs.
+    /// The nodes to measure in, which run already, instead of fresh BEAMs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attach: Option<Attach>,
     /// The build of a commit to measure instead of the work tree's.
@@ -127,20 +127,20 @@ pub struct VariantValue {
     pub report_file: String,
 }
 
-/// A node that runs already, on this host.
+/// Nodes that run already, on this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attach {
-    /// Its name, `name@host`.
-    #[schemars(regex(pattern = "^[A-Za-z0-9_-]{1,100}@[A-Za-z0-9_.:-]{1,100}$"))]
-    pub node: String,
-    /// The file that has its cookie; absent: `.erlang.cookie` in the home directory.
+    /// Their names, `name@host`: a router in each.
+    #[schemars(inner(regex(pattern = "^[A-Za-z0-9_-]{1,100}@[A-Za-z0-9_.:-]{1,100}$")))]
+    pub nodes: Vec<String>,
+    /// The file that has their cookie; absent: `.erlang.cookie` in the home directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cookie_file: Option<String>,
-    /// What may be done to its router beside the load.
+    /// What may be done to their routers beside the load.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub allow: BTreeSet<Allowed>,
-    /// Its own traffic is watched, and no load is made.
+    /// The own traffic of one is watched, and no load is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passive: Option<Passive>,
 }
@@ -441,9 +441,18 @@ impl Plan {
             let problem = "a Zipf distribution has an exponent, and no other has one";
             return refuse("key_exponent", problem, "give keys as zipf:S");
         }
-        if self.attach.as_ref().is_some_and(|attach| !is_node(&attach.node)) {
-            let path = [request, "attach", "node"].map(Segment::from);
-            return Err(Violation::new(path, "this is no node's name", "give NAME@HOST"));
+        if let Some(attach) = &self.attach
+            && (attach.nodes.is_empty() || !attach.nodes.iter().all(|node| is_node(node)))
+        {
+            let path = [request, "attach", "nodes"].map(Segment::from);
+            return Err(Violation::new(path, "these are no names of nodes", "give NAME@HOST"));
+        }
+        if let Some(attach) = &self.attach
+            && attach.passive.is_some()
+            && attach.nodes.len() > 1
+        {
+            let path = [request, "attach", "nodes"].map(Segment::from);
+            return Err(Violation::new(path, "traffic is watched in one node", "give one"));
         }
         if !self.nodes.iter().all(|place| is_driver_place(place)) {
             return refuse(

@@ -99,6 +99,7 @@ Examples:
   perf-gate bench
   perf-gate bench --blocks 3 --rate 2000 --report-file mine.json
   perf-gate bench --attach router@host --rate 500 --concurrency 2
+  perf-gate bench --attach a@host,b@host --nodes d1@host,local --rate 500 --concurrency 4
   perf-gate bench --attach router@host --passive my_app.router.route --blocks 5
 
 Exit codes:

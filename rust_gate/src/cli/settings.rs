@@ -319,13 +319,14 @@ pub struct Extent {
     pub fault: Option<String>,
 }
 
-/// A node that runs already, to measure in.
+/// Nodes that run already, to measure in.
 #[derive(Debug, Clone, Default, Args)]
 pub struct AttachTo {
     /// Measure in this node of this host, which runs already, and not in fresh BEAMs; the load must be
-    /// named, by --rate and --concurrency or by an attached baseline
-    #[arg(long, value_name = "NODE", value_parser = node)]
-    pub attach: Option<String>,
+    /// named, by --rate and --concurrency or by an attached baseline. Several, with commas between, have a
+    /// router each, which the drivers of --nodes reach
+    #[arg(long, value_name = "NODES", value_parser = attach_to)]
+    pub attach: Option<AttachNodes>,
     /// The file that has the node's cookie [default: .erlang.cookie in the home directory]
     #[arg(long, value_name = "FILE")]
     pub attach_cookie_file: Option<PathBuf>,
@@ -337,6 +338,10 @@ pub struct AttachTo {
     #[arg(skip)]
     pub passive: Option<Passive>,
 }
+
+/// Names of nodes, at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachNodes(pub Vec<String>);
 
 /// Prefixes of spans; none of calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -424,7 +429,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", value_parser = whole::<u32, 1, 10_000>)]
     pub concurrency: Option<u32>,
     /// Drivers that share the load: local, ssh:DESTINATION, MODULE:TEXT with a module that starts one, or
-    /// NAME@HOST of the cluster of the attached node, with commas between; none: the router's BEAM makes the
+    /// NAME@HOST of the cluster of the attached nodes, with commas between; none: the router's BEAM makes the
     /// load. Takes a rate and a concurrency
     #[arg(long, value_name = "PLACES", value_parser = nodes, default_value = "")]
     pub nodes: Places,
@@ -530,8 +535,10 @@ fn distribution(text: &str) -> Result<Distribution, &'static str> {
     }
 }
 
-fn node(text: &str) -> Result<String, &'static str> {
-    if is_node(text) { Ok(text.to_owned()) } else { Err("expected a node's name, NAME@HOST") }
+fn attach_to(text: &str) -> Result<AttachNodes, &'static str> {
+    let nodes: Vec<_> = text.split(',').map(ToOwned::to_owned).collect();
+    let expected = "expected a node's name, NAME@HOST, or several with commas between";
+    if nodes.iter().all(|node| is_node(node)) { Ok(AttachNodes(nodes)) } else { Err(expected) }
 }
 
 fn spans(text: &str) -> Result<Spans, &'static str> {

@@ -62,6 +62,9 @@ pub fn bench(
         window_ms: arguments.window_ms,
     });
     let attach = AttachTo { passive, ..arguments.attach.clone() };
+    if attach.passive.is_some() && attach.attach.as_ref().is_some_and(|nodes| nodes.0.len() > 1) {
+        return Err(RunError::WatchedNodes);
+    }
     let attach = Some(&attach);
     let host = Host { settings, attach, line, interrupt: &interrupt, progress: &progress };
     let report = match &arguments.report_file {

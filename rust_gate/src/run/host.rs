@@ -9,7 +9,7 @@ use cp1_format::{
 };
 
 use crate::artifacts;
-use crate::cli::settings::{AttachTo, Output, Settings};
+use crate::cli::settings::{AttachNodes, AttachTo, Output, Settings};
 use crate::cli::sources::CommandLine;
 use crate::contract::{POLICY, owned};
 use crate::escape::plain;
@@ -247,11 +247,11 @@ pub(super) fn tolerance(policy: &Policy) -> Option<Amount> {
 
 /// The bench runs in the project, wherever this was typed.
 fn attached(to: &AttachTo) -> Result<Option<Attach>, RunError> {
-    let Some(node) = to.attach.clone() else { return Ok(None) };
+    let Some(AttachNodes(nodes)) = to.attach.clone() else { return Ok(None) };
     let cookie_file =
         to.attach_cookie_file.as_deref().map(|file| text(&absolute(file)?)).transpose()?;
     let (allow, passive) = (to.attach_allow.clone(), to.passive.clone());
-    Ok(Some(Attach { node, cookie_file, allow, passive }))
+    Ok(Some(Attach { nodes, cookie_file, allow, passive }))
 }
 
 pub(super) fn listen() -> Result<Interrupt, RunError> {

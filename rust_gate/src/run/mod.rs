@@ -87,6 +87,11 @@ pub enum RunError {
          --compare=frozen"
     )]
     AttachedReplay(String),
+    /// Traffic of several nodes is several reports.
+    #[error(
+        "traffic is watched in one node; name one with --attach, and give each a report of its own"
+    )]
+    WatchedNodes,
     /// The policy wants fresh BEAMs.
     #[error(
         "this policy allows no report of a node that runs already; leave --attach out, set \

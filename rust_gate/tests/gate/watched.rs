@@ -262,7 +262,9 @@ fn other_readers_know_watched_traffic() {
 #[test]
 fn what_is_watched_is_said_with_the_node_and_can_be_atoms() {
     let room = room();
-    let refused: [(&[&str], &str); 6] = [
+    let refused: [(&[&str], &str); 8] = [
+        (&["--attach", "router@host,b"], "expected a node's name, NAME@HOST, or several"),
+        (&["--attach", "a@host,b@host", "--passive", "calls"], "traffic is watched in one node"),
         (&["--passive", "calls"], "--attach"),
         (&["--attach", "router@host", "--window-ms", "1000"], "--passive"),
         (&["--attach", "router@host", "--passive", ""], "expected calls, or prefixes of spans"),

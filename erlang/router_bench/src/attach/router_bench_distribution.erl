@@ -5,7 +5,7 @@
 %% @private
 -module(router_bench_distribution).
 
--export([connect/2, disconnect/2]).
+-export([connect/2, disconnect/2, name_domain/1]).
 
 -export_type([connection/0, problem/0]).
 
@@ -61,16 +61,20 @@ started(Host) ->
         true ->
             {ok, connected};
         false ->
-            Domain = case lists:member($., Host) of
-                         true -> longnames;
-                         false -> shortnames
-                     end,
             % The node's host part: a long name needs one, and not every host has a domain.
             Name = list_to_atom("router_bench_" ++ os:getpid() ++ "@" ++ Host),
-            case net_kernel:start(Name, #{name_domain => Domain, dist_listen => false, hidden => true}) of
+            case net_kernel:start(Name, #{name_domain => name_domain(Host), dist_listen => false, hidden => true}) of
                 {ok, _} -> {ok, started};
                 {error, Reason} -> {error, {distribution, Reason}}
             end
+    end.
+
+%% @doc Which names the nodes of a host have.
+-spec name_domain(Host :: string()) -> longnames | shortnames.
+name_domain(Host) ->
+    case lists:member($., Host) of
+        true -> longnames;
+        false -> shortnames
     end.
 
 %% @doc Ends the connection, and this VM is what it was before.

@@ -4,7 +4,7 @@
 %% @private
 -module(router_bench_cluster).
 
--export([new/1, flags/1, router/3, driver/3, become/5, introduce/3]).
+-export([new/1, flags/1, router/3, driver/3, become/5, join/3, introduce/3]).
 
 -export_type([cluster/0, router/0, call/0]).
 
@@ -34,10 +34,15 @@ new(#{distribution := Distribution, listen := Address}) ->
 random() ->
     binary:encode_hex(crypto:strong_rand_bytes(?RANDOM_BYTES)).
 
-%% @doc What a BEAM is started with that is to become one. The file is there while it does, and never else.
--spec flags(none | cluster()) -> [string()].
+%% @doc What a BEAM is started with that is to become one. The file is there while it does, and never else. In a
+%% cluster that runs already it talks as this VM does.
+-spec flags(none | {running, node()} | cluster()) -> [string()].
 flags(none) ->
     [];
+flags({running, _Router}) ->
+    ["-nocookie" | lists:append([["-" ++ atom_to_list(Flag) | Values]
+                                 || Flag <- [proto_dist, ssl_dist_optfile, ssl_dist_opt],
+                                    {ok, All} <- [init:get_argument(Flag)], Values <- All])];
 flags(#{authority := none}) ->
     ["-epmd_module", "router_bench_names"];
 flags(#{}) ->
@@ -54,8 +59,17 @@ router(#{address := Address} = Cluster, {Instance, Number}, Call) ->
         {error, Reason} -> {error, Reason}
     end.
 
-%% @doc Makes a BEAM the node of driver number `Number'.
--spec driver(cluster(), Number :: pos_integer(), call()) -> {ok, node()} | {error, term()}.
+%% @doc Makes a BEAM the node of driver number `Number'. In a cluster that runs already it has the cookie with which
+%% this VM is connected to it.
+-spec driver({running, node()} | cluster(), Number :: pos_integer(), call()) -> {ok, node()} | {error, term()}.
+driver({running, Router}, Number, Call) ->
+    [_, Host] = string:split(atom_to_list(Router), "@"),
+    Name = "router_bench_" ++ os:getpid() ++ "_driver_" ++ integer_to_list(Number),
+    Node = list_to_atom(Name ++ "@" ++ Host),
+    case Call(?MODULE, join, [Node, router_bench_distribution:name_domain(Host), erlang:get_cookie(Router)]) of
+        ok -> {ok, Node};
+        {error, Reason} -> {error, {no_node, Name, Reason}}
+    end;
 driver(Cluster, Number, Call) ->
     started("driver_" ++ integer_to_list(Number), driver, #{hidden => true, dist_listen => false}, Cluster, Call).
 
@@ -86,6 +100,17 @@ become(Node, Options, Cookie, Address, Secrets) ->
                 {error, Reason}
         end
     end).
+
+%% @doc Makes this BEAM a hidden node that listens on nothing and that no epmd knows.
+-spec join(node(), longnames | shortnames, Cookie :: atom()) -> ok | {error, term()}.
+join(Node, Domain, Cookie) ->
+    case net_kernel:start(Node, #{name_domain => Domain, hidden => true, dist_listen => false}) of
+        {ok, _} ->
+            true = erlang:set_cookie(Cookie),
+            ok;
+        {error, Reason} ->
+            {error, Reason}
+    end.
 
 with_secrets(none, Start) ->
     Start();

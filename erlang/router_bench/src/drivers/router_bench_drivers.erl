@@ -42,7 +42,7 @@ during([{Share, Place} | Rest], Plan, DeadlineMs, Work, Started) ->
             {error, lost(Share, Place, Reason)}
     end.
 
-started(Share, Node, #{cluster := none}, _DeadlineMs) ->
+started(Share, Node, #{cluster := {running, _}}, _DeadlineMs) when is_atom(Node), Node =/= local ->
     {ok, #{share => Share, place => Node, at => router_bench_place:running(Node), node => Node}};
 started({Number, _} = Share, Place, #{cluster := Cluster} = Plan, DeadlineMs) ->
     case beam(Place, Plan, DeadlineMs) of

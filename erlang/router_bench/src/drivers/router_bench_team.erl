@@ -137,7 +137,7 @@ routers([Place | Rest], Number, Function, Arguments, DeadlineMs, Answers) ->
     case router_bench_place:call(Place, router_bench_side, Function, Arguments, DeadlineMs) of
         ok -> routers(Rest, Number + 1, Function, Arguments, DeadlineMs, Answers);
         {ok, Answer} -> routers(Rest, Number + 1, Function, Arguments, DeadlineMs, [Answer | Answers]);
-        {error, Reason} -> {error, {router, Number, Reason}}
+        {error, Reason} -> {error, {router, Number, router_bench_place:name(Place), Reason}}
     end.
 
 %% @doc Ends the routers; drivers go on.

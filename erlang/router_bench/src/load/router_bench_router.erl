@@ -130,7 +130,7 @@ ending(#{reached := Nodes, adapter := Adapter}) when is_list(Nodes) ->
         true -> disconnect;
         false -> none
     end;
-ending(#{node := none}) ->
+ending(#{node := []}) ->
     terminate;
 ending(#{adapter := Adapter, attach_allow := Allowed}) ->
     case {lists:member(terminate, Allowed), erlang:function_exported(Adapter, detach, 1)} of

@@ -18,9 +18,10 @@
     #{adapter := module(),
       adapter_options := map(),          % handed to the adapter's init/1
       erl_args := [string()],            % flags of the measured BEAMs, those of production
-      node := none | node(),             % to measure in, which runs already; router_bench:attach/1
-      cookie_file := none | file:filename_all(), % of that node
-      attach_allow := [control | fault | terminate], % what may be done to its router beside the load
+      node := [node()],                  % to measure in, which run already, a router in each; one may be named
+                                         % alone; router_bench:attach/1
+      cookie_file := none | file:filename_all(), % of these nodes
+      attach_allow := [control | fault | terminate], % what may be done to their routers beside the load
       nodes := [driver()],               % who drives the load; none: the router's own BEAM
       routers := pos_integer(),          % BEAMs with a router each that the drivers reach
       distribution := by_place | tcp | tls, % how drivers reach routers; `by_place': encrypted where one is not
@@ -30,7 +31,7 @@
       share := router_bench_share:share(), % of the load; no option
       reached := here | {here, [node(), ...]} | [node(), ...], % where the router is, in the end with all nodes
                                          % that have one; no option
-      cluster := none | router_bench_cluster:cluster(), % what drivers and routers have in common; no option
+      cluster := none | {running, node()} | router_bench_cluster:cluster(), % what drivers and routers have in common; no option
       blocks := pos_integer(),           % each with a fresh BEAM of each side
       warmup_ms := pos_integer(),        % least closed-loop load before the measured phases; five
                                          % times that at most, until throughput is steady
@@ -97,7 +98,7 @@
 defaults() ->
     #{adapter_options => #{},
       erl_args => [],
-      node => none,
+      node => [],
       cookie_file => none,
       attach_allow => [],
       blocks => 10,
@@ -188,9 +189,15 @@ checked(Key, Value) ->
         {keys, {zipf, S}} when is_number(S), S > 0, S =< 10 -> {ok, {zipf, S}};
         {keys, _} -> {error, "uniform or {zipf, Exponent} with an exponent above 0 and up to 10"};
         {flags, _} -> checked_flags(Value);
-        {node, none} -> {ok, none};
-        {node, _} when is_atom(Value) -> checked_node(Value, string:split(atom_to_list(Value), "@"));
-        {node, _} -> checked_node(Value, []);
+        {node, none} -> {ok, []};
+        {node, _} when is_atom(Value) -> checked(Key, [Value]);
+        {node, _} ->
+            case is_list(Value) andalso length(Value) =< ?ROUTERS_MAX andalso lists:all(fun is_node/1, Value)
+                andalso lists:usort(Value) =:= lists:sort(Value) of
+                true -> {ok, Value};
+                false -> {error, lists:flatten(io_lib:format("none, a node's name, as node/0 gives it, or a list of up "
+                                                             "to ~b, each once", [?ROUTERS_MAX]))}
+            end;
         {allowed, _} ->
             case is_list(Value) andalso Value -- ?ALLOWED of
                 [] -> {ok, Value};
@@ -256,9 +263,9 @@ driver(Text) when is_binary(Text) ->
         [Node] -> driver(binary_to_atom(Node))
     end;
 driver(Node) when is_atom(Node) ->
-    case checked_node(Node, string:split(atom_to_list(Node), "@")) of
-        {ok, Node} -> {ok, Node};
-        {error, _} -> error
+    case is_node(Node) of
+        true -> {ok, Node};
+        false -> error
     end;
 driver(_) -> error.
 
@@ -288,8 +295,12 @@ checked_flags(Flags) ->
             router_bench_flags:expand(Flags)
     end.
 
-checked_node(Node, [[_ | _], [_ | _]]) -> {ok, Node};
-checked_node(_Value, _) -> {error, "none or a node's name, as node/0 gives it"}.
+is_node(Node) ->
+    is_atom(Node) andalso
+        case string:split(atom_to_list(Node), "@") of
+            [[_ | _], [_ | _]] -> true;
+            _ -> false
+        end.
 
 checked_fault(Text) ->
     case router_bench_fault:parse(Text) of
@@ -345,6 +356,8 @@ check_candidate(#{lib_dir := LibDir} = Candidate, #{adapter := Adapter} = Plan) 
 %% Drivers share a load that is known.
 check_drivers(#{nodes := [], routers := 1} = Plan) ->
     check_candidate(maps:get(candidate, Plan), Plan);
+check_drivers(#{nodes := [], node := [_, _ | _]}) ->
+    {error, {bad_option, nodes, [], "drivers (--nodes): routers in several nodes are reached by drivers"}};
 check_drivers(#{nodes := [], routers := Routers}) ->
     {error, {bad_option, routers, Routers, "1, or nodes that drive them"}};
 check_drivers(#{outage_ms := OutageMs}) when OutageMs =/= none ->
@@ -366,33 +379,36 @@ check_drivers(#{adapter := Adapter, nodes := Nodes, concurrency := Workers, rate
     end.
 
 %% A router that runs already is reached by the distribution of its cluster, a fresh one by that of the run.
-alike(#{node := Node, nodes := Nodes, routers := Routers} = Plan) ->
-    Running = lists:usort([Place || Place <- Nodes, is_running(Place)]),
-    case {Node, lists:member(Node, Running), length(Running), length(Nodes)} of
-        {none, _, 0, _} -> reachable(Plan);
-        {none, _, _, _} ->
+alike(#{node := Routers, nodes := Nodes} = Plan) ->
+    Running = [Place || Place <- Nodes, is_running(Place)],
+    Elsewhere = [Place || Place <- Nodes, Place =/= local, not is_running(Place)],
+    case {Routers, Running, Elsewhere} of
+        {[], [], _} ->
+            reachable(Plan);
+        {[], _, _} ->
             {error, {bad_option, nodes, Nodes, "local, ssh or a module: a fresh router is in no cluster that "
                                                "runs already; name its node to measure one that is"}};
-        {_, true, _, _} ->
-            {error, {bad_option, nodes, Nodes, "nodes other than the router's own"}};
-        {_, false, All, All} when Routers =/= 1 ->
-            {error, {bad_option, routers, Routers, "1: the node that is named has one"}};
-        {_, false, All, All} -> running(Plan);
-        {_, false, _, _} ->
-            {error, {bad_option, nodes, Nodes, "names of nodes of the router's cluster, each once"}}
+        {_, _, [_ | _]} ->
+            {error, {bad_option, nodes, Nodes, "local, or names of nodes of the router's cluster"}};
+        {_, _, []} ->
+            case {Running -- Routers, lists:usort(Running)} of
+                {Running, Each} when length(Each) =:= length(Running) -> running(Plan);
+                {Running, _} -> {error, {bad_option, nodes, Nodes, "names of nodes, each once"}};
+                _ -> {error, {bad_option, nodes, Nodes, "nodes other than the router's own"}}
+            end
     end.
 
 is_running(Place) -> is_atom(Place) andalso Place =/= local.
 
 %% This VM talks as the cluster does, or it is not let in.
-running(#{distribution := Distribution, candidate := Candidate} = Plan) ->
+running(#{distribution := Distribution, candidate := Candidate, node := [Router | _]} = Plan) ->
     Own = case init:get_argument(proto_dist) of
               {ok, [["inet" ++ Family | _] | _]} when Family =:= "_tls"; Family =:= "6_tls" -> tls;
               _ -> tcp
           end,
     case Distribution of
-        by_place -> check_candidate(Candidate, Plan#{distribution := Own});
-        Own -> check_candidate(Candidate, Plan);
+        _ when Distribution =:= by_place; Distribution =:= Own ->
+            check_candidate(Candidate, Plan#{distribution := Own, cluster := {running, Router}});
         _ ->
             {error, {bad_option, distribution, Distribution,
                      lists:flatten(io_lib:format("~s, which is how this VM reaches the cluster", [Own]))}}
@@ -424,7 +440,7 @@ distributed(#{nodes := Nodes, distribution := Distribution, listen := Listen} = 
                     end}.
 
 %% What a node that others use is spared, unless it is asked for.
-check_node(#{node := none} = Plan) ->
+check_node(#{node := []} = Plan) ->
     {ok, Plan};
 check_node(#{attach_allow := Allowed, control := Control} = Plan) ->
     Load = "a number: in a node that runs already no load is looked for, which would saturate it",
@@ -441,6 +457,8 @@ check_node(#{attach_allow := Allowed, control := Control} = Plan) ->
             {error, {bad_option, candidate, Candidate, "work_tree: the node runs what it runs"}};
         #{outage_ms := Outage} when Outage =/= none ->
             {error, {bad_option, outage_ms, Outage, "none: others use this router"}};
+        #{routers := Routers} when Routers =/= 1 ->
+            {error, {bad_option, routers, Routers, "left out: each node that is named has one"}};
         #{fault := Fault} when Fault =/= none ->
             case lists:member(fault, Allowed) of
                 true -> {ok, with_control(Control, Allowed, Plan)};
@@ -451,8 +469,8 @@ check_node(#{attach_allow := Allowed, control := Control} = Plan) ->
             {ok, with_control(Control, Allowed, Plan)}
     end.
 
-with_control(Control, Allowed, Plan) ->
-    Plan#{control := Control andalso lists:member(control, Allowed)}.
+with_control(Control, Allowed, #{node := Nodes} = Plan) ->
+    Plan#{control := Control andalso lists:member(control, Allowed), routers := length(Nodes)}.
 
 check_replay(none, Plan) ->
     {ok, Plan};
@@ -546,8 +564,8 @@ sent(Plan) -> Plan#{cluster := none}.
 %% the fault if there is one.
 -spec adapter_options(plan()) -> router_bench_adapter:options().
 adapter_options(#{adapter_options := Given, keys := Distribution, key_count := Count, seed := Seed,
-                  fault := Fault, instance := Instance, node := Node, nodes := Drivers, reached := Reached}) ->
-    Sometimes = [{fault, Fault} || Fault =/= none] ++ [{attached, true} || Node =/= none]
+                  fault := Fault, instance := Instance, node := Running, nodes := Drivers, reached := Reached}) ->
+    Sometimes = [{fault, Fault} || Fault =/= none] ++ [{attached, true} || Running =/= []]
         ++ [{drivers, length(Drivers)} || Drivers =/= []]
         ++ [{routers, Nodes} || {here, Nodes} <- [Reached]],
     maps:merge(Given#{keys => router_bench_keys:new(Distribution, Count, Seed), instance => Instance},

@@ -80,7 +80,8 @@ words({other_erlang, Theirs, Ours}) ->
 words(native_library_not_loaded) ->
     "it cannot load the native library, which was built for this machine's system: build it on the older of both";
 words({not_sent, Reason}) -> ["it did not take the bench's code: ", term(Reason)];
-words({router, Number, Reason}) -> [io_lib:format("router ~b: ", [Number]), words(Reason)];
+words({router, Number, none, Reason}) -> [io_lib:format("router ~b: ", [Number]), words(Reason)];
+words({router, Number, Node, Reason}) -> [io_lib:format("router ~b (~ts): ", [Number, Node]), words(Reason)];
 words({not_connected, Node}) ->
     [io_lib:format("distributed Erlang does not reach ~ts", [Node])];
 words({no_node, Name, Reason}) ->

@@ -117,8 +117,9 @@ run(#{node := _} = Options) -> router_bench:attach(Options);
 run(Options) -> router_bench:run(Options).
 
 watch(Options, Socket) ->
-    Known = maps:with(maps:keys(router_bench_watch:defaults()) -- [slice_ms], Options),
-    conduct(run, fun(_Ask, Tell) -> ended(router_bench_watch:run(Known#{progress => Tell})) end, Socket).
+    #{node := [Node]} = Known = maps:with(maps:keys(router_bench_watch:defaults()) -- [slice_ms], Options),
+    Watched = Known#{node := Node},
+    conduct(run, fun(_Ask, Tell) -> ended(router_bench_watch:run(Watched#{progress => Tell})) end, Socket).
 
 passive(#{<<"window_ms">> := WindowMs} = Passive) ->
     case maps:get(<<"spans">>, Passive, []) of
@@ -248,8 +249,8 @@ options(Plan) ->
                maps:from_list([attach(Key, Value) || {Key, Value} <- maps:to_list(Attach),
                                                      Key =/= <<"passive">>])).
 
-%% The format has made sure that the node's name is one.
-attach(<<"node">>, Name) -> {node, binary_to_atom(Name)};
+%% The format has made sure that the nodes' names are some.
+attach(<<"nodes">>, Names) -> {node, [binary_to_atom(Name) || Name <- Names]};
 attach(<<"cookie_file">>, File) -> {cookie_file, File};
 attach(<<"allow">>, Allowed) -> {attach_allow, [named(A, [control, fault, terminate]) || A <- Allowed]}.
 

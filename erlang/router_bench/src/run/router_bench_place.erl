@@ -2,7 +2,7 @@
 %% @private
 -module(router_bench_place).
 
--export([during/2, run/3, run/4, evaluate/4, start/4, beam/3, far/2, running/1, router/1, call/5, caller/2, stop/1, interrupt/2,
+-export([during/2, run/3, run/4, evaluate/4, start/4, beam/3, far/2, running/1, router/1, name/1, call/5, caller/2, stop/1, interrupt/2,
          os_pid/1, git/1]).
 
 -export_type([place/0]).
@@ -13,16 +13,15 @@
 %% attached meanwhile.
 -spec during(router_bench_plan:plan(), fun(() -> Result)) ->
           Result | {error, router_bench_attached:problem()}.
-during(#{node := none}, Work) -> Work();
 during(Plan, Work) -> during(attached_to(Plan), Plan, Work).
 
 during([], _Plan, Work) -> Work();
 during([Node | Rest], Plan, Work) ->
     router_bench_attached:during(Plan#{node := Node}, fun() -> during(Rest, Plan, Work) end).
 
-%% Drivers of a router that runs already do so too.
-attached_to(#{node := none}) -> [];
-attached_to(#{node := Node, nodes := Drivers}) -> [Node | Drivers].
+%% Drivers of a router that runs already may do so too.
+attached_to(#{node := []}) -> [];
+attached_to(#{node := Routers, nodes := Drivers}) -> Routers ++ [Node || Node <- Drivers, Node =/= local].
 
 %% @doc Calls `Module:run(Plan)' in a place of its own until a deadline of
 %% `erlang:monotonic_time(millisecond)'.
@@ -54,12 +53,12 @@ evaluate(Plan, Code, {Module, Function, Arguments}, DeadlineMs) ->
 
 %% @doc Makes a place for router number `Number' of a side: boots a BEAM with the plan's flags and this VM's own
 %% code or that of a frozen build, linked to the caller, which is a node where drivers will come; or takes the
-%% node that the bench is attached to.
+%% node of that number that the bench is attached to.
 -spec start(router_bench_plan:plan(), router_bench_frozen:code(), Number :: pos_integer(),
             DeadlineMs :: integer()) -> {ok, place()} | {error, Reason :: term()}.
-start(#{node := none, cluster := none} = Plan, Code, 1, DeadlineMs) ->
+start(#{node := [], cluster := none} = Plan, Code, 1, DeadlineMs) ->
     beam(Plan, Code, DeadlineMs);
-start(#{node := none, cluster := Cluster, instance := Instance} = Plan, Code, Number, DeadlineMs) ->
+start(#{node := [], cluster := Cluster, instance := Instance} = Plan, Code, Number, DeadlineMs) ->
     case beam(Plan, Code, DeadlineMs) of
         {ok, {fresh, Peer, none} = Place} ->
             case router_bench_cluster:router(Cluster, {Instance, Number}, caller(Place, DeadlineMs)) of
@@ -72,8 +71,8 @@ start(#{node := none, cluster := Cluster, instance := Instance} = Plan, Code, Nu
         {error, Reason} ->
             {error, Reason}
     end;
-start(#{node := Node}, own, 1, _DeadlineMs) ->
-    {ok, {attached, Node}}.
+start(#{node := Nodes}, own, Number, _DeadlineMs) ->
+    {ok, {attached, lists:nth(Number, Nodes)}}.
 
 %% @doc Boots a BEAM that is no router's.
 -spec beam(router_bench_plan:plan(), router_bench_frozen:code(), DeadlineMs :: integer()) ->
@@ -101,6 +100,11 @@ running(Node) -> {attached, Node}.
 router({fresh, _Peer, #{} = Router}) -> Router;
 router({attached, Node}) -> #{node => Node}.
 
+%% @doc Which node it is, if somebody else gave it its name.
+-spec name(place()) -> none | node().
+name({fresh, _Peer, _Router}) -> none;
+name({attached, Node}) -> Node.
+
 %% @doc Calls a function there until a deadline of `erlang:monotonic_time(millisecond)'.
 -spec call(place(), module(), atom(), [term()], DeadlineMs :: integer()) -> term().
 call({fresh, Peer, _}, Module, Function, Arguments, DeadlineMs) ->
@@ -119,7 +123,7 @@ stop({fresh, Peer, _}) -> router_bench_peer:stop(Peer);
 stop({attached, Node}) -> router_bench_attached:clear(Node).
 
 %% @doc Ends what a process waits for, wherever its plan has it: its call answers an error.
--spec interrupt(pid(), #{node := none | node(), _ => _}) -> ok.
+-spec interrupt(pid(), #{node := [node()], _ => _}) -> ok.
 interrupt(Owner, Plan) ->
     ok = router_bench_peer:interrupt(Owner),
     lists:foreach(fun router_bench_attached:clear/1, attached_to(Plan)).
@@ -130,9 +134,6 @@ os_pid({fresh, Peer, _}) -> router_bench_peer:os_pid(Peer).
 
 %% @doc What git says of what a plan measures.
 -spec git(router_bench_plan:plan()) -> router_bench_env:git().
-git(#{node := Node} = Plan) ->
-    Git = router_bench_env:git(router_bench_plan:repository(Plan)),
-    case Node of
-        none -> Git;
-        _ -> router_bench_attached:with_difference(Node, Git)
-    end.
+git(#{node := Nodes} = Plan) ->
+    lists:foldl(fun router_bench_attached:with_difference/2,
+                router_bench_env:git(router_bench_plan:repository(Plan)), Nodes).

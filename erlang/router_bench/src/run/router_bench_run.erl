@@ -309,7 +309,7 @@ interruptible(Do, #{caller := Caller, plan := Plan}) ->
 %% BEAMs yet, or be between two.
 -spec interrupt(pid(), reference()) -> ok.
 interrupt(Worker, Monitor) ->
-    interrupt(Worker, Monitor, #{node => none}).
+    interrupt(Worker, Monitor, #{node => []}).
 
 interrupt(Worker, Monitor, Plan) ->
     true = unlink(Worker),
