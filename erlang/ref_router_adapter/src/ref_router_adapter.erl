@@ -35,7 +35,9 @@ reachable({ok, Bus}, Options, Fault) ->
     IsDriven = is_map_key(drivers, Options),
     % What drivers in other nodes have served here.
     _ = [persistent_term:put(?MODULE, Planted) || IsDriven],
-    {ok, #{planted => Planted, keys => maps:get(keys, Options), body => body(), bus => Bus, driven => IsDriven}};
+    % Of a router that is watched nothing is asked.
+    Keys = maps:get(keys, Options, none),
+    {ok, #{planted => Planted, keys => Keys, body => body(), bus => Bus, driven => IsDriven}};
 reachable({error, Reason}, #{attached := true}, _Fault) ->
     {error, Reason};
 reachable({error, Reason}, _Options, _Fault) ->

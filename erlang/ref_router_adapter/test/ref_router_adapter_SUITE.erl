@@ -3,7 +3,8 @@
 
 -export([all/0, suite/0, backpressure_of_the_router_shows_as_time_and_as_an_edge/1,
          every_process_that_is_watched_is_there/1,
-         requests_of_a_number_are_always_the_same/1, a_router_that_was_gone_comes_back/1]).
+         requests_of_a_number_are_always_the_same/1, a_router_that_is_watched_is_asked_nothing/1,
+         a_router_that_was_gone_comes_back/1]).
 
 suite() -> [{timetrap, {minutes, 2}}].
 
@@ -48,6 +49,15 @@ requests_of_a_number_are_always_the_same(_Config) ->
         First = Requests(),
         First = Requests()
     end).
+
+%% Who watches has no keys, and leaves the router as it was.
+a_router_that_is_watched_is_asked_nothing(_Config) ->
+    {ok, _} = application:ensure_all_started(ref_router),
+    {ok, State} = ref_router_adapter:init(#{attached => true}),
+    #{errors_total := _} = ref_router_adapter:counters(State),
+    ok = ref_router_adapter:detach(State),
+    true = is_pid(whereis(ref_router_sup)),
+    ok = application:stop(ref_router).
 
 %% Nothing is an error: what comes in an outage waits, until there is no more room for it.
 a_router_that_was_gone_comes_back(_Config) ->
