@@ -7,6 +7,7 @@
 -export([connect/2, disconnect/1]).
 
 init(Options) ->
+    _ = [stand_still() || maps:is_key(router_stands_still, Options)],
     Parent = self(),
     Planted = router_bench_fault:plant(maps:get(fault, Options, none), #{}),
     Counters = counters:new(2, []),
@@ -30,6 +31,10 @@ loop(Planted, Counters, HaltsAt) ->
 
 connect(_Routers, #{refuses := Reason}) ->
     {error, Reason};
+connect(_Routers, #{connecting := hangs}) ->
+    timer:sleep(infinity);
+connect(_Routers, #{connecting := stands_still}) ->
+    stand_still();
 connect(Routers, Options) ->
     {ok, #{routers => list_to_tuple(Routers), dies_at => maps:get(driver_dies_at, Options, infinity),
            log => maps:get(log, Options, none)}}.
@@ -44,7 +49,7 @@ request(N, _State) ->
     N.
 
 route(N, #{dies_at := {stands_still, At}}) when N >= At ->
-    os:cmd("kill -STOP " ++ os:getpid());
+    stand_still();
 route(N, #{dies_at := DiesAt}) when is_integer(DiesAt), N >= DiesAt ->
     erlang:halt(3, [{flush, false}]);
 route(N, #{routers := Routers}) ->
@@ -58,6 +63,9 @@ route(N, #{routers := Routers}) ->
         {'DOWN', Monitor, process, _, Reason} ->
             {error, Reason}
     end.
+
+stand_still() ->
+    os:cmd("kill -STOP " ++ os:getpid()).
 
 counters(#{counters := Counters}) ->
     #{errors_total => counters:get(Counters, 1), backpressure_active_total => counters:get(Counters, 2)}.

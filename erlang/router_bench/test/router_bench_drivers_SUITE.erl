@@ -11,6 +11,9 @@
          a_driver_that_stands_still_ends_the_run_and_is_killed/1,
          a_router_that_dies_under_drivers_ends_the_run/1,
          a_driver_that_cannot_connect_is_named/1,
+         whoever_stands_still_before_the_load_is_named_long_before_the_runs_limit/1,
+         a_driver_that_is_lost_is_told_by_its_place/1,
+         a_module_that_does_not_say_how_to_start_is_named/1,
          shares_are_the_whole_and_no_more/1,
          the_rate_of_a_clock_is_told_and_its_time_never_matters/1,
          options_that_cannot_be_driven_are_refused/1,
@@ -109,12 +112,13 @@ a_driver_that_dies_ends_the_run_and_is_named(_Config) ->
     {error, {failed, Text, #{run := #{status := failed}, blocks := []}}} =
         run(#{adapter_options => #{driver_dies_at => 16#1000000}}),
     true = says(Text, "driver "),
-    true = says(Text, " of 2 (local), whose share of the load would be missing").
+    true = says(Text, " of 2 (local), whose share of the load would be missing: its BEAM ended all at once"),
+    nomatch = string:find(Text, "measured BEAM").
 
 a_driver_that_stands_still_ends_the_run_and_is_killed(_Config) ->
     {error, {failed, Text, #{run := #{status := failed}}}} =
         run(#{adapter_options => #{driver_dies_at => {stands_still, 16#1000000}}, drain_timeout_ms => 100}),
-    true = says(Text, "no answer from the driver").
+    true = says(Text, "(local), whose share of the load would be missing: it stands still, or is cut off: no answer").
 
 a_router_that_dies_under_drivers_ends_the_run(_Config) ->
     {error, {failed, Text, #{run := #{status := failed}}}} =
@@ -125,6 +129,41 @@ a_driver_that_cannot_connect_is_named(_Config) ->
     {error, {failed, Text, _}} = run(#{adapter_options => #{refuses => no_way}}),
     true = says(Text, "driver 1 of 2 (local)"),
     true = says(Text, "connect/2 of driven_adapter answered an error: no_way").
+
+whoever_stands_still_before_the_load_is_named_long_before_the_runs_limit(_Config) ->
+    Told = fun(Options) ->
+                   {error, {failed, Text, #{run := #{status := failed}}}} =
+                       run(#{adapter_options => Options, callback_timeout_ms => 100, control => false}),
+                   nomatch = string:find(Text, "time limit"),
+                   Text
+           end,
+    true = says(Told(#{connecting => stands_still}), "of 2 (local), whose share of the load would be missing: it stands "
+                                                     "still, or is cut off: no answer in 11 s"),
+    true = says(Told(#{connecting => hangs}), "connect/2 of driven_adapter did not return in 1 s"),
+    true = says(Told(#{router_stands_still => true}), "router 1: it stands still, or is cut off: no answer in 11 s").
+
+%% The program that reaches the BEAM is of this machine.
+by_module(Argument, More) ->
+    {error, {failed, Text, #{run := #{status := failed}}}} =
+        run(maps:merge(#{nodes => [{odd_starter, Argument}], listen => {127, 0, 0, 1}, distribution => tcp,
+                         control => false, callback_timeout_ms => 2000}, More)),
+    true = says(Text, "driver 1 of 1 (odd_starter:" ++ Argument ++ "), whose share of the load would be missing: "),
+    nomatch = string:find(Text, "measured BEAM"),
+    Text.
+
+a_driver_that_is_lost_is_told_by_its_place(_Config) ->
+    true = says(by_module("erl", #{adapter_options => #{driver_dies_at => 16#1000000}}),
+                "its BEAM ended or was killed, or the program did that reaches it, which start/1 of odd_starter names"),
+    true = says(by_module("ends", #{}), "the program that start/1 of odd_starter names ended with 7"),
+    Lost = fun(Place) -> router_bench_failure:sentence({driver, 1, 1, Place, {peer_died, normal}}) end,
+    true = says(Lost(local), "something in it halted it, or it was killed"),
+    true = says(Lost({ssh, <<"load1">>}), "the connection broke, of which ssh has said why").
+
+a_module_that_does_not_say_how_to_start_is_named(_Config) ->
+    true = says(by_module("hangs", #{}), "start/1 of odd_starter did not return in 2 s"),
+    true = says(by_module("raises", #{}), "start/1 of odd_starter raised error:on_purpose"),
+    true = says(by_module("answers nonsense", #{}), "start/1 of odd_starter answered erl, which its contract"),
+    true = says(by_module("refuses", #{}), "odd_starter did not say how to start a BEAM there: not_today").
 
 shares_are_the_whole_and_no_more(_Config) ->
     [begin

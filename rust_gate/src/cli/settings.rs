@@ -459,7 +459,7 @@ pub struct Settings {
     /// Seed of keys, arrivals, and who goes first [default: 1; of a replay a new one]
     #[arg(long, value_name = "N", value_parser = whole::<u64, 0, 9_007_199_254_740_992>)]
     pub seed: Option<u64>,
-    /// Limit of each call of the adapter's init/1, transport/1, counters/1, control/2, outage/1 and
+    /// Limit of each call of the adapter's init/1, connect/2, transport/1, counters/1, control/2, outage/1 and
     /// terminate/1 [default: 30000]
     #[arg(long, value_name = "MS", value_parser = whole::<u32, 100, 3_600_000>)]
     pub callback_timeout_ms: Option<u32>,

@@ -55,8 +55,13 @@ flags(#{}) ->
 router(#{address := Address} = Cluster, {Instance, Number}, Call) ->
     Name = lists:flatten(io_lib:format("router_~b_~b", [Instance, Number])),
     case started(Name, {router, Address}, #{hidden => false}, Cluster, Call) of
-        {ok, Node} -> {ok, #{node => Node, name => Name, address => {Address, Call(router_bench_names, own, [])}}};
-        {error, Reason} -> {error, Reason}
+        {ok, Node} ->
+            case Call(router_bench_names, own, []) of
+                {error, Reason} -> {error, {no_node, Name, Reason}};
+                Port -> {ok, #{node => Node, name => Name, address => {Address, Port}}}
+            end;
+        {error, Reason} ->
+            {error, Reason}
     end.
 
 %% @doc Makes a BEAM the node of driver number `Number'. In a cluster that runs already it has the cookie with which
@@ -133,11 +138,23 @@ with_secrets(Secrets, Start) ->
     end.
 
 %% @doc Connects a node to routers.
--spec introduce([router()], node(), call()) -> ok | {error, {not_connected, node()}}.
+-spec introduce([router()], node(), call()) -> ok | {error, term()}.
 introduce(Routers, Node, Call) ->
-    Fresh = [{Name, Address} || #{name := Name, address := Address} <- Routers],
-    _ = [ok = Call(router_bench_names, tell, [maps:from_list(Fresh)]) || Fresh =/= []],
-    case [Router || #{node := Router} <- Routers, Router =/= Node, Call(net_kernel, connect_node, [Router]) =/= true] of
-        [] -> ok;
-        [Router | _] -> {error, {not_connected, Router}}
+    Others = [Router || #{node := Router} <- Routers, Router =/= Node],
+    case maps:from_list([{Name, Address} || #{name := Name, address := Address} <- Routers]) of
+        None when None =:= #{} -> connected(Others, Call);
+        Fresh ->
+            case Call(router_bench_names, tell, [Fresh]) of
+                ok -> connected(Others, Call);
+                {error, Reason} -> {error, Reason}
+            end
+    end.
+
+connected([], _Call) ->
+    ok;
+connected([Router | Rest], Call) ->
+    case Call(net_kernel, connect_node, [Router]) of
+        true -> connected(Rest, Call);
+        {error, Reason} -> {error, Reason};
+        _NotAllowed -> {error, {not_connected, Router}}
     end.

@@ -1,12 +1,12 @@
 %% @doc The BEAMs that drive a load, from the side of the conductor: they are started once for a block and
 %% serve all its sides in turn.
 %%
-%% What is asked of all is asked at once, and answered by each within the same deadline. One that is lost, or
+%% What is asked of all is asked at once, and answered by each within the same limit. One that is lost, or
 %% answers an error, is named; nothing goes on without it, since its share would be missing.
 %% @private
 -module(router_bench_drivers).
 
--export([during/3, connect/3, all/4, clocks/2, rates/2, text/1]).
+-export([during/3, connect/4, introduce/3, all/5, clocks/2, rates/2, text/1]).
 
 -export_type([driver/0, drivers/0, rate/0, readings/0]).
 
@@ -19,6 +19,8 @@
 
 %% Of several readings the one with the least time between counts.
 -define(CLOCK_READINGS, 8).
+%% To say what time it is.
+-define(READING_MS, 1000).
 
 %% @doc Does some work with the drivers of a plan, of which there may be none.
 -spec during(router_bench_plan:plan(), DeadlineMs :: integer(), fun((drivers()) -> Result)) ->
@@ -61,10 +63,8 @@ started({Number, _} = Share, Place, #{cluster := Cluster} = Plan, DeadlineMs) ->
 beam(local, Plan, DeadlineMs) -> router_bench_place:beam(Plan, own, DeadlineMs);
 beam({_Module, _Argument} = Place, Plan, DeadlineMs) -> router_bench_far:beam(Plan, Place, DeadlineMs).
 
-lost(Share, Place, timeout) ->
-    lost(Share, Place, {no_answer, driver});
 lost({Number, Of}, Place, Reason) ->
-    {driver, Number + 1, Of, text(Place), Reason}.
+    {driver, Number + 1, Of, Place, Reason}.
 
 %% @doc Where a driver is, in words.
 -spec text(router_bench_plan:driver()) -> binary().
@@ -72,23 +72,36 @@ text(local) -> <<"local">>;
 text(Node) when is_atom(Node) -> atom_to_binary(Node);
 text({Module, Argument}) -> <<(atom_to_binary(Module))/binary, $:, Argument/binary>>.
 
+%% @doc Has each know the routers' nodes, and be connected to them.
+-spec introduce(drivers(), [router_bench_cluster:router()], DeadlineMs :: integer()) -> ok | {error, term()}.
+introduce([], _Routers, _DeadlineMs) ->
+    ok;
+introduce([#{share := Share, place := Place, at := At, node := Node} | Rest], Routers, DeadlineMs) ->
+    case router_bench_cluster:introduce(Routers, Node, router_bench_place:caller(At, DeadlineMs)) of
+        ok -> introduce(Rest, Routers, DeadlineMs);
+        {error, Reason} -> {error, lost(Share, Place, Reason)}
+    end.
+
 %% @doc Connects them to the routers that a plan has reached.
--spec connect(drivers(), router_bench_plan:plan(), DeadlineMs :: integer()) -> ok | {error, term()}.
-connect(Drivers, Plan, DeadlineMs) ->
-    case asked([{Driver, start, [Plan#{share := Share}]} || #{share := Share} = Driver <- Drivers], DeadlineMs) of
+-spec connect(drivers(), router_bench_plan:plan(), LimitMs :: pos_integer(), DeadlineMs :: integer()) ->
+          ok | {error, term()}.
+connect(Drivers, Plan, LimitMs, DeadlineMs) ->
+    case asked([{Driver, start, [Plan#{share := Share}]} || #{share := Share} = Driver <- Drivers],
+               LimitMs, DeadlineMs) of
         {ok, _} -> ok;
         {error, Reason} -> {error, Reason}
     end.
 
 %% @doc Calls a function of {@link router_bench_driver} in all of them at once; the answers in order.
--spec all(drivers(), atom(), [term()], DeadlineMs :: integer()) -> {ok, [{driver(), term()}]} | {error, term()}.
-all(Drivers, Function, Arguments, DeadlineMs) ->
-    asked([{Driver, Function, Arguments} || Driver <- Drivers], DeadlineMs).
+-spec all(drivers(), atom(), [term()], LimitMs :: pos_integer(), DeadlineMs :: integer()) ->
+          {ok, [{driver(), term()}]} | {error, term()}.
+all(Drivers, Function, Arguments, LimitMs, DeadlineMs) ->
+    asked([{Driver, Function, Arguments} || Driver <- Drivers], LimitMs, DeadlineMs).
 
-asked(Calls, DeadlineMs) ->
+asked(Calls, LimitMs, DeadlineMs) ->
     Self = self(),
     Asked = [spawn_monitor(fun() ->
-                 Answer = router_bench_place:call(At, router_bench_driver, Function, Arguments, DeadlineMs),
+                 Answer = router_bench_place:call(At, router_bench_driver, Function, Arguments, LimitMs, DeadlineMs),
                  Self ! {self(), Answer}
              end) || {#{at := At}, Function, Arguments} <- Calls],
     Answers = [receive
@@ -113,7 +126,7 @@ clocks(Drivers, DeadlineMs) ->
 
 reading(At, DeadlineMs) ->
     BeforeNs = router_bench_nif:now(),
-    Answer = router_bench_place:call(At, router_bench_nif, now, [], DeadlineMs),
+    Answer = router_bench_place:call(At, router_bench_nif, now, [], ?READING_MS, DeadlineMs),
     AfterNs = router_bench_nif:now(),
     case Answer of
         TheirNs when is_integer(TheirNs) -> {AfterNs - BeforeNs, {TheirNs, BeforeNs, AfterNs}};

@@ -16,7 +16,7 @@
 
 %% Says how a BEAM is started where the argument means, which is the text after the module's name in a place
 %% `Module:Text'. Standard input and output of the program must become those of `erl', and the end of its
-%% input must end it.
+%% input must end it. Called in a process that ends with the answer, which takes `callback_timeout_ms' at most.
 -callback start(Argument :: binary()) -> {ok, way()} | {error, Reason :: term()}.
 
 %% Who is called there by the conductor.
@@ -27,6 +27,8 @@
 -define(RANDOM_BYTES, 16).
 %% The BEAM ends by itself that much after the run's limit, should nobody be able to tell it.
 -define(GRACE_MS, 60000).
+%% For each part of what is sent, over a slow connection too.
+-define(SENDING_MS, 120000).
 
 %% No question is asked, a host must be known, and a connection that says nothing for a while has gone.
 -define(SSH, ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=5",
@@ -52,11 +54,11 @@ start(Destination) ->
 -spec beam(router_bench_plan:plan(), {module(), binary()}, DeadlineMs :: integer()) ->
           {ok, router_bench_place:place()} | {error, term()}.
 beam(Plan, {Module, Argument}, DeadlineMs) ->
-    case (by(Module)):start(Argument) of
+    case way(Module, Argument, Plan) of
         {ok, Way} ->
             case router_bench_place:far(Plan, Way) of
                 {ok, Place} ->
-                    case equipped(router_bench_place:caller(Place, DeadlineMs), Plan) of
+                    case equipped(router_bench_place:caller(Place, ?SENDING_MS, DeadlineMs), Plan) of
                         ok ->
                             {ok, Place};
                         {error, Reason} ->
@@ -67,8 +69,32 @@ beam(Plan, {Module, Argument}, DeadlineMs) ->
                     {error, Reason}
             end;
         {error, Reason} ->
-            {error, {no_way, Module, Reason}}
+            {error, Reason}
     end.
+
+way(Name, Argument, #{callback_timeout_ms := LimitMs}) ->
+    Module = by(Name),
+    Callback = {Module, start, 1},
+    Caller = self(),
+    {Asked, Monitor} = spawn_opt(fun() ->
+        Caller ! {self(), try {said, Module:start(Argument)}
+                          catch Class:Reason:Stack -> {error, {adapter_failed, Callback, {Class, Reason, Stack}}}
+                          end}
+    end, [link, monitor]),
+    receive
+        {Asked, Answer} ->
+            true = demonitor(Monitor, [flush]),
+            named(Answer, Name, Callback)
+    after LimitMs ->
+            true = unlink(Asked),
+            true = exit(Asked, kill),
+            receive {'DOWN', Monitor, process, Asked, _} -> {error, {no_return, Callback, LimitMs}} end
+    end.
+
+named({said, {ok, #{exec := {_, _}} = Way}}, _Name, _Callback) -> {ok, Way};
+named({said, {error, Reason}}, Name, _Callback) -> {error, {no_way, Name, Reason}};
+named({said, Answer}, _Name, Callback) -> {error, {bad_return, Callback, Answer}};
+named({error, Reason}, _Name, _Callback) -> {error, Reason}.
 
 by(ssh) -> ?MODULE;
 by(Module) -> Module.

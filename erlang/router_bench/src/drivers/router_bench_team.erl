@@ -50,14 +50,17 @@ begin_side(#{plan := Plan, routers := Places, drivers := Drivers} = Team, Deadli
     Routers = [router_bench_place:router(Place) || Place <- Places],
     Nodes = [Node || #{node := Node} <- Routers],
     Sent = router_bench_plan:sent(Plan),
-    Introduce = fun(Place, Node) ->
-                        router_bench_cluster:introduce(Routers, Node,
-                                                       router_bench_place:caller(Place, DeadlineMs))
-                end,
-    steps([fun() -> Introduce(Place, Node) end || {Place, Node} <- lists:zip(Places, Nodes)]
-          ++ [fun() -> routers(Team, start, [Sent#{reached := {here, Nodes}}], DeadlineMs) end]
-          ++ [fun() -> Introduce(At, Node) end || #{at := At, node := Node} <- Drivers]
-          ++ [fun() -> router_bench_drivers:connect(Drivers, Sent#{reached := Nodes}, DeadlineMs) end]).
+    steps([fun() -> introduced(Places, Routers, DeadlineMs) end,
+           fun() -> routers(Team, start, [Sent#{reached := {here, Nodes}}], DeadlineMs) end,
+           fun() -> router_bench_drivers:introduce(Drivers, Routers, DeadlineMs) end,
+           fun() -> router_bench_drivers:connect(Drivers, Sent#{reached := Nodes}, limit_ms(connect, [], Plan),
+                                                 DeadlineMs) end]).
+
+introduced(Places, Routers, DeadlineMs) ->
+    each(fun(Place) ->
+                 #{node := Node} = router_bench_place:router(Place),
+                 router_bench_cluster:introduce(Routers, Node, router_bench_place:caller(Place, DeadlineMs))
+         end, Places).
 
 steps([]) ->
     ok;
@@ -115,28 +118,41 @@ finished(#{merging := Merging, drivers := Drivers} = Team, DeadlineMs) ->
     end.
 
 drivers(#{drivers := Drivers, plan := #{instance := Instance} = Plan}, Function, Arguments, DeadlineMs) ->
-    PatienceMs = patience_ms(Function, Arguments, Plan) + ?ANSWER_MS,
-    router_bench_drivers:all(Drivers, Function, [Instance | Arguments],
-                             min(DeadlineMs, erlang:monotonic_time(millisecond) + PatienceMs)).
+    router_bench_drivers:all(Drivers, Function, [Instance | Arguments], limit_ms(Function, Arguments, Plan),
+                             DeadlineMs).
 
-%% What each takes at most, and a driver that lives gives up before: one that says nothing stands still.
-patience_ms(warm_up, [], #{warmup_ms := WarmupMs, drain_timeout_ms := DrainMs}) ->
-    6 * WarmupMs + ?WARMUP_SLICES_MAX * DrainMs;
-patience_ms(slice, [_Kind, DurationMs], #{drain_timeout_ms := DrainMs}) ->
+routers(#{routers := Places, plan := Plan}, Function, Arguments, DeadlineMs) ->
+    LimitMs = limit_ms(Function, Arguments, Plan),
+    each(fun(Place) ->
+                 router_bench_place:call(Place, router_bench_side, Function, Arguments, LimitMs, DeadlineMs)
+         end, Places).
+
+%% What each takes at most, and whoever lives gives up before: one that says nothing stands still.
+limit_ms(Function, Arguments, Plan) -> takes_ms(Function, Arguments, Plan) + ?ANSWER_MS.
+
+takes_ms(warm_up, [], #{warmup_ms := WarmupMs, drain_timeout_ms := DrainMs, callback_timeout_ms := LimitMs}) ->
+    6 * WarmupMs + ?WARMUP_SLICES_MAX * DrainMs + LimitMs;
+takes_ms(slice, [_Kind, DurationMs], #{drain_timeout_ms := DrainMs}) ->
     2 * DurationMs + DrainMs;
-patience_ms(finish, [], #{callback_timeout_ms := LimitMs}) ->
-    LimitMs.
+takes_ms(Function, _Arguments, #{callback_timeout_ms := LimitMs}) ->
+    length(callbacks(Function)) * LimitMs.
 
-%% All of them, or the first that fails.
-routers(#{routers := Places}, Function, Arguments, DeadlineMs) ->
-    routers(Places, 1, Function, Arguments, DeadlineMs, []).
+%% Of the adapter, one after the other.
+callbacks(connect) -> [{connect, 2}];
+callbacks(start) -> [{init, 1}, {transport, 1}];
+callbacks(warmed_up) -> [{counters, 1}];
+callbacks(finish) -> [{counters, 1}, {terminate, 1}]; % of a driver connection_counters/1 and disconnect/1
+callbacks(Function) when Function =:= resume; Function =:= pause -> [].
 
-routers([], _Number, _Function, _Arguments, _DeadlineMs, Answers) ->
+%% What is done with each router, or the first that fails.
+each(Do, Places) -> each(Do, Places, 1, []).
+
+each(_Do, [], _Number, Answers) ->
     {ok, lists:reverse(Answers)};
-routers([Place | Rest], Number, Function, Arguments, DeadlineMs, Answers) ->
-    case router_bench_place:call(Place, router_bench_side, Function, Arguments, DeadlineMs) of
-        ok -> routers(Rest, Number + 1, Function, Arguments, DeadlineMs, Answers);
-        {ok, Answer} -> routers(Rest, Number + 1, Function, Arguments, DeadlineMs, [Answer | Answers]);
+each(Do, [Place | Rest], Number, Answers) ->
+    case Do(Place) of
+        ok -> each(Do, Rest, Number + 1, Answers);
+        {ok, Answer} -> each(Do, Rest, Number + 1, [Answer | Answers]);
         {error, Reason} -> {error, {router, Number, router_bench_place:name(Place), Reason}}
     end.
 

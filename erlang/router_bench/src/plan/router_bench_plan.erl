@@ -47,8 +47,8 @@
                                          % it takes
       max_in_flight := pos_integer(),    % open-loop requests, each with a worker of its own; arrivals
                                          % beyond are skipped
-      callback_timeout_ms := pos_integer(), % for each of init/1, transport/1, counters/1, control/2,
-                                         % outage/1, terminate/1
+      callback_timeout_ms := pos_integer(), % for each of init/1, connect/2, transport/1, counters/1,
+                                         % control/2, outage/1, terminate/1, disconnect/1
       drain_timeout_ms := pos_integer(), % patience for requests at the end of a phase
       sample_interval_ms := pos_integer(),
       timeout_ms := pos_integer(),       % for the whole run

@@ -24,7 +24,7 @@ words(nothing_to_compare) -> "there is no frozen build to compare with";
 words({calibration, Reason}) -> ["while the load was calibrated: ", words(Reason)];
 words({load, Side, Reason}) -> ["under load for a profiler, ", side(Side), ": ", words(Reason)];
 words({no_return, Callback, LimitMs}) ->
-    [callback(Callback), io_lib:format(" did not return in ~b s", [LimitMs div 1000])];
+    [callback(Callback), io_lib:format(" did not return in ~b s", [seconds(LimitMs)])];
 words({bad_return, Callback, Answer}) ->
     [callback(Callback), " answered ", term(Answer), ", which its contract does not know"];
 words({adapter_failed, Callback, {error, Reason}}) ->
@@ -55,11 +55,6 @@ words({peer_died, Class, Reason}) ->
     ["the measured BEAM (a peer of the bench) died: ", term({Class, Reason})];
 words({peer_not_started, _Flags, {boot_failed, {exit_status, 137}}}) ->
     ["a BEAM (peer) was killed by signal 9 as it started. ", killed()];
-words({peer_not_started, _Flags, {boot_failed, {exit_status, 255}}}) ->
-    "no BEAM could be started there: ssh did not get in, and has said why; it must work without a question "
-    "(ssh -o BatchMode=yes DESTINATION erl -version)";
-words({peer_not_started, _Flags, {boot_failed, {exit_status, 127}}}) ->
-    "no BEAM could be started there: there is no erl on the path";
 words({peer_not_started, [], Reason}) -> ["no BEAM (peer) could be started: ", term(Reason)];
 words({peer_not_started, Flags, Reason}) ->
     ["no BEAM (peer) could be started with erl_args ", lists:join($ , Flags), ": ", term(Reason)];
@@ -71,8 +66,8 @@ words({cut, Node, _Reason}) ->
     [io_lib:format("the connection to ~ts was cut, or it ended", [Node])];
 words({node_failed, Node, Reason}) -> [io_lib:format("in ~ts: ", [Node]), term(Reason)];
 words({driver, Number, Of, Place, Reason}) ->
-    [io_lib:format("driver ~b of ~b (~ts), whose share of the load would be missing: ", [Number, Of, Place]),
-     words(Reason)];
+    [io_lib:format("driver ~b of ~b (~ts), whose share of the load would be missing: ",
+                   [Number, Of, router_bench_drivers:text(Place)]), of_driver(Place, Reason)];
 words({no_way, Module, Reason}) ->
     [io_lib:format("~s did not say how to start a BEAM there: ", [Module]), term(Reason)];
 words({other_erlang, Theirs, Ours}) ->
@@ -85,9 +80,10 @@ words({router, Number, Node, Reason}) -> [io_lib:format("router ~b (~ts): ", [Nu
 words({not_connected, Node}) ->
     [io_lib:format("distributed Erlang does not reach ~ts", [Node])];
 words({no_node, Name, Reason}) ->
-    [io_lib:format("the BEAM could not become the node ~ts: ", [Name]), term(Reason)];
+    [io_lib:format("the BEAM could not become the node ~ts: ", [Name]), words(Reason)];
 words(detached) -> "the bench is no longer attached to the node";
 words({no_answer, What}) -> ["no answer from the ", term(What)];
+words({no_answer_in, LimitMs}) -> io_lib:format("it stands still, or is cut off: no answer in ~b s", [seconds(LimitMs)]);
 words({latency_too_long, Rate, NeededMs, RunMs, LimitMs}) ->
     io_lib:format("a p99 takes 20,000 requests, which at ~b arrivals/s is ~b s of open loop a block; "
                   "such a run takes ~b s, and ~b s are left: set PERF_TIMEOUT_SECONDS=~b, or "
@@ -109,6 +105,26 @@ words(no_request_succeeded) -> "no request succeeded";
 words(stopped) -> "it was stopped";
 words(timeout) -> "the time limit was reached (PERF_TIMEOUT_SECONDS)";
 words(Reason) -> term(Reason).
+
+%% What became of a driver's BEAM, by where it was and who reached it.
+of_driver(local, {peer_died, normal}) ->
+    ["its BEAM ended all at once: something in it halted it, or it was killed. ", killed()];
+of_driver({ssh, _}, {peer_died, normal}) ->
+    "its BEAM there ended or was killed, or the connection broke, of which ssh has said why";
+of_driver({Module, _}, {peer_died, normal}) ->
+    ["its BEAM ended or was killed, or the program did that reaches it, which ", callback({Module, start, 1}),
+     " names"];
+of_driver(_Place, {peer_died, Reason}) -> ["its BEAM died: ", term(Reason)];
+of_driver(_Place, {peer_died, Class, Reason}) -> ["its BEAM died: ", term({Class, Reason})];
+of_driver({ssh, _}, {peer_not_started, _Flags, {boot_failed, {exit_status, 255}}}) ->
+    "no BEAM could be started there: ssh did not get in, and has said why; it must work without a question "
+    "(ssh -o BatchMode=yes DESTINATION erl -version)";
+of_driver({ssh, _}, {peer_not_started, _Flags, {boot_failed, {exit_status, 127}}}) ->
+    "no BEAM could be started there: there is no erl on the path";
+of_driver({Module, _}, {peer_not_started, _Flags, {boot_failed, {exit_status, Status}}}) when Module =/= ssh ->
+    ["no BEAM could be started there: the program that ", callback({Module, start, 1}), " names ended with ",
+     integer_to_list(Status)];
+of_driver(_Place, Reason) -> words(Reason).
 
 why_not(_Node, {elsewhere, Host}) ->
     [Host, " is another host, and the node must load the native library from this one's files: run "

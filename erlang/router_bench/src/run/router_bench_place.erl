@@ -2,8 +2,11 @@
 %% @private
 -module(router_bench_place).
 
--export([during/2, run/3, run/4, evaluate/4, start/4, beam/3, far/2, running/1, router/1, name/1, call/5, caller/2, stop/1, interrupt/2,
-         os_pid/1, git/1]).
+-export([during/2, run/3, run/4, evaluate/4, start/4, beam/3, far/2, running/1, router/1, name/1, call/5, call/6, caller/2,
+         caller/3, stop/1, interrupt/2, os_pid/1, git/1]).
+
+%% The kernel gives up connecting after 7 s.
+-define(STEP_MS, 30000).
 
 -export_type([place/0]).
 
@@ -112,10 +115,24 @@ call({fresh, Peer, _}, Module, Function, Arguments, DeadlineMs) ->
 call({attached, Node}, Module, Function, Arguments, DeadlineMs) ->
     router_bench_attached:call(Node, Module, Function, Arguments, DeadlineMs).
 
-%% @doc The same as a function of what is called.
+%% @doc The same with a limit of the call's own, beyond which whoever is there stands still.
+-spec call(place(), module(), atom(), [term()], LimitMs :: pos_integer(), DeadlineMs :: integer()) ->
+          term() | {error, {no_answer_in, LimitMs :: pos_integer()}}.
+call(Place, Module, Function, Arguments, LimitMs, DeadlineMs) ->
+    EndMs = erlang:monotonic_time(millisecond) + LimitMs,
+    case call(Place, Module, Function, Arguments, min(EndMs, DeadlineMs)) of
+        {error, timeout} when EndMs < DeadlineMs -> {error, {no_answer_in, LimitMs}};
+        Answer -> Answer
+    end.
+
+%% @doc The same as a function of what is called, for steps of a BEAM that becomes a node and meets others.
 -spec caller(place(), DeadlineMs :: integer()) -> router_bench_cluster:call().
-caller(Place, DeadlineMs) ->
-    fun(Module, Function, Arguments) -> call(Place, Module, Function, Arguments, DeadlineMs) end.
+caller(Place, DeadlineMs) -> caller(Place, ?STEP_MS, DeadlineMs).
+
+%% @doc The same for steps that take as long as they say.
+-spec caller(place(), LimitMs :: pos_integer(), DeadlineMs :: integer()) -> router_bench_cluster:call().
+caller(Place, LimitMs, DeadlineMs) ->
+    fun(Module, Function, Arguments) -> call(Place, Module, Function, Arguments, LimitMs, DeadlineMs) end.
 
 %% @doc Leaves it: a BEAM ends, and in a node nothing of the bench runs any more.
 -spec stop(place()) -> ok.
