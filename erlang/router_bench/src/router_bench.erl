@@ -124,21 +124,17 @@ stop() ->
     router_bench_run:stop().
 
 %% @doc Finds the highest arrival rate at which p99 of the response time stays at or under
-%% `p99_limit_us' (default 1,000) with no arrival skipped, to 5 %. Each trial runs for `latency_ms';
-%% choose a rate well below what this finds.
+%% `p99_limit_us' (default 1,000) with no arrival skipped, to 5 %. Each trial runs for `latency_ms', by all
+%% `nodes' together where there are some; choose a rate well below what this finds.
 -spec find_rate(module() | router_bench_plan:options()) ->
           {ok, router_bench_rate:result()} | {error, term()}.
 find_rate(Adapter) when is_atom(Adapter) ->
     find_rate(#{adapter => Adapter});
 find_rate(Options) when is_map(Options) ->
     case router_bench_plan:new(Options) of
-        {ok, #{nodes := [_ | _] = Nodes}} ->
-            refused({bad_option, nodes, Nodes, "none: the rate is that of the router's own BEAM"});
         {ok, #{timeout_ms := TimeoutMs} = Plan} ->
             DeadlineMs = erlang:monotonic_time(millisecond) + TimeoutMs,
-            router_bench_glance:during(Plan, fun() ->
-                router_bench_place:run(router_bench_rate, Plan, DeadlineMs)
-            end);
+            router_bench_glance:during(Plan, fun() -> router_bench_rate:find(Plan, DeadlineMs) end);
         {error, Reason} ->
             refused(Reason)
     end.

@@ -36,11 +36,12 @@ connect(_Routers, #{connecting := hangs}) ->
 connect(_Routers, #{connecting := stands_still}) ->
     stand_still();
 connect(Routers, Options) ->
+    Log = maps:get(log, Options, none),
     {ok, #{routers => list_to_tuple(Routers), dies_at => maps:get(driver_dies_at, Options, infinity),
-           log => maps:get(log, Options, none)}}.
+           log => Log, disconnects => maps:get(disconnects, Options, Log)}}.
 
-disconnect(#{log := none}) -> ok;
-disconnect(#{log := File}) -> file:write_file(File, [os:getpid(), " disconnected\n"], [append]).
+disconnect(#{disconnects := none}) -> ok;
+disconnect(#{disconnects := File}) -> file:write_file(File, [os:getpid(), " disconnected\n"], [append]).
 
 request(N, #{log := File}) when File =/= none ->
     ok = file:write_file(File, io_lib:format("~s ~b~n", [os:getpid(), N]), [append]),

@@ -14,6 +14,11 @@
          whoever_stands_still_before_the_load_is_named_long_before_the_runs_limit/1,
          a_driver_that_is_lost_is_told_by_its_place/1,
          a_module_that_does_not_say_how_to_start_is_named/1,
+         what_of_the_load_is_left_open_the_drivers_find_together/1,
+         a_driver_that_is_lost_while_the_load_is_looked_for_is_named/1,
+         a_rate_is_found_by_all_drivers/1,
+         a_trial_of_several_is_that_of_one_who_had_all_of_it/1,
+         a_driver_may_have_no_share_of_a_small_load/1,
          shares_are_the_whole_and_no_more/1,
          the_rate_of_a_clock_is_told_and_its_time_never_matters/1,
          options_that_cannot_be_driven_are_refused/1,
@@ -165,6 +170,66 @@ a_module_that_does_not_say_how_to_start_is_named(_Config) ->
     true = says(by_module("answers nonsense", #{}), "start/1 of odd_starter answered erl, which its contract"),
     true = says(by_module("refuses", #{}), "odd_starter did not say how to start a BEAM there: not_today").
 
+what_of_the_load_is_left_open_the_drivers_find_together(Config) ->
+    File = filename:join(proplists:get_value(priv_dir, Config), "drivers_looking.log"),
+    {ok, #{load := #{rate_per_second := Rate, concurrency := Workers, calibration_rps := Rps, drivers := 3},
+           blocks := [#{nodes := #{drivers := [_, _, _]}}]}} =
+        run(#{nodes => [local, local, local], rate_per_second => calibrate, concurrency => calibrate,
+              adapter_options => #{disconnects => File}}),
+    Rate = router_bench_calibration:rate(Rps),
+    % It was doubled from the number of drivers on.
+    true = Workers rem 3 =:= 0,
+    % The drivers that looked for the load took their leave of the router, as those of the block did after them.
+    {ok, Text} = file:read_file(File),
+    Left = string:lexemes(binary_to_list(Text), "\n"),
+    {6, 6} = {length(Left), length(lists:usort(Left))},
+    {ok, #{load := #{concurrency := 4, rate_per_second := Found, calibration_rps := Served}}} =
+        run(#{rate_per_second => calibrate, concurrency => 4}),
+    Found = router_bench_calibration:rate(Served),
+    {ok, #{load := #{concurrency := Needed, rate_per_second := 500}}} =
+        run(#{rate_per_second => 500, concurrency => calibrate, variants =>
+                  #{option => <<"way">>, values => [#{value => Way, report_file => none} || Way <- [<<"a">>, <<"b">>]]}}),
+    true = Needed rem 2 =:= 0.
+
+a_driver_that_is_lost_while_the_load_is_looked_for_is_named(_Config) ->
+    {error, {failed, Text, #{blocks := []} = Report}} =
+        run(#{concurrency => calibrate, adapter_options => #{driver_dies_at => 1}}),
+    true = says(Text, "while the load was calibrated: driver "),
+    false = is_map_key(load, Report).
+
+a_rate_is_found_by_all_drivers(_Config) ->
+    Find = fun(LimitUs) -> router_bench:find_rate(options(#{latency_ms => 50, p99_limit_us => LimitUs,
+                                                            max_in_flight => 100000})) end,
+    % None is answered within a microsecond, and all of these in a minute.
+    {ok, #{rate_per_second := 0, trials := [#{rate_per_second := 100, passes := false, skipped := 0}]}} = Find(1),
+    {ok, #{rate_per_second := Rate, trials := [#{rate_per_second := 100, passes := true, p99_us := P99Us} | _]}} =
+        Find(60000000),
+    true = Rate >= 100 andalso P99Us > 1.
+
+a_trial_of_several_is_that_of_one_who_had_all_of_it(_Config) ->
+    Part = fun(Times, DurationNs, Skipped) ->
+                   Recorder = router_bench_nif:recorder_new(0),
+                   _ = [router_bench_nif:record(Recorder, Ns) || Ns <- Times],
+                   #{ok => length(Times), duration_ns => DurationNs, skipped => Skipped,
+                     taken => #{response_time => router_bench_nif:recorder_take(Recorder)}}
+           end,
+    {Fast, Slow} = {lists:duplicate(95, 1000), lists:duplicate(5, 1000000)},
+    One = router_bench_trials:together([Part(Fast ++ Slow, 9000, 3)]),
+    #{ok := 100, duration_ns := 9000, skipped := 3, p99_ns := P99} = One,
+    true = P99 >= 990000,
+    One = router_bench_trials:together([Part(Fast, 7000, 1), Part(Slow, 9000, 2), Part([], 1, 0)]),
+    Closed = fun(Ok, Ns) -> #{ok => Ok, duration_ns => Ns, skipped => 0, taken => #{service_time => <<>>}} end,
+    #{ok := 30, duration_ns := 200, skipped := 0} = Together =
+        router_bench_trials:together([Closed(10, 100), Closed(20, 200)]),
+    false = is_map_key(p99_ns, Together),
+    false = is_map_key(p99_ns, router_bench_trials:together([Part([], 1, 0)])).
+
+a_driver_may_have_no_share_of_a_small_load(_Config) ->
+    {ok, #{blocks := [#{accounting := #{latency := #{offered := 1, ok := 1}},
+                        nodes := #{drivers := [#{accounting := #{latency := #{offered := 1}}},
+                                               #{accounting := #{latency := #{offered := 0}}}]}}]}} =
+        run(#{rate_per_second => 1, latency_ms => 50}).
+
 shares_are_the_whole_and_no_more(_Config) ->
     [begin
          Shares = router_bench_share:all(Of),
@@ -194,9 +259,6 @@ options_that_cannot_be_driven_are_refused(_Config) ->
     true = says(Refused(#{listen => <<"192.0.2.1">>}), "an IPv4 address that this machine has"),
     true = says(Refused(#{nodes => [], routers => 2}), "nodes that drive them"),
     true = says(Refused(#{concurrency => 1}), "at least 2, one for each driver"),
-    true = says(Refused(#{concurrency => calibrate}), "drivers share a load that is known"),
-    true = says(Refused(#{rate_per_second => calibrate}), "drivers share a load that is known"),
-    {error, {bad_option, nodes, [local, local], _}} = router_bench:find_rate(options(#{})),
     true = says(Refused(#{adapter => toy_adapter}), "does not export connect/2").
 
 what_carries_requests_is_told(_Config) ->

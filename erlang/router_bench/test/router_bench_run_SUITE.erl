@@ -290,11 +290,14 @@ a_calibrated_rate_is_a_tenth_in_two_digits_up_to_a_limit(_Config) ->
 workers_are_doubled_until_throughput_grows_no_more(_Config) ->
     Trials = fun(Serves) -> fun(Workers) -> {ok, Serves(Workers)} end end,
     % A processor for each of two, a router that sleeps, one that serves one after the other.
-    {ok, 2} = router_bench_calibration:workers(Trials(fun(W) -> min(W, 2) * 1000 end)),
-    {ok, 64} = router_bench_calibration:workers(Trials(fun(W) -> min(W * 500, 32000) end)),
-    {ok, 1} = router_bench_calibration:workers(Trials(fun(_) -> 1000 end)),
-    {ok, 1024} = router_bench_calibration:workers(Trials(fun(W) -> W end)),
-    {error, no} = router_bench_calibration:workers(fun(_) -> {error, no} end),
+    {ok, 2} = router_bench_calibration:workers(1, Trials(fun(W) -> min(W, 2) * 1000 end)),
+    {ok, 64} = router_bench_calibration:workers(1, Trials(fun(W) -> min(W * 500, 32000) end)),
+    {ok, 1} = router_bench_calibration:workers(1, Trials(fun(_) -> 1000 end)),
+    % Each driver has one at least.
+    {ok, 3} = router_bench_calibration:workers(3, Trials(fun(_) -> 1000 end)),
+    {ok, 48} = router_bench_calibration:workers(3, Trials(fun(W) -> min(W, 40) * 500 end)),
+    {ok, 1024} = router_bench_calibration:workers(1, Trials(fun(W) -> W end)),
+    {error, no} = router_bench_calibration:workers(1, fun(_) -> {error, no} end),
     {ok, #{load := #{concurrency := Workers}}} = run(#{concurrency => calibrate}),
     true = Workers >= 1.
 

@@ -5,7 +5,7 @@
 %% @private
 -module(router_bench_driver).
 
--export([start/1, warm_up/1, slice/3, finish/1]).
+-export([start/1, warm_up/1, slice/3, trial/4, finish/1]).
 
 -export_type([slice/0, result/0]).
 
@@ -41,6 +41,11 @@ warm_up(Instance) -> router_bench_asked:ask(names(Instance), warm_up).
           {ok, slice()} | {error, term()}.
 slice(Instance, Kind, DurationMs) -> router_bench_asked:ask(names(Instance), {slice, Kind, DurationMs}).
 
+%% @doc Offers its share of a trial.
+-spec trial(instance(), router_bench_loops:kind(), router_bench_trials:load(), DurationMs :: pos_integer()) ->
+          {ok, router_bench_trials:part()} | {error, term()}.
+trial(Instance, Kind, Load, DurationMs) -> router_bench_asked:ask(names(Instance), {trial, Kind, Load, DurationMs}).
+
 %% @doc Disconnects and gives what all slices together measured.
 -spec finish(instance()) -> {ok, result()} | {error, term()}.
 finish(Instance) -> router_bench_asked:ask(names(Instance), finish).
@@ -66,6 +71,11 @@ driving({slice, Kind, DurationMs}, #{loops := Before, watch := Watch} = Kept) ->
             driven(Result, Kept#{watch := Paused});
         {error, Reason} ->
             {error, Reason}
+    end;
+driving({trial, Kind, Load, DurationMs}, #{context := Context} = Kept) ->
+    case router_bench_trials:once(Kind, Load, DurationMs, Context) of
+        {ok, Part} -> {next, {ok, Part}, fun driving/2, Kept};
+        {error, Reason} -> {error, Reason}
     end;
 driving(finish, #{loops := Loops, watch := Watch, warmup := Warmup, counted := Before, context := Context}) ->
     #{adapter := Adapter, state := State} = Context,

@@ -71,7 +71,8 @@ steps([Step | Rest]) ->
         {error, Reason} -> {error, Reason}
     end.
 
-%% @doc Has the side do something of {@link router_bench_side}.
+%% @doc Has the side do something of {@link router_bench_side}, or its drivers something of {@link
+%% router_bench_trials}, after which the side leaves with nothing measured.
 -spec call(team(), atom(), [term()], DeadlineMs :: integer()) -> ok | {ok, term()} | {error, term()}.
 call(#{drivers := [], routers := [Place]}, Function, Arguments, DeadlineMs) ->
     router_bench_place:call(Place, router_bench_side, Function, Arguments, DeadlineMs);
@@ -91,6 +92,16 @@ call(#{merging := Merging} = Team, slice, [Kind, _DurationMs] = Arguments, Deadl
 call(#{merging := Merging} = Team, finish, [], DeadlineMs) ->
     case finished(Team, DeadlineMs) of
         {ok, Drivers, Routers} -> router_bench_nodes:result(Merging, Drivers, Routers);
+        {error, Reason} -> {error, Reason}
+    end;
+call(Team, trial, Arguments, DeadlineMs) ->
+    case drivers(Team, trial, Arguments, DeadlineMs) of
+        {ok, Parts} -> {ok, router_bench_trials:together([Part || {_, Part} <- Parts])};
+        {error, Reason} -> {error, Reason}
+    end;
+call(Team, leave, [], DeadlineMs) ->
+    case finished(Team, DeadlineMs) of
+        {ok, _Drivers, _Routers} -> ok;
         {error, Reason} -> {error, Reason}
     end;
 call(Team, unload, [], DeadlineMs) ->
@@ -134,6 +145,8 @@ takes_ms(warm_up, [], #{warmup_ms := WarmupMs, drain_timeout_ms := DrainMs, call
     6 * WarmupMs + ?WARMUP_SLICES_MAX * DrainMs + LimitMs;
 takes_ms(slice, [_Kind, DurationMs], #{drain_timeout_ms := DrainMs}) ->
     2 * DurationMs + DrainMs;
+takes_ms(trial, [Kind, _Load, DurationMs], Plan) ->
+    takes_ms(slice, [Kind, DurationMs], Plan);
 takes_ms(Function, _Arguments, #{callback_timeout_ms := LimitMs}) ->
     length(callbacks(Function)) * LimitMs.
 

@@ -353,7 +353,6 @@ check_candidate(#{lib_dir := LibDir} = Candidate, #{adapter := Adapter} = Plan) 
             {error, {bad_option, candidate, Candidate, "the build of a commit: " ++ Message}}
     end.
 
-%% Drivers share a load that is known.
 check_drivers(#{nodes := [], routers := 1} = Plan) ->
     check_candidate(maps:get(candidate, Plan), Plan);
 check_drivers(#{nodes := [], node := [_, _ | _]}) ->
@@ -362,9 +361,7 @@ check_drivers(#{nodes := [], routers := Routers}) ->
     {error, {bad_option, routers, Routers, "1, or nodes that drive them"}};
 check_drivers(#{outage_ms := OutageMs}) when OutageMs =/= none ->
     {error, {bad_option, outage_ms, OutageMs, "none: an outage is seen by the load of the router's own BEAM"}};
-check_drivers(#{adapter := Adapter, nodes := Nodes, concurrency := Workers, rate_per_second := Rate,
-                max_in_flight := InFlight} = Plan) ->
-    Known = "a number: drivers share a load that is known",
+check_drivers(#{adapter := Adapter, nodes := Nodes, concurrency := Workers, max_in_flight := InFlight} = Plan) ->
     Each = lists:flatten(io_lib:format("at least ~b, one for each driver", [length(Nodes)])),
     Least = [{Key, Value} || {Key, Value} <- [{concurrency, Workers}, {max_in_flight, InFlight}],
                              is_integer(Value), Value < length(Nodes)],
@@ -372,10 +369,7 @@ check_drivers(#{adapter := Adapter, nodes := Nodes, concurrency := Workers, rate
         {false, _} ->
             {error, {adapter, Adapter, "does not export connect/2, by which a driver reaches its router"}};
         {true, [{Key, Value} | _]} -> {error, {bad_option, Key, Value, Each}};
-        {true, []} when Workers =:= calibrate -> {error, {bad_option, concurrency, Workers, Known}};
-        {true, []} when Rate =:= calibrate -> {error, {bad_option, rate_per_second, Rate, Known}};
-        {true, []} ->
-            alike(Plan)
+        {true, []} -> alike(Plan)
     end.
 
 %% A router that runs already is reached by the distribution of its cluster, a fresh one by that of the run.

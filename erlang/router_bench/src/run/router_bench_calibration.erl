@@ -6,10 +6,14 @@
 %% twice as slow is not yet saturated, and at most 20,000 a second. Both are chosen once, for the
 %% baseline; whatever is compared with it is measured under its load. The open loop lasts long enough
 %% for the samples that a p99 takes.
+%%
+%% Where drivers have the load they look for it together: each has at least one worker of each trial.
 %% @private
 -module(router_bench_calibration).
+-behaviour(router_bench_trials).
 
--export([run/1, rate/1, workers/1, latency_ms/1, settled/1]).
+-export([find/3, rate/1, workers/2, latency_ms/1, settled/1]).
+-export([warm/1, search/2]).
 
 -export_type([result/0]).
 
@@ -33,27 +37,27 @@
 %% Some requests may fail, and Poisson arrivals vary.
 -define(LATENCY_RESERVE, 1.05).
 
-%% @doc Measures the closed loop in this VM.
--spec run(router_bench_plan:plan()) -> {ok, result()} | {error, term()}.
-run(#{adapter := Adapter} = Plan) ->
-    Sound = Plan#{fault := none, rate_per_second := ?WARMUP_RATE,
-                  concurrency := ?WARMUP_WORKERS},
-    router_bench_router:with(Sound, fun(State) ->
-        Context = #{plan => Sound, adapter => Adapter, state => State},
-        case router_bench_warmup:run(Context) of
-            {ok, _} -> measured(Plan, Context);
-            {error, Reason} -> {error, Reason}
-        end
-    end).
+%% @doc Measures the closed loop of a plan's router.
+-spec find(router_bench_plan:plan(), router_bench_frozen:code(), DeadlineMs :: integer()) ->
+          {ok, result()} | {error, term()}.
+find(Plan, Code, DeadlineMs) ->
+    router_bench_trials:find(?MODULE, Plan, Code, DeadlineMs).
 
-measured(#{concurrency := calibrate, throughput_ms := ThroughputMs} = Plan, Context) ->
+%% @private
+-spec warm(router_bench_plan:plan()) -> router_bench_plan:plan().
+warm(#{nodes := Drivers} = Plan) ->
+    Plan#{fault := none, rate_per_second := ?WARMUP_RATE, concurrency := max(?WARMUP_WORKERS, length(Drivers))}.
+
+%% @private
+-spec search(router_bench_plan:plan(), router_bench_trials:trial()) -> {ok, result()} | {error, term()}.
+search(#{concurrency := calibrate, throughput_ms := ThroughputMs, nodes := Drivers} = Plan, Trial) ->
     TrialMs = max(1, ThroughputMs div ?TRIAL_SHARE),
-    case workers(fun(Workers) -> rps(Context, Workers, TrialMs) end) of
-        {ok, Workers} -> measured(Plan#{concurrency := Workers}, Context);
+    case workers(max(1, length(Drivers)), fun(Workers) -> rps(Trial, Workers, TrialMs) end) of
+        {ok, Workers} -> search(Plan#{concurrency := Workers}, Trial);
         {error, Reason} -> {error, Reason}
     end;
-measured(#{concurrency := Workers, throughput_ms := ThroughputMs}, Context) ->
-    case rps(Context, Workers, ThroughputMs) of
+search(#{concurrency := Workers, throughput_ms := ThroughputMs}, Trial) ->
+    case rps(Trial, Workers, ThroughputMs) of
         {ok, Rps} when Rps > 0 ->
             {ok, #{rps => Rps, rate_per_second => rate(Rps), concurrency => Workers}};
         {ok, _} ->
@@ -62,20 +66,17 @@ measured(#{concurrency := Workers, throughput_ms := ThroughputMs}, Context) ->
             {error, Reason}
     end.
 
-rps(#{plan := Plan} = Context, Workers, DurationMs) ->
-    Trial = Context#{plan := Plan#{concurrency := Workers}},
-    case router_bench_closed_loop:run(Trial, DurationMs) of
-        {ok, #{accounting := #{ok := Ok}, duration_ns := DurationNs}} ->
-            {ok, Ok * 1.0e9 / DurationNs};
-        {error, Reason} ->
-            {error, Reason}
+rps(Trial, Workers, DurationMs) ->
+    case Trial(closed, #{concurrency => Workers}, DurationMs) of
+        {ok, #{ok := Ok, duration_ns := DurationNs}} -> {ok, Ok * 1.0e9 / DurationNs};
+        {error, Reason} -> {error, Reason}
     end.
 
-%% @doc How many workers it takes, over any trial that gives their throughput.
--spec workers(fun((pos_integer()) -> {ok, Rps :: number()} | {error, term()})) ->
+%% @doc How many workers it takes, at least so many, over any trial that gives their throughput.
+-spec workers(Least :: pos_integer(), fun((pos_integer()) -> {ok, Rps :: number()} | {error, term()})) ->
           {ok, pos_integer()} | {error, term()}.
-workers(Trial) ->
-    double(Trial, 1, 1, 0.0, 0).
+workers(Least, Trial) ->
+    double(Trial, Least, Least, 0.0, 0).
 
 double(_Trial, Workers, Best, _BestRps, InVain)
   when InVain =:= ?IN_VAIN; Workers > ?WORKERS_MAX ->

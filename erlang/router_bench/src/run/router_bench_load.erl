@@ -38,7 +38,7 @@ settled(#{rate_per_second := Rate, concurrency := Workers} = Plan, DeadlineMs)
   when Rate =:= calibrate; Workers =:= calibrate ->
     ok = router_bench_progress:tell({step, #{activity => calibration}}, Plan),
     [#{plan := First, code := Code} | _] = sides(Plan),
-    case router_bench_place:run(router_bench_calibration, First, Code, DeadlineMs) of
+    case router_bench_calibration:find(First, Code, DeadlineMs) of
         {ok, Found} ->
             Open = [Key || Key <- [rate_per_second, concurrency], maps:get(Key, Plan) =:= calibrate],
             settled(maps:merge(Plan, maps:with(Open, Found)), DeadlineMs);

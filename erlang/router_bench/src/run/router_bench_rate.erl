@@ -1,7 +1,9 @@
 %% @doc Finds the highest arrival rate at which p99 stays under a limit: doubling, then bisection.
 -module(router_bench_rate).
+-behaviour(router_bench_trials).
 
--export([run/1, search/1]).
+-export([find/2, search/1]).
+-export([warm/1, search/2]).
 
 -export_type([result/0, trial/0]).
 
@@ -18,27 +20,27 @@
 -define(TRIAL_MS, 5000).
 -define(WARMUP_WORKERS, 16).
 
-%% @doc Searches with the plan's open loop, in this VM.
--spec run(router_bench_plan:plan()) -> {ok, result()} | {error, term()}.
-run(#{adapter := Adapter} = Given) ->
-    Plan = trial_plan(Given#{rate_per_second := ?LOWEST}), % for warming up
-    router_bench_router:with(Plan, fun(State) ->
-        Context = #{plan => Plan, adapter => Adapter, state => State},
-        case router_bench_warmup:run(Context) of
-            {ok, _} -> search(fun(Rate) -> trial(Context, Rate) end);
-            {error, Reason} -> {error, Reason}
-        end
-    end).
+%% @doc Searches with the plan's open loop.
+-spec find(router_bench_plan:plan(), DeadlineMs :: integer()) -> {ok, result()} | {error, term()}.
+find(Plan, DeadlineMs) ->
+    router_bench_trials:find(?MODULE, Plan, own, DeadlineMs).
 
-%% What a plan may leave open, closed for trials.
-trial_plan(#{latency_ms := calibrate} = Plan) -> trial_plan(Plan#{latency_ms := ?TRIAL_MS});
-trial_plan(#{concurrency := calibrate} = Plan) -> Plan#{concurrency := ?WARMUP_WORKERS};
-trial_plan(Plan) -> Plan.
+%% @private
+-spec warm(router_bench_plan:plan()) -> router_bench_plan:plan().
+warm(#{concurrency := calibrate, nodes := Drivers} = Plan) ->
+    warm(Plan#{concurrency := max(?WARMUP_WORKERS, length(Drivers))});
+warm(Plan) ->
+    Plan#{rate_per_second := ?LOWEST}.
 
-trial(#{plan := #{latency_ms := LatencyMs, p99_limit_us := LimitUs} = Plan} = Context, Rate) ->
-    case router_bench_open_loop:run(Context#{plan := Plan#{rate_per_second := Rate}}, LatencyMs) of
-        {ok, #{response_time := Response, accounting := #{skipped := Skipped}}} ->
-            P99Us = case Response of
+%% @private
+-spec search(router_bench_plan:plan(), router_bench_trials:trial()) -> {ok, result()} | {error, term()}.
+search(#{latency_ms := calibrate} = Plan, Trial) -> search(Plan#{latency_ms := ?TRIAL_MS}, Trial);
+search(Plan, Trial) -> search(fun(Rate) -> trial(Plan, Trial, Rate) end).
+
+trial(#{latency_ms := LatencyMs, p99_limit_us := LimitUs}, Trial, Rate) ->
+    case Trial(open, #{rate_per_second => Rate}, LatencyMs) of
+        {ok, #{skipped := Skipped} = Outcome} ->
+            P99Us = case Outcome of
                         #{p99_ns := Ns} -> Ns / 1000;
                         #{} -> unknown
                     end,

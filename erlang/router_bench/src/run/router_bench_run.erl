@@ -160,7 +160,7 @@ calibrate(State) ->
 calibrate([], Found, State) ->
     settle(calibrated(served_by_all(Found), State));
 calibrate([#{plan := Plan, code := Code} | Rest], Found, #{deadline_ms := DeadlineMs} = State) ->
-    case interruptible(fun() -> router_bench_place:run(router_bench_calibration, Plan, Code, DeadlineMs) end,
+    case interruptible(fun() -> router_bench_calibration:find(Plan, Code, DeadlineMs) end,
                        State) of
         {ok, Of} -> calibrate(Rest, [Of | Found], State);
         {error, Reason} -> finish(State#{ending := {failed, {calibration, Reason}}});
