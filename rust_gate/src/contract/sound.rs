@@ -68,6 +68,8 @@ fn of_any(report: Named<'_>, policy: &Policy, disturbed_share_max: f64) -> Vec<P
         match document.metrics.get(metric) {
             // What nobody can see who only looks on; where a rule judges it, that is told above.
             None if document.watched.is_some() || metric.is_optional() => {}
+            // As the policy says; that it then has none, and that no rule judges it, is told above too.
+            None if policy.gate.not_offered.contains(&metric) => {}
             None if metric == Metric::MemMbTotalErlang && shares_router(document) => {}
             None => add(
                 &format!("metrics.{metric}"),

@@ -162,6 +162,76 @@ fn too_few_sessions_or_blocks_or_samples_are_not_frozen() {
     repository.refused(&repository.change("freeze", &[]), "19999");
 }
 
+/// Sessions of a router that has no such counters, under a policy with this as its `gate`.
+fn without_counters(counters: &[&str], gate: &Value) -> Repository {
+    let repository = Repository::new();
+    let text = repository.text("perf/policy_cp1.json");
+    let mut policy: Value = serde_json::from_str(&text).unwrap();
+    for counter in ["errors_total", "backpressure_active_total"] {
+        remove(&mut policy, &format!("rules.{counter}"));
+    }
+    policy["gate"] = gate.clone();
+    repository.write("perf/policy_cp1.json", &policy.to_string());
+    repository.commit("policy");
+    repository.sessions(|_, report| lacks(report, counters));
+    repository
+}
+
+fn lacks(report: &mut Value, counters: &[&str]) {
+    for counter in counters {
+        remove(report, &format!("metrics.{counter}"));
+        each_block(report, |block| {
+            remove(block, &format!("metrics.{counter}"));
+            let of_router = counter.split('_').next().unwrap();
+            remove(block, &format!("{of_router}.router"));
+        });
+    }
+}
+
+#[test]
+fn a_counter_that_the_policy_says_the_router_does_not_have_is_not_missed_and_any_other_is() {
+    let (errors, backpressure) = ("errors_total", "backpressure_active_total");
+    let named = |counters: &[&str]| json!({"not_offered": counters});
+    let repository = without_counters(&[backpressure], &named(&[backpressure]));
+    repository.done(&repository.change("freeze", &[]));
+    repository.commit("freeze");
+    repository.is_kept(&[]);
+    let root = repository.path("perf");
+    let (baseline, policy) = (root.join("baseline_cp1.json"), root.join("policy_cp1.json"));
+    let files = ["--baseline", baseline.to_str().unwrap(), "--policy", policy.to_str().unwrap()];
+    let check = [&["check"], &files[..], &["--candidate", "s1.json"]].concat();
+    repository.room.run(&check).is(0, &["backpressure_active_total is not judged"]);
+    repository.sessions(|_, report| {
+        lacks(report, &[backpressure]);
+        report["git"]["commit"] = json!("89abcdef0123456789abcdef0123456789abcdef");
+        set_memory(report, |block| 0.8 * (1.0 + (block % 3) as f64 / 1000.0));
+    });
+    repository.done(&repository.change("bump", &["--reason", "improvement"]));
+    repository.commit("bump");
+    repository.is_kept(&[]);
+    let neither = without_counters(&[errors, backpressure], &named(&[errors, backpressure]));
+    neither.done(&neither.change("freeze", &[]));
+    let refused = [
+        (vec![backpressure], named(&[]), "backpressure_active_total was not measured"),
+        (vec![backpressure], named(&[errors]), "backpressure_active_total was not measured"),
+        (vec![errors, backpressure], named(&[backpressure]), "errors_total was not measured"),
+        (
+            vec![backpressure],
+            json!({"require_all_metrics_present": false}),
+            "backpressure_active_total was not measured",
+        ),
+        (
+            vec![],
+            named(&[backpressure]),
+            "backpressure_active_total is there, and the policy says that the router has none",
+        ),
+    ];
+    for (counters, gate, said) in refused {
+        let repository = without_counters(&counters, &gate);
+        repository.refused(&repository.change("freeze", &[]), said);
+    }
+}
+
 #[test]
 fn a_second_freeze_is_refused() {
     let repository = Repository::frozen();
