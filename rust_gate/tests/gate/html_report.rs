@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::common::outages::{AFTER, BEFORE, with_outage};
 use crate::common::repository::Repository;
 use crate::common::{Room, full_of, minimal, pair, remove, sample, set_memory};
 use cp1_format::{BlocksResult, Decimal, Verdict, read_file};
@@ -309,6 +310,74 @@ fn a_hostile_name_stays_text() {
         );
     }
     assert!(text.contains("\\u{202e}"));
+}
+
+/// Lines of a path, by where each begins, and places on them.
+fn lines_and_places(path: &str) -> (usize, usize) {
+    (path.matches('M').count(), path.matches(['M', 'L']).count())
+}
+
+#[test]
+fn outages_are_drawn_window_by_window_and_only_where_there_were_some() {
+    let room = replay(3);
+    let (page, _) = replayed(&room);
+    assert!(all(&is_whole(&page), "#outages").is_empty(), "nobody asked for one");
+    room.change("replay.json", |report| with_outage(report, |_| 4));
+    room.change("candidate.json", |report| {
+        with_outage(report, |block| if block == 3 { AFTER } else { 4 });
+        // What was not served at all has no p95, and what is not known is not 0.
+        let block = &mut report["blocks"][0];
+        let (window, ok) = (BEFORE as usize + 1, 240);
+        remove(&mut block["recovery"]["windows"][window], "p95_ns");
+        block["recovery"]["windows"][window]["ok"] = json!(0);
+        let accounting = &mut block["accounting"]["recovery"];
+        accounting["ok"] = json!(accounting["ok"].as_u64().unwrap() - ok);
+        accounting["error"] = json!(accounting["error"].as_u64().unwrap() + ok);
+        report["blocks"][0]["recovery"]["reasons"][0]["reason"] = json!(HOSTILE);
+    });
+    let (page, _) = replayed(&room);
+    let parsed = is_whole(&page);
+    assert!(!page.contains(['\u{202e}', '\u{0}']));
+    let drawn = |chart: &str, side: &str| {
+        let path = all(&parsed, &format!("#outages #{chart} path.{side}"));
+        lines_and_places(path[0].attr("d").unwrap())
+    };
+    let windows = (BEFORE + AFTER) as usize;
+    // A line for each of three blocks; the one without a p95 in one window is broken there.
+    assert_eq!(drawn("outages-p95", "baseline"), (3, 3 * windows));
+    assert_eq!(drawn("outages-p95", "candidate"), (4, 3 * windows - 1));
+    assert_eq!(drawn("outages-lost", "baseline"), (3, 3 * windows));
+    assert_eq!(drawn("outages-lost", "candidate"), (3, 3 * windows));
+    assert_eq!(all(&parsed, "#outages svg.large rect.outage").len(), 2);
+    let rows: Vec<Vec<String>> = all(&parsed, "#outages tbody tr")
+        .into_iter()
+        .map(|row| row.select(&Selector::parse("th, td").unwrap()).map(text_of).collect())
+        .collect();
+    assert_eq!(rows.len(), 6);
+    assert_eq!(rows[0], ["1, baseline", "200", "200", "40", "disconnected"]);
+    assert_eq!(rows[5], ["3, candidate", "200", "-", "300", "disconnected"], "it never recovered");
+    assert!(rows[1][4].contains("<script>alert(1)</script><img src=x onerror=alert(1)>"));
+    assert_eq!(text_of(all(&parsed, "nav a[href='#outages']")[0]), "Outages");
+}
+
+#[test]
+fn a_page_of_outages_that_have_no_end_is_small_too() {
+    let room = replay(20);
+    for name in ["replay.json", "candidate.json"] {
+        room.change(name, |report| {
+            with_outage(report, |_| 4);
+            for block in report["blocks"].as_array_mut().unwrap() {
+                let windows = &mut block["recovery"]["windows"];
+                let more = (0_u64..3_000).map(|index| {
+                    json!({"offered": u64::MAX, "ok": index % 2, "p95_ns": u64::MAX - index * index})
+                });
+                *windows = windows.as_array().unwrap().iter().cloned().chain(more).collect();
+            }
+        });
+    }
+    let (page, _) = replayed(&room);
+    assert!(page.len() < 1024 * 1024, "{} bytes", page.len());
+    assert_eq!(all(&is_whole(&page), "#outages path.window").len(), 4);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod commits;
 mod conditions;
 mod explanation;
 mod metrics;
+mod outages;
 mod percentiles;
 mod series;
 mod sides;
@@ -54,7 +55,7 @@ pub fn render(shown: &Shown<'_>) -> String {
             }
             body {
                 a.skip href="#main" { "Skip to the verdict" }
-                header { p { "CP1 performance gate" } (contents(shown)) }
+                header { p { "CP1 performance gate" } (contents(shown, &sides)) }
                 main #main tabindex="-1" {
                     (answer(shown))
                     (conditions::planted(shown))
@@ -64,6 +65,7 @@ pub fn render(shown: &Shown<'_>) -> String {
                     (notices(verdict))
                     (percentiles::section(&sides))
                     (blocks::section(&sides, verdict, shown.policy))
+                    (outages::section(&sides))
                     (series::section(&sides))
                     (metrics::supporting(verdict))
                     (conditions::section(shown))
@@ -88,13 +90,19 @@ fn allowed() -> String {
     format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'")
 }
 
-fn contents(shown: &Shown<'_>) -> Markup {
+fn contents(shown: &Shown<'_>, sides: &Sides<'_>) -> Markup {
     let why = shown.explanation.map(|_| ("why", "Why"));
+    let outages = outages::are_there(sides).then_some(("outages", "Outages"));
+    let ids = [("metrics", "Metrics")]
+        .into_iter()
+        .chain(why)
+        .chain([("percentiles", "Percentiles"), ("blocks", "Blocks")])
+        .chain(outages)
+        .chain([("series", "Over time"), ("conditions", "Conditions"), ("commits", "Commits")]);
     html! {
         nav aria-label="Contents" {
             ul {
-                @for (id, name) in [("metrics", "Metrics")].into_iter().chain(why).chain([("percentiles", "Percentiles"), ("blocks", "Blocks"),
-                    ("series", "Over time"), ("conditions", "Conditions"), ("commits", "Commits")]) {
+                @for (id, name) in ids {
                     li { a href={ "#" (id) } { (name) } }
                 }
             }
