@@ -113,13 +113,23 @@ fn dispatch_new<'a>(
     service_time: Handle<'a, Recorder>,
     dispatch_lag: Handle<'a, Recorder>,
 ) -> NifResult<Handle<'static, Dispatch>> {
+    let (workers_max, recorders) =
+        open_loop(workers_max, [response_time, service_time, dispatch_lag])?;
+    Ok(Handle::new(Dispatch::new(workers_max, recorders)))
+}
+
+/// What an open loop is made of.
+fn open_loop(
+    workers_max: u32,
+    [response_time, service_time, dispatch_lag]: [Handle<'_, Recorder>; 3],
+) -> NifResult<(usize, Recorders)> {
     let recorders = Recorders {
         response_time: response_time.share(),
         service_time: service_time.share(),
         dispatch_lag: dispatch_lag.share(),
     };
     match workers_max {
-        1..=100_000 => Ok(Handle::new(Dispatch::new(workers_max as usize, recorders))),
+        1..=100_000 => Ok((workers_max as usize, recorders)),
         _ => Err(Error::BadArg),
     }
 }
@@ -134,14 +144,10 @@ fn dispatch_in_windows<'a>(
     dispatch_lag: Handle<'a, Recorder>,
     (window_ns, count): (u64, u32),
 ) -> NifResult<Handle<'static, Dispatch>> {
-    let recorders = Recorders {
-        response_time: response_time.share(),
-        service_time: service_time.share(),
-        dispatch_lag: dispatch_lag.share(),
-    };
-    match (workers_max, window_ns, count) {
-        (1..=100_000, 1.., 1..=1000) => {
-            let workers_max = workers_max as usize;
+    let (workers_max, recorders) =
+        open_loop(workers_max, [response_time, service_time, dispatch_lag])?;
+    match (window_ns, count) {
+        (1.., 1..=1000) => {
             let dispatch = Dispatch::in_windows(workers_max, recorders, window_ns, count as usize);
             Ok(Handle::new(dispatch))
         }

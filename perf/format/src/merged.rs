@@ -199,32 +199,15 @@ fn has_no_slices(
     }
 }
 
-/// What all machines of a block measured together. Its times have no percentiles: these take the
-/// distributions.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Together {
-    /// The requests.
-    pub accounting: Accounting,
-    /// The closed loop; of its length the longest.
-    pub throughput: ThroughputPhase,
-    /// The open loop; of its length the longest.
-    pub latency: LatencyPhase,
-    /// Of routers that each machine has, the sums: the peak is at least that of all of them at a time.
-    /// Nothing where the router is shared, as the BEAMs that were looked at are those of the machines.
-    pub memory: MemoryFigures,
-    /// Errors.
-    pub errors: Counted,
-    /// Backpressure activations.
-    pub backpressure: Counted,
-    /// Why the block is disturbed: all reasons of all machines; absent where nobody looked at one of
-    /// them, and none was disturbed.
-    pub disturbed: Option<BTreeSet<Disturbance>>,
-}
-
-impl Together {
-    /// Of a block's machines; `None` where something cannot be added in 64 bits.
+impl MachineBlock {
+    /// What all machines of a block measured together, as one: lengths are the longest, times have no
+    /// percentiles, as these take the distributions, and of what was seen of several machines nothing is one.
+    /// Of memory there are sums, where each machine has its router: the peak is at least that of all of them at
+    /// a time; where the router is shared there is nothing, as the BEAMs that were looked at are those of the
+    /// machines. Disturbed it is for all reasons of all machines; that is absent where nobody looked at one of
+    /// them, and none was disturbed. `None` where something cannot be added in 64 bits.
     #[must_use]
-    pub fn of(routers: Routers, machines: &[MachineBlock]) -> Option<Self> {
+    pub fn together(routers: Routers, machines: &[Self]) -> Option<Self> {
         let of_router = |count: fn(&MachineBlock) -> Option<u64>| {
             let counts = machines.iter().map(count);
             match routers {
@@ -272,6 +255,7 @@ impl Together {
                 driver: of_driver(|machine| machine.backpressure.driver)?,
                 router: of_router(|machine| machine.backpressure.router)?,
             },
+            evidence: None,
             disturbed: disturbed(machines),
         })
     }

@@ -1,7 +1,6 @@
 //! What several machines make together does not depend on their order, and is nothing where it cannot be told.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cp1_format::merged::Together;
 use cp1_format::{
     Counted, Digest, LatencyPhase, MachineBlock, MemoryFigures, Merged, MergedMachine, MergedRun,
     Outcomes, Percentiles, Report, Routers, ThroughputPhase, Timestamp, read_file,
@@ -52,9 +51,9 @@ proptest! {
         shared in any::<bool>(),
     ) {
         let routers = if shared { Routers::Shared } else { Routers::Each };
-        let together = Together::of(routers, &machines).unwrap();
+        let together = MachineBlock::together(routers, &machines).unwrap();
         let backwards: Vec<_> = machines.iter().rev().cloned().collect();
-        prop_assert_eq!(&Together::of(routers, &backwards).unwrap(), &together);
+        prop_assert_eq!(&MachineBlock::together(routers, &backwards).unwrap(), &together);
         let sum = |of: fn(&MachineBlock) -> u64| machines.iter().map(of).sum::<u64>();
         let outcomes = together.accounting.latency;
         prop_assert_eq!(outcomes.offered, sum(|machine| machine.accounting.latency.offered));
@@ -78,10 +77,10 @@ proptest! {
         let mut other = one.clone();
         other.accounting.latency.ok = u64::MAX - one.accounting.latency.ok + 1;
         let too_many = [one.clone(), other];
-        prop_assert_eq!(Together::of(Routers::Each, &too_many), None);
+        prop_assert_eq!(MachineBlock::together(Routers::Each, &too_many), None);
         let mut other = one.clone();
         other.latency.response_time.count = u64::MAX;
-        prop_assert_eq!(Together::of(Routers::Shared, &[one, other]), None);
+        prop_assert_eq!(MachineBlock::together(Routers::Shared, &[one, other]), None);
     }
 }
 

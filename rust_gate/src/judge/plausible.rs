@@ -5,7 +5,6 @@
 //! significant digits, and a phase ends with its last answer.
 
 use bigdecimal::BigDecimal;
-use cp1_format::merged::Together;
 use cp1_format::summary::{self, Percentile};
 use cp1_format::{
     Block, FailedOutcome, LatencyPhase, MachineBlock, Merged, Metric, Outcomes, Percentiles, Phase,
@@ -278,7 +277,7 @@ fn check_together(
     block: &Block,
     found: &mut Contradictions<'_>,
 ) {
-    let Some(together) = Together::of(routers, machines) else {
+    let Some(together) = MachineBlock::together(routers, machines) else {
         found.add(format!("{at}.machines"), "their sums are beyond 64 bits".to_owned());
         return;
     };

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cp1_format::merged::Together;
 use cp1_format::{
     Block, Digest, EncodedHistogram, Environment, EnvironmentField, FailureReason,
     HISTOGRAM_ENCODING, MachineBlock, Merged, MergedMachine, MergedRun, Percentiles, Phase,
@@ -63,8 +62,8 @@ pub(super) fn merged(parts: &[Part], routers: Routers) -> Result<Report, Box<Pro
         let measured =
             machines.iter().map(|machine| machine.blocks.get(number as usize - 1).cloned());
         let measured = measured.collect::<Option<Vec<_>>>()?;
-        let together = Together::of(routers, &measured)?;
-        Some(block(number, parts, together, measured, &distributions))
+        let together = MachineBlock::together(routers, &measured)?;
+        Some(block(number, parts, &together, measured, &distributions))
     });
     let blocks = blocks.collect::<Option<Vec<_>>>().ok_or_else(too_large)?;
     let accounting = summary::accounting(&blocks).ok_or_else(too_large)?;
@@ -160,35 +159,18 @@ fn place(machine: &Machine) -> (u64, Vec<String>, Vec<Option<String>>, String) {
 fn block(
     number: u32,
     parts: &[Part],
-    together: Together,
+    together: &MachineBlock,
     machines: Vec<MachineBlock>,
     distributions: &BTreeMap<Key, Histogram<u64>>,
 ) -> Block {
-    let Together { accounting, throughput, latency, memory, errors, backpressure, disturbed } =
-        together;
     let index = number as usize - 1;
     let blocks = || parts.iter().filter_map(|part| part.report.blocks.as_ref()?.get(index));
     let strays = blocks().map(|block| block.strays).collect::<Option<Vec<_>>>();
     let mut block = Block {
-        nodes: None,
-        block: number,
-        metrics: Default::default(),
-        accounting,
-        throughput,
-        latency,
         machines: Some(machines),
-        traffic: None,
-        recovery: None,
-        memory,
-        errors,
-        backpressure,
         reasons: reasons(blocks().flat_map(|block| block.reasons.iter().flatten())),
         strays: strays.and_then(|all| all.into_iter().try_fold(0, u64::checked_add)),
-        idle_cpu_pct: None,
-        warmup: None,
-        vm: None,
-        evidence: None,
-        disturbed,
+        ..together.as_block(number)
     };
     let (closed, open) = (&mut block.throughput, &mut block.latency);
     for (phase, quantity, times) in [
