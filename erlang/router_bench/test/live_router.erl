@@ -8,7 +8,7 @@ start() ->
     Pid = spawn(fun() ->
                         true = register(?MODULE, self()),
                         Caller ! {self(), registered},
-                        loop([])
+                        loop([], 0)
                 end),
     receive {Pid, registered} -> Pid end.
 
@@ -47,17 +47,20 @@ node_state() ->
       scheduler_wall_time => erlang:statistics(scheduler_wall_time_all), path => code:get_path(),
       nodes => nodes(connected)}.
 
-loop(Called) ->
+loop(Called, Served) ->
     receive
         {called, What} ->
-            loop([What | Called]);
+            loop([What | Called], Served);
         {route, From, Reference, _N} ->
             From ! {Reference, ok},
-            loop(Called);
+            loop(Called, Served + 1);
         {run, Fun} ->
             _ = spawn(fun() -> true = register(live_call, self()), Fun(), exit(normal) end),
-            loop(Called);
+            loop(Called, Served);
+        {served, From, Tag} ->
+            From ! {Tag, Served},
+            loop(Called, Served);
         {called, From, Tag} ->
             From ! {Tag, lists:reverse(Called)},
-            loop([])
+            loop([], Served)
     end.

@@ -1,36 +1,52 @@
-%% An epmd on a free port of loopback, for nodes that get the variables. It ends with its standard input, which
-%% this VM has.
+%% An epmd on a free port, for nodes that get the variables. It ends with its standard input, which this VM has.
 -module(own_epmd).
 
--export([start/0, stop/1]).
+-export([start/0, start/1, stop/1]).
 
 -define(TRIES, 400).
+-define(SCRIPT, "address=$1; port=$2; shift 2\n"
+                "\"$@\" -address \"$address\" -port \"$port\" >/dev/null 2>&1 & read _; kill $!; wait").
 
+%% On loopback.
 start() ->
+    start([{[], "127.0.0.1"}]).
+
+%% On each of some addresses, one behind the words that lead to it; all have one port, as whoever asks for a
+%% node takes that of its own epmd.
+start(Places) ->
     {ok, Socket} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]),
     {ok, Port} = inet:port(Socket),
     ok = gen_tcp:close(Socket),
     Epmd = filename:join([code:root_dir(), "erts-" ++ erlang:system_info(version), "bin", "epmd"]),
-    Script = "\"$0\" -address 127.0.0.1 -port \"$1\" >/dev/null 2>&1 & read _; kill $!; wait",
-    Shell = open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", Script, Epmd, integer_to_list(Port)]}]),
-    ok = answers(Port, ?TRIES),
-    % The port belongs to the process that opened it, which ends before the cases of a suite begin.
-    Keeper = spawn(fun() -> receive stop -> ok end end),
-    true = port_connect(Shell, Keeper),
-    unlink(Shell),
-    {Keeper, [{"ERL_EPMD_PORT", integer_to_list(Port)}, {"ERL_EPMD_ADDRESS", "127.0.0.1"}]}.
+    Starter = self(),
+    % A port belongs to the process that opened it, and who starts a suite ends before its cases begin.
+    Keeper = spawn(fun() ->
+        Arguments = fun(Way, Address) -> ["-c", ?SCRIPT, "sh", Address, integer_to_list(Port)] ++ Way ++ [Epmd] end,
+        Shells = [open_port({spawn_executable, "/bin/sh"}, [exit_status, {args, Arguments(Way, Address)}])
+                  || {Way, Address} <- Places],
+        Starter ! {self(), started},
+        receive {stop, From} ->
+            _ = [true = port_command(Shell, "\n") || Shell <- Shells],
+            _ = [receive {Shell, {exit_status, _}} -> ok end || Shell <- Shells],
+            From ! {self(), stopped}
+        end
+    end),
+    receive {Keeper, started} -> ok end,
+    _ = [ok = answers(Address, Port, ?TRIES) || {_, Address} <- Places],
+    [{_, First} | _] = Places,
+    {Keeper, [{"ERL_EPMD_PORT", integer_to_list(Port)}, {"ERL_EPMD_ADDRESS", First}]}.
 
 stop(Keeper) ->
-    Keeper ! stop,
-    ok.
+    Keeper ! {stop, self()},
+    receive {Keeper, stopped} -> ok end.
 
-answers(_Port, 0) ->
+answers(_Address, _Port, 0) ->
     no_epmd;
-answers(Port, Tries) ->
-    case gen_tcp:connect({127, 0, 0, 1}, Port, []) of
+answers(Address, Port, Tries) ->
+    case gen_tcp:connect(Address, Port, []) of
         {ok, Connected} ->
             gen_tcp:close(Connected);
         {error, _} ->
             timer:sleep(50),
-            answers(Port, Tries - 1)
+            answers(Address, Port, Tries - 1)
     end.

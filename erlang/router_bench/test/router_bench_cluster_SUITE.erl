@@ -9,7 +9,6 @@
          a_driver_node_that_is_not_there_is_named/1,
          places_that_do_not_go_together_are_refused/1]).
 
--define(COOKIE, "a secret of these nodes").
 -define(ROUTER, 'cluster_router@127.0.0.1').
 -define(DRIVERS, ['cluster_driver_1@127.0.0.1', 'cluster_driver_2@127.0.0.1']).
 
@@ -22,31 +21,20 @@ all() ->
 init_per_suite(Config) ->
     {Epmd, Env} = own_epmd:start(),
     Cookie = filename:join(proplists:get_value(priv_dir, Config), "cluster_cookie"),
-    ok = file:write_file(Cookie, ?COOKIE),
+    ok = file:write_file(Cookie, own_cluster:cookie()),
     ok = file:change_mode(Cookie, 8#600),
     [{epmd, Epmd}, {env, Env}, {cookie, Cookie} | Config].
 
 end_per_suite(Config) ->
     own_epmd:stop(proplists:get_value(epmd, Config)).
 
-%% The router's node, the drivers', and whoever conducts.
+%% The conductor is no node of it.
 with_cluster(Flags, Config, Work) ->
-    Env = proplists:get_value(env, Config),
-    Nodes = [node_of(Name, Flags, Env) || Name <- ["cluster_router", "cluster_driver_1", "cluster_driver_2"]],
-    Paths = lists:append([["-pa", Dir] || Dir <- router_bench_frozen:code_path(own)]),
-    {ok, Conductor, _} = peer:start(#{connection => standard_io, env => Env, args => ["-nocookie" | Paths ++ Flags]}),
-    [Router | _] = Nodes,
-    {module, live_router} = peer:call(Router, code, load_abs,
-                                      [filename:rootname(code:which(live_router))]),
-    _ = peer:call(Router, live_router, start, []),
-    try Work(fun(More) -> peer:call(Conductor, router_bench, attach, [options(More, Config)], 60000) end, Nodes)
-    after lists:foreach(fun(Pid) -> catch peer:stop(Pid) end, [Conductor | Nodes])
-    end.
+    own_cluster:with(#{nodes => [{Node, []} || Node <- [?ROUTER | ?DRIVERS]], env => proplists:get_value(env, Config),
+                       flags => Flags, conductor => {"127.0.0.1", ["-nocookie"]}},
+                     options(#{}, Config), Work).
 
-node_of(Name, Flags, Env) ->
-    {ok, Peer, _} = peer:start(#{connection => standard_io, name => Name, host => "127.0.0.1", longnames => true,
-                                 env => Env, args => ["-start_epmd", "false", "-setcookie", ?COOKIE | Flags]}),
-    Peer.
+in_the_open(_Address) -> [].
 
 options(More, Config) ->
     maps:merge(#{node => ?ROUTER, nodes => ?DRIVERS, cookie_file => proplists:get_value(cookie, Config),
@@ -55,37 +43,36 @@ options(More, Config) ->
                  quiet => true}, More).
 
 drivers_are_nodes_of_the_routers_cluster(Config) ->
-    with_cluster([], Config, fun(Run, Nodes) ->
+    with_cluster(fun in_the_open/1, Config, fun(Run, Nodes) ->
         {ok, #{env := #{attached := true}, load := #{drivers := 2, distribution := tcp},
                blocks := [_, #{accounting := #{latency := #{offered := 200, ok := 200}},
                                nodes := #{drivers := [#{place := <<"cluster_driver_1@127.0.0.1">>}, _]}}]}} =
-            Run(#{blocks => 2}),
-        [[] = [Module || {Module, _} <- peer:call(Node, code, all_loaded, []),
-                         lists:prefix("router_bench", atom_to_list(Module))] || Node <- Nodes],
-        [] = peer:call(hd(Nodes), live_router, called, [])
+            Run(#{blocks => 2}, none),
+        [[] = [Module || {Module, _} <- own_cluster:call(Nodes, Node, {code, all_loaded}, []),
+                         lists:prefix("router_bench", atom_to_list(Module))] || Node <- [?ROUTER | ?DRIVERS]],
+        [] = own_cluster:call(Nodes, ?ROUTER, {live_router, called}, [])
     end).
 
 a_cluster_that_is_encrypted_is_measured_as_one(Config) ->
-    File = filename:join(proplists:get_value(priv_dir, Config), "cluster_tls"),
-    Options = router_bench_certificates:options(router_bench_certificates:authority(), {router, {127, 0, 0, 1}}),
-    ok = file:write_file(File, Options),
-    ok = file:change_mode(File, 8#600),
-    with_cluster(["-proto_dist", "inet_tls", "-ssl_dist_optfile", File], Config, fun(Run, _Nodes) ->
-        {ok, #{load := #{distribution := tls}, blocks := [#{accounting := #{latency := #{ok := 200}}}]}} = Run(#{}),
-        {error, {bad_option, distribution, tcp, _}} = Run(#{distribution => tcp})
+    Flags = own_cluster:encrypted(filename:join(proplists:get_value(priv_dir, Config), "cluster_tls"), ["127.0.0.1"]),
+    with_cluster(Flags, Config, fun(Run, _Nodes) ->
+        {ok, #{load := #{distribution := tls}, blocks := [#{accounting := #{latency := #{ok := 200}}}]}} =
+            Run(#{}, none),
+        {error, {bad_option, distribution, tcp, _}} = Run(#{distribution => tcp}, none)
     end).
 
 a_driver_node_that_is_lost_is_named(Config) ->
-    with_cluster([], Config, fun(Run, [_, _, Driver]) ->
-        _ = spawn(fun() -> timer:sleep(1500), peer:cast(Driver, erlang, halt, [1]) end),
-        {error, {failed, Text, #{run := #{status := failed}}}} = Run(#{latency_ms => 20000}),
-        {match, _} = re:run(Text, "cluster_driver_2@127.0.0.1")
+    with_cluster(fun in_the_open/1, Config, fun(Run, _Nodes) ->
+        Lost = lists:last(?DRIVERS),
+        {error, {failed, Text, #{run := #{status := failed}}}} =
+            Run(#{latency_ms => 20000}, {1, {erpc, cast, [Lost, erlang, halt, [1]]}}),
+        {match, _} = re:run(Text, "driver 2 of 2 \\(cluster_driver_2@127.0.0.1\\), whose share")
     end).
 
 a_driver_node_that_is_not_there_is_named(Config) ->
-    with_cluster([], Config, fun(Run, _Nodes) ->
+    with_cluster(fun in_the_open/1, Config, fun(Run, _Nodes) ->
         {error, {not_attached, 'cluster_nobody@127.0.0.1', {not_registered, "cluster_nobody", _}}} =
-            Run(#{nodes => ['cluster_nobody@127.0.0.1']})
+            Run(#{nodes => ['cluster_nobody@127.0.0.1']}, none)
     end).
 
 places_that_do_not_go_together_are_refused(Config) ->
