@@ -24,6 +24,7 @@
          options_that_cannot_be_driven_are_refused/1,
          what_carries_requests_is_told/1,
          an_encrypted_router_refuses_whoever_is_not_of_the_run/1,
+         no_cookie_is_read_nor_made_and_none_but_the_runs_own_is_taken/1,
          what_only_the_conductor_may_know_is_sent_to_nobody/1,
          nothing_is_left_behind/1]).
 
@@ -299,6 +300,38 @@ with_beam(Cluster, Work) ->
     {ok, Place} = router_bench_place:beam(Plan#{cluster := Cluster}, own, DeadlineMs),
     try Work(router_bench_place:caller(Place, DeadlineMs))
     after router_bench_place:stop(Place)
+    end.
+
+%% The node asks for its name when it listens already, and lets in whoever has the cookie that it has then.
+no_cookie_is_read_nor_made_and_none_but_the_runs_own_is_taken(Config) ->
+    Home = filename:join(proplists:get_value(priv_dir, Config), "drivers_home"),
+    ok = filelib:ensure_path(Home),
+    #{cookie := Cookie} = Cluster = router_bench_cluster:new(#{distribution => tcp, listen => {127, 0, 0, 1}}),
+    with_home(Home, fun() ->
+        with_beam(Cluster, fun(Router) ->
+            {ok, Reached} = router_bench_cluster:router(Cluster, {1, 1}, Router),
+            Cookie = Router(erlang, get_cookie, []),
+            with_beam(Cluster, fun(Driver) ->
+                {ok, Node} = router_bench_cluster:driver(Cluster, 1, Driver),
+                Cookie = Driver(erlang, get_cookie, []),
+                ok = router_bench_cluster:introduce([Reached], Node, Driver)
+            end),
+            % Registering alone makes it so, before any connection is taken.
+            ok = Router(router_bench_names, admit, [another]),
+            {ok, _} = Router(router_bench_names, register_node, [router_1_1, 1, inet]),
+            another = Router(erlang, get_cookie, [])
+        end)
+    end),
+    {ok, []} = file:list_dir(Home).
+
+with_home(Home, Work) ->
+    Before = os:getenv("HOME"),
+    true = os:putenv("HOME", Home),
+    try Work()
+    after case Before of
+              false -> os:unsetenv("HOME");
+              _ -> os:putenv("HOME", Before)
+          end
     end.
 
 what_only_the_conductor_may_know_is_sent_to_nobody(_Config) ->

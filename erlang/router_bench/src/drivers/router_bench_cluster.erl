@@ -34,8 +34,8 @@ new(#{distribution := Distribution, listen := Address}) ->
 random() ->
     binary:encode_hex(crypto:strong_rand_bytes(?RANDOM_BYTES)).
 
-%% @doc What a BEAM is started with that is to become one. The file is there while it does, and never else. In a
-%% cluster that runs already it talks as this VM does.
+%% @doc What a BEAM is started with that is to become one. No cookie of its machine is read nor made. The file is
+%% there while it does, and never else. In a cluster that runs already it talks as this VM does.
 -spec flags(none | {running, node()} | cluster()) -> [string()].
 flags(none) ->
     [];
@@ -44,10 +44,10 @@ flags({running, _Router}) ->
                                  || Flag <- [proto_dist, ssl_dist_optfile, ssl_dist_opt],
                                     {ok, All} <- [init:get_argument(Flag)], Values <- All])];
 flags(#{authority := none}) ->
-    ["-epmd_module", "router_bench_names"];
+    ["-nocookie", "-epmd_module", "router_bench_names"];
 flags(#{}) ->
     File = ?SECRETS ++ binary_to_list(random()) ++ "/options",
-    ["-epmd_module", "router_bench_names", "-proto_dist", "inet_tls", "-ssl_dist_optfile", File].
+    ["-nocookie", "-epmd_module", "router_bench_names", "-proto_dist", "inet_tls", "-ssl_dist_optfile", File].
 
 %% @doc Makes a BEAM the node of router number `Number' of an instance.
 -spec router(cluster(), {Instance :: pos_integer(), Number :: pos_integer()}, call()) ->
@@ -96,6 +96,7 @@ started(Name, Role, Options, #{cookie := Cookie, address := Address, authority :
 become(Node, Options, Cookie, Address, Secrets) ->
     ok = application:set_env(kernel, inet_dist_use_interface, Address),
     ok = application:set_env(kernel, net_ticktime, ?TICK_TIME_S),
+    ok = router_bench_names:admit(Cookie),
     with_secrets(Secrets, fun() ->
         case net_kernel:start(Node, Options) of
             {ok, _} ->

@@ -5,7 +5,7 @@
 %% @private
 -module(router_bench_names).
 
--export([tell/1, own/0]).
+-export([tell/1, admit/1, own/0]).
 -export([start_link/0, register_node/2, register_node/3, listen_port_please/2, port_please/2, port_please/3,
          address_please/3, names/1]).
 
@@ -20,6 +20,11 @@
 -spec tell(#{Name :: string() => address()}) -> ok.
 tell(Addresses) ->
     persistent_term:put(?MODULE, maps:merge(persistent_term:get(?MODULE, #{}), Addresses)).
+
+%% @doc Who may connect to the node that this BEAM is to become: whoever has this cookie, from the first moment on.
+-spec admit(Cookie :: atom()) -> ok.
+admit(Cookie) ->
+    persistent_term:put({?MODULE, cookie}, Cookie).
 
 %% @doc The port that this node listens on.
 -spec own() -> inet:port_number().
@@ -37,6 +42,8 @@ register_node(Name, Port) -> register_node(Name, Port, inet).
 %% @private
 -spec register_node(atom() | string(), inet:port_number(), atom()) -> {ok, Creation :: pos_integer()}.
 register_node(_Name, Port, _Family) ->
+    % The node listens, and takes no connection before this has returned.
+    true = erlang:set_cookie(persistent_term:get({?MODULE, cookie})),
     persistent_term:put({?MODULE, own}, Port),
     % Up to 3 are those of an OTP before 23.
     {ok, 3 + rand:uniform(1 bsl 32 - 4)}.

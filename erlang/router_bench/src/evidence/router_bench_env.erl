@@ -17,7 +17,7 @@
 %% Flags of `init' that say where something is, or that `load.distribution' tells of.
 -define(PLACES, [root, bindir, progname, home, user, boot, pa, epmd_port, proto_dist, ssl_dist_optfile]).
 %% Flags of `init' that say who somebody is, one of them a secret.
--define(NAMES, [name, sname, setcookie, remsh]).
+-define(NAMES, [name, sname, setcookie, nocookie, remsh]).
 
 %% @doc The emulator and the machine that this code runs on.
 -spec vm() -> vm().

@@ -61,8 +61,7 @@ far(Plan, #{exec := Exec} = Way) ->
                  #{shell := true} -> fun quoted/1;
                  #{} -> fun(Argument) -> Argument end
              end,
-    % No cookie of its machine is read nor made: whoever listens on nothing is asked for none.
-    Started = booted(Exec, [Quoted(Argument) || Argument <- ["-nocookie" | arguments([], Plan)]],
+    Started = booted(Exec, [Quoted(Argument) || Argument <- arguments([], Plan)],
                      ?FAR_BOOT_TIMEOUT_MS,
                      fun(Peer) ->
                              {links, Links} = process_info(Peer, links),
