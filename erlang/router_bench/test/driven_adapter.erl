@@ -51,6 +51,13 @@ request(N, _State) ->
 
 route(N, #{dies_at := {stands_still, At}}) when N >= At ->
     stand_still();
+%% One of two drivers, once, in an open loop.
+route(N, #{dies_at := {stops_for_a_while, At}} = State) when N >= At, N < 16#1000000, N rem 2 =:= 1 ->
+    _ = [begin
+             ok = persistent_term:put(?MODULE, stopped),
+             os:cmd("(sleep 0.5; kill -CONT " ++ os:getpid() ++ ") & kill -STOP " ++ os:getpid())
+         end || persistent_term:get(?MODULE, goes_on) =:= goes_on],
+    route(N, State#{dies_at := infinity});
 route(N, #{dies_at := DiesAt}) when is_integer(DiesAt), N >= DiesAt ->
     erlang:halt(3, [{flush, false}]);
 route(N, #{routers := Routers}) ->

@@ -11,7 +11,14 @@
                  "echo up && read -r _\n"
                  "ip link delete $1; ip netns delete $1").
 
+%% The error says whether this machine cannot at all.
 start() ->
+    case os:cmd("unshare --net --mount true && echo can") of
+        "can\n" -> made();
+        Why -> {error, "this machine cannot make network namespaces (be root): " ++ Why}
+    end.
+
+made() ->
     Number = list_to_integer(os:getpid()),
     Name = "rb" ++ integer_to_list(Number),
     Net = lists:flatten(io_lib:format("198.18.~b", [Number rem 256])),
@@ -31,7 +38,7 @@ start() ->
     end),
     receive
         {Holder, up} -> {ok, #{holder => Holder, name => Name, net => Net}};
-        {Holder, {down, Why}} -> {error, Why}
+        {Holder, {down, Why}} -> {error, lists:flatten(io_lib:format("no network namespace: ~0p", [Why]))}
     end.
 
 stop(#{holder := Holder}) ->

@@ -7,6 +7,7 @@
          a_cluster_that_is_encrypted_is_measured_as_one/1,
          a_driver_node_that_is_lost_is_named/1,
          a_driver_node_that_is_not_there_is_named/1,
+         a_driver_node_with_another_build_of_the_bench_is_named_and_left_as_it_was/1,
          places_that_do_not_go_together_are_refused/1]).
 
 -define(ROUTER, 'cluster_router@127.0.0.1').
@@ -48,8 +49,7 @@ drivers_are_nodes_of_the_routers_cluster(Config) ->
                blocks := [_, #{accounting := #{latency := #{offered := 200, ok := 200}},
                                nodes := #{drivers := [#{place := <<"cluster_driver_1@127.0.0.1">>}, _]}}]}} =
             Run(#{blocks => 2}, none),
-        [[] = [Module || {Module, _} <- own_cluster:call(Nodes, Node, {code, all_loaded}, []),
-                         lists:prefix("router_bench", atom_to_list(Module))] || Node <- [?ROUTER | ?DRIVERS]],
+        [[] = of_the_bench(Nodes, Node) || Node <- [?ROUTER | ?DRIVERS]],
         [] = own_cluster:call(Nodes, ?ROUTER, {live_router, called}, [])
     end).
 
@@ -74,6 +74,25 @@ a_driver_node_that_is_not_there_is_named(Config) ->
         {error, {not_attached, 'cluster_nobody@127.0.0.1', {not_registered, "cluster_nobody", _}}} =
             Run(#{nodes => ['cluster_nobody@127.0.0.1']}, none)
     end).
+
+a_driver_node_with_another_build_of_the_bench_is_named_and_left_as_it_was(Config) ->
+    Other = lists:last(?DRIVERS),
+    {ok, router_bench_share, Code} =
+        compile:forms([{attribute, 1, module, router_bench_share}, {attribute, 1, vsn, another}], [binary]),
+    with_cluster(fun in_the_open/1, Config, fun(Run, Nodes) ->
+        Load = own_cluster:call(Nodes, Other, {code, load_binary}, [router_bench_share, "another.beam", Code]),
+        {module, router_bench_share} = Load,
+        Refused = {not_attached, Other, {other_build, router_bench_share}},
+        {error, Refused} = Run(#{}, none),
+        {match, _} = re:run(router_bench_failure:sentence(Refused),
+                            "cluster_driver_2@127.0.0.1: it has another build of module router_bench_share"),
+        [router_bench_share] = of_the_bench(Nodes, Other),
+        [[] = of_the_bench(Nodes, Node) || Node <- [?ROUTER | ?DRIVERS], Node =/= Other]
+    end).
+
+of_the_bench(Nodes, Node) ->
+    [Module || {Module, _} <- own_cluster:call(Nodes, Node, {code, all_loaded}, []),
+               lists:prefix("router_bench", atom_to_list(Module))].
 
 places_that_do_not_go_together_are_refused(Config) ->
     Refused = fun(More) ->

@@ -31,7 +31,7 @@ all() ->
 init_per_suite(Config) ->
     case {sshd(), os:cmd("id -u")} of
         {false, _} -> {skip, "no sshd: ./scripts/setup.sh --with ssh unpacks one in _build/test_tools/ssh"};
-        {_, Id} when Id =/= "0\n" -> {skip, "sshd in a mount namespace of its own takes root"};
+        {_, Id} when Id =/= "0\n" -> {skip, "this machine cannot: sshd in a mount namespace takes root"};
         {{Sshd, Libraries}, _} -> served(Sshd, Libraries, Config)
     end.
 

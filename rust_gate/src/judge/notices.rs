@@ -1,8 +1,8 @@
 //! What a reader should know besides, and no rule judges. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use cp1_format::{Control, Judgement, Metric, Notice, Policy, Report};
+use cp1_format::{Control, Disturbance, Judgement, Metric, Notice, Policy, Report};
 
 use crate::judge::compare::{Named, skipped};
 use crate::judge::rules::{self, Answer};
@@ -26,6 +26,9 @@ pub(super) fn of_reports(
             say(format!("the {name} was measured with changes that its commit does not have"));
         }
         if let Some(text) = disturbed(name, report) {
+            say(text);
+        }
+        if let Some(text) = disturbed_drivers(name, report) {
             say(text);
         }
     }
@@ -108,14 +111,35 @@ fn disturbed(name: &str, report: &Report) -> Option<String> {
     let known: Vec<_> =
         report.blocks.iter().flatten().filter_map(|block| block.disturbed.as_ref()).collect();
     let disturbed = known.iter().filter(|reasons| !reasons.is_empty()).count();
-    let mut blocks_by_reason = BTreeMap::<_, u64>::new();
-    for reason in known.iter().copied().flatten() {
-        *blocks_by_reason.entry(reason.name()).or_default() += 1;
-    }
-    let reasons: Vec<_> =
-        blocks_by_reason.iter().map(|(reason, blocks)| format!("{reason} in {blocks}")).collect();
+    let reasons = counted(known.iter().copied());
     (disturbed > 0).then(|| {
-        let (known, reasons) = (known.len(), reasons.join(", "));
+        let known = known.len();
         format!("{disturbed} of {known} blocks of the {name} were disturbed: {reasons}")
     })
+}
+
+/// Which drivers' machines it was.
+fn disturbed_drivers(name: &str, report: &Report) -> Option<String> {
+    let mut by_driver = BTreeMap::<_, Vec<_>>::new();
+    let nodes = report.blocks.iter().flatten().filter_map(|block| block.nodes.as_ref());
+    for driver in nodes.flat_map(|nodes| &nodes.drivers) {
+        if !driver.disturbed.is_empty() {
+            by_driver.entry((driver.driver, &driver.place)).or_default().push(&driver.disturbed);
+        }
+    }
+    let told: Vec<_> = by_driver
+        .into_iter()
+        .map(|((number, place), reasons)| format!("{number} ({place}) by {}", counted(reasons)))
+        .collect();
+    (!told.is_empty()).then(|| format!("disturbed drivers of the {name}: {}", told.join("; ")))
+}
+
+/// In how many blocks each reason was found.
+fn counted<'a>(of_blocks: impl IntoIterator<Item = &'a BTreeSet<Disturbance>>) -> String {
+    let mut blocks_by_reason = BTreeMap::<_, u64>::new();
+    for reason in of_blocks.into_iter().flatten() {
+        *blocks_by_reason.entry(reason.name()).or_default() += 1;
+    }
+    let told = blocks_by_reason.iter().map(|(reason, blocks)| format!("{reason} in {blocks}"));
+    told.collect::<Vec<_>>().join(", ")
 }

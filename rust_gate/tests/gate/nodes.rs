@@ -85,6 +85,24 @@ fn a_rule_over_the_worst_of_one_node_is_invalid_and_says_what_to_do() {
 }
 
 #[test]
+fn a_driver_whose_machine_was_disturbed_is_named_with_its_place_and_why() {
+    let room = room(20, 20);
+    assert!(!room.check().stdout.contains("disturbed drivers"));
+    room.change("candidate.json", |report| {
+        for block in report["blocks"].as_array_mut().unwrap().iter_mut().take(2) {
+            let driver = &mut block["nodes"]["drivers"][1];
+            driver["place"] = json!("ssh:load2");
+            driver["disturbed"] = json!(["clock_drift", "host_stall"]);
+        }
+        report["blocks"][0]["nodes"]["drivers"][1]["disturbed"] = json!(["clock_drift"]);
+    });
+    room.check().is(
+        0,
+        &["disturbed drivers of the candidate: 2 (ssh:load2) by clock_drift in 2, host_stall in 1"],
+    );
+}
+
+#[test]
 fn another_number_of_drivers_or_routers_is_another_load() {
     for (key, count) in [("drivers", 3), ("routers", 3)] {
         let room = room(20, 20);

@@ -100,12 +100,13 @@ by(ssh) -> ?MODULE;
 by(Module) -> Module.
 
 equipped(Call, #{adapter := Adapter, timeout_ms := TimeoutMs}) ->
-    case [{Theirs, Ours} || What <- [otp_release, system_architecture], Theirs <- [Call(erlang, system_info, [What])],
-                            Ours <- [erlang:system_info(What)], Theirs =/= Ours] of
-        [{{error, Reason}, _} | _] ->
+    case [{What, Theirs, Ours} || What <- [otp_release, system_architecture],
+                                  Theirs <- [Call(erlang, system_info, [What])],
+                                  Ours <- [erlang:system_info(What)], Theirs =/= Ours] of
+        [{_, {error, Reason}, _} | _] ->
             {error, Reason};
-        [{Theirs, Ours} | _] ->
-            {error, {other_erlang, Theirs, Ours}};
+        [{What, Theirs, Ours} | _] ->
+            {error, {other_erlang, What, Theirs, Ours}};
         [] ->
             case Call(timer, apply_after, [TimeoutMs + ?GRACE_MS, erlang, halt, [1]]) of
                 {ok, _} -> loaded(Call, router_bench_luggage:far([Adapter | ?ROOTS]));

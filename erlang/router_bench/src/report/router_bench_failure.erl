@@ -70,10 +70,14 @@ words({driver, Number, Of, Place, Reason}) ->
                    [Number, Of, router_bench_drivers:text(Place)]), of_driver(Place, Reason)];
 words({no_way, Module, Reason}) ->
     [io_lib:format("~s did not say how to start a BEAM there: ", [Module]), term(Reason)];
-words({other_erlang, Theirs, Ours}) ->
+words({other_erlang, system_architecture, Theirs, Ours}) ->
+    io_lib:format("it has Erlang/OTP for ~s, and here is one for ~s: drive from a machine of the same kind",
+                  [Theirs, Ours]);
+words({other_erlang, otp_release, Theirs, Ours}) ->
     io_lib:format("it has Erlang/OTP ~s, and here is ~s: install the same release there", [Theirs, Ours]);
 words(native_library_not_loaded) ->
-    "it cannot load the native library, which was built for this machine's system: build it on the older of both";
+    "it cannot load the native library: build that on the older of both machines, and see that /tmp there is not "
+    "mounted noexec";
 words({not_sent, Reason}) -> ["it did not take the bench's code: ", term(Reason)];
 words({router, Number, none, Reason}) -> [io_lib:format("router ~b: ", [Number]), words(Reason)];
 words({router, Number, Node, Reason}) -> [io_lib:format("router ~b (~ts): ", [Number, Node]), words(Reason)];

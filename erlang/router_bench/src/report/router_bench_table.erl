@@ -93,12 +93,23 @@ reasons(Blocks) ->
 %% How many blocks were disturbed and why; nothing where none was.
 disturbed(Blocks) ->
     Reasons = [Reasons || #{disturbed := [_ | _] = Reasons} <- Blocks],
-    Count = fun(Reason) -> length([found || Of <- Reasons, lists:member(Reason, Of)]) end,
-    Texts = [io_lib:format("~s in ~b", [Reason, Count(Reason)])
-             || Reason <- lists:usort(lists:append(Reasons))],
-    [io_lib:format("disturbed   ~b of ~b blocks: ~s~n",
-                   [length(Reasons), length(Blocks), lists:join(", ", Texts)])
+    [[io_lib:format("disturbed   ~b of ~b blocks: ~s~n", [length(Reasons), length(Blocks), counted(Reasons)])
+      | disturbed_drivers([Drivers || #{nodes := #{drivers := Drivers}} <- Blocks])]
      || Reasons =/= []].
+
+%% Which driver's machine it was.
+disturbed_drivers([]) ->
+    [];
+disturbed_drivers([First | _] = Blocks) ->
+    [io_lib:format("            driver ~b (~ts): ~s~n", [Number, Place, counted(Reasons)])
+     || #{driver := Number, place := Place} <- First,
+        [_ | _] = Reasons <- [[Of || Drivers <- Blocks, #{driver := N, disturbed := [_ | _] = Of} <- Drivers,
+                                     N =:= Number]]].
+
+counted(Reasons) ->
+    Count = fun(Reason) -> length([found || Of <- Reasons, lists:member(Reason, Of)]) end,
+    lists:join(", ", [io_lib:format("~s in ~b", [Reason, Count(Reason)])
+                      || Reason <- lists:usort(lists:append(Reasons))]).
 
 ending(#{status := Status} = Run) ->
     Reason = case Run of
