@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Checks for what building, measuring and testing need, and installs what is missing where it may.
 #
-# Usage: scripts/setup.sh [--test] [--with nats|rabbitmq|ejabberd|cowboy|ssh]...
+# Usage: scripts/setup.sh [--test] [--with nats|rabbitmq|ejabberd|cowboy|ssh|faketime|otp]...
 #   --test        also what only ./scripts/test.sh needs
 #   --with NAME   also a server, or a library, that tests talk to: unpacked in _build/test_tools/NAME out of
-#                 Debian's packages, neither installed nor started; may be given several times
+#                 Debian's packages, neither installed nor started; may be given several times. otp is
+#                 Erlang/OTP of another release, and of this one for another architecture
 #
 # As root on a Debian system it installs with apt; elsewhere it prints the line to type and exits 2.
 # Writes: system packages; with --test also _build/test_python, with either _build/test_tools.
@@ -23,7 +24,11 @@ package_of() { # server
     rabbitmq | cowboy) echo rabbitmq-server ;;
     ejabberd) echo ejabberd ;;
     ssh) echo openssh-server ;;
-    *) echo "setup.sh: unknown server '$1'; there are nats, rabbitmq, ejabberd, cowboy and ssh" >&2; return 2 ;;
+    faketime) echo libfaketime ;;
+    otp) echo erlang-base ;;
+    *)
+      echo "setup.sh: unknown server '$1'; there are nats, rabbitmq, ejabberd, cowboy, ssh, faketime and otp" >&2
+      return 2 ;;
   esac
 }
 
@@ -95,6 +100,12 @@ if $with_tests; then
   command -v prove >/dev/null || want perl
   command -v cmark-gfm >/dev/null || want cmark-gfm
   command -v jq >/dev/null || want jq
+  # What makes networks and connections for tests of drivers elsewhere.
+  if [ "$(uname -s)" = Linux ]; then
+    command -v ip >/dev/null || want iproute2
+    command -v ssh >/dev/null || want openssh-client
+    command -v unshare >/dev/null || want util-linux
+  fi
 fi
 
 if [ "${#packages[@]}" -gt 0 ]; then
@@ -177,12 +188,41 @@ test_server() { # server
   mv "$part" "$tools"
 }
 
+# Erlang/OTP that is not this machine's, with all that it needs to run by itself.
+test_otp() {
+  local tools=$root/_build/test_tools/otp part=$root/_build/test_tools/otp.part
+  local wanted="base-files coreutils dash erlang-base" ours other=27 architecture log
+  [ ! -d "$tools" ] || return 0
+  # shellcheck source=scripts/debian.sh
+  source "$root/scripts/debian.sh"
+  ours=$(evaluate 'io:put_chars(erlang:system_info(otp_release)), halt().')
+  [ "$ours" != "$other" ] || other=25
+  architecture=$(dpkg --print-architecture 2>/dev/null || true)
+  echo "setup.sh: unpacking Erlang/OTP $other in _build/test_tools/otp"
+  log=$(mktemp)
+  rm -rf "$part"
+  if ! unpack_debian "${debian_of_otp[$other]}" "$architecture" "$part/release" "$wanted" "" >"$log" 2>&1 ||
+    # The processors of amd64 run i386 too.
+    { [ "$architecture" = amd64 ] && [ -n "${debian_of_otp[$ours]:-}" ] &&
+      ! unpack_debian "${debian_of_otp[$ours]}" i386 "$part/architecture" "$wanted" "" >"$log" 2>&1; }; then
+    cat "$log" >&2
+    rm -f "$log"
+    echo "setup.sh: failed to unpack Erlang/OTP out of Debian's packages, as said above" >&2
+    exit 1
+  fi
+  rm -f "$log"
+  mv "$part" "$tools"
+}
+
 if $with_tests; then
   test_python
   test_promtool
 fi
 for server in ${servers[@]+"${servers[@]}"}; do
-  test_server "$server"
+  case "$server" in
+    otp) test_otp ;;
+    *) test_server "$server" ;;
+  esac
 done
 
 rust_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")

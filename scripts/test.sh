@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test: formatting, lints, Rust, Erlang, and both together through their scripts. What computes and
 # what measures run at the same time: no test asserts a time, and what measures mostly waits.
-# Ends with a line that counts tests. Writes: target/, _build/, _artifacts/ nothing, temporary
+# Ends with what was skipped and why, and a line that counts tests. A test may be skipped where this machine
+# cannot run it, and for no other reason. Writes: target/, _build/, _artifacts/ nothing, temporary
 # directories that it removes.
 set -euo pipefail
 
@@ -32,6 +33,16 @@ begin() { # function
 # Sums a column of numbers, 0 for none.
 sum() {
   awk '{ total += $1 } END { print total + 0 }'
+}
+
+# Each test of Erlang that was skipped, a line each: suite, case, and why.
+skipped() { # file
+  sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
+    function tell() { gsub(/^\{tc_(user|auto)_skip,"?|"?\}$/, "", why); if (name != "") print name ": " why; name = "" }
+    /^%%% [^ ]+ ==> [^ ]+: SKIPPED$/ { tell(); sub(/:$/, "", $4); name = $2 " " $4; why = ""; next }
+    name != "" && (/^$/ || /^\./) { tell(); next }
+    name != "" { sub(/^%%% [^ ]+ ==> /, ""); sub(/^ +/, " "); why = why $0 }
+    END { tell() }' | grep -vE ' (init|end)_per_suite: ' || true
 }
 
 # The contract is kept, and has been by every commit since its chain of records began. A shallow
@@ -65,7 +76,8 @@ measures() {
   step "bench and gate together" cargo test --locked --package cp1_pipeline_tests -- --test-threads=1
 }
 
-"$scripts/setup.sh" --test --with nats --with rabbitmq --with ejabberd --with cowboy --with ssh
+"$scripts/setup.sh" --test --with nats --with rabbitmq --with ejabberd --with cowboy --with ssh \
+  --with faketime --with otp
 step "formatting" cargo fmt --all --check
 step "shell" shellcheck --external-sources scripts/*.sh .ci/run
 begin measures
@@ -81,8 +93,17 @@ if [ "$code" -ne 0 ]; then
 fi
 cat "$log.computes" "$log.measures" >"$log"
 
+unrun=$(skipped "$log")
+if [ -n "$unrun" ]; then
+  printf '\nskipped:\n%s\n' "$unrun"
+  if could=$(grep -v 'this machine cannot' <<<"$unrun"); then
+    printf 'test.sh: skipped, though this machine could have run it:\n%s\n' "$could" >&2
+    exit 1
+  fi
+fi
 rust=$(sed -n 's/^test result: ok\. \([0-9]*\) passed.*/\1/p' "$log" | sum)
-erlang=$(sed -n 's/^All \([0-9]*\) tests passed\..*/\1/p' "$log" | sum)
+# Where some were skipped, it is "Skipped 2 (2, 0) tests. Passed 4 tests.".
+erlang=$(sed -nE 's/^All ([0-9]+) tests passed\..*/\1/p; s/^Skipped .* Passed ([0-9]+) tests\..*/\1/p' "$log" | sum)
 if [ "$rust" -eq 0 ] || [ "$erlang" -eq 0 ]; then
   echo "test.sh: no test was counted (Rust: $rust, Erlang: $erlang)" >&2
   exit 1
