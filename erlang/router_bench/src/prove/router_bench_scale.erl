@@ -1,5 +1,5 @@
 %% @doc How far one conductor goes: the load that 1, 2, 4 and 8 drivers reach on this machine, and a simulation
-%% of up to 1,000 of what they send and what adding it up takes.
+%% of up to 10,000 of what they send and what adding it up takes.
 %%
 %% The simulated drivers are processes of this VM that answer with the bytes that a driver of its BEAM would, after
 %% they have recorded their share of a slice; the conductor decodes and adds up as it does in a run. What is not
@@ -18,7 +18,7 @@
 
 -define(ROUNDS, 3).
 -define(REAL, [1, 2, 4, 8]).
--define(SIMULATED, [1, 10, 100, 300, 1000]).
+-define(SIMULATED, [1, 10, 100, 1000, 3000, 10000]).
 -define(SLICES, 25).
 %% As a run has them at most: 20,000 arrivals a second, and slices of 60 ms.
 -define(ARRIVALS_OF_A_SLICE, 1200).
@@ -29,12 +29,10 @@
 %% @doc Prints both tables and ends the VM.
 -spec main() -> no_return().
 main() ->
-    io:format("the load that drivers reach together, the reference router in a BEAM of its own; ~b processors~n"
-              "~-8s ~12s ~12s ~14s ~16s ~14s~n",
-              [erlang:system_info(logical_processors_available),
-               "drivers", "reached", "of one's", "of one's each", "adding up", "bytes/slice"]),
-    Rounds = [[{Drivers, reached(Drivers)} || Drivers <- ?REAL] || _ <- lists:seq(1, ?ROUNDS)],
-    lists:foreach(fun(Drivers) -> real(Drivers, Rounds) end, ?REAL),
+    io:format("the load that drivers reach together on ~b processors, median of ~b rounds~n",
+              [erlang:system_info(logical_processors_available), ?ROUNDS]),
+    real("a router that waits and does not compute", router_bench_waiting_adapter, 4),
+    real("the reference router, which shares the processors with them", ref_router_adapter, 8),
     io:format("~nsimulated: a slice of the open loop with ~b arrivals, ~b slices each~n"
               "~-8s ~12s ~12s ~14s ~16s ~14s~n",
               [?ARRIVALS_OF_A_SLICE, ?SLICES,
@@ -46,30 +44,33 @@ main() ->
                                     [Drivers, whole(Messages), whole(Bytes), MergeUs / 1000, SliceUs / 1000,
                                      SliceUs / Drivers])
                   end, Simulated),
-    #{drivers := Most, slice_us := MostUs} = lists:last(Simulated),
-    io:format("~nfrom about ~s drivers on, what a slice of ~b ms brings takes one conductor as long again: more want "
-              "conductors of their own, whose reports are added up~n",
-              [whole(round(?SLICE_US * Most / MostUs)), ?SLICE_US div 1000]),
+    Held = [Drivers || #{drivers := Drivers, slice_us := SliceUs} <- Simulated, SliceUs < ?SLICE_US],
+    io:format("~nup to ~s drivers, what a slice of ~b ms brings takes one conductor less than that; with more "
+              "a tree of mergers is needed~n",
+              [whole(lists:max(Held)), ?SLICE_US div 1000]),
     halt(0).
 
 %% Real drivers
 
-%% Closed loop of one block; each driver has the same number of workers.
-reached(Drivers) ->
-    {ok, #{blocks := [#{metrics := #{rps := Rps}}]}} =
-        router_bench:run(#{adapter => ref_router_adapter, nodes => lists:duplicate(Drivers, local), blocks => 1,
-                           warmup_ms => 500, throughput_ms => 2000, latency_ms => 200, rate_per_second => 1000,
-                           concurrency => 8 * Drivers, control => false, quiet => true}),
-    Rps.
+real(Router, Adapter, Workers) ->
+    Rounds = [[{Drivers, reached(Adapter, Drivers, Workers)} || Drivers <- ?REAL] || _ <- lists:seq(1, ?ROUNDS)],
+    io:format("~n~ts; ~b workers each~n~-8s ~14s ~14s ~14s~n",
+              [Router, Workers, "drivers", "reached", "of one's", "efficiency"]),
+    Of = fun(Round, Drivers) -> proplists:get_value(Drivers, Round) end,
+    lists:foreach(fun(Drivers) ->
+                          Times = median([Of(Round, Drivers) / Of(Round, 1) || Round <- Rounds]),
+                          io:format("~-8b ~12s/s ~12.2f x ~12.1f %~n",
+                                    [Drivers, whole(round(median([Of(Round, Drivers) || Round <- Rounds]))), Times,
+                                     100 * Times / Drivers])
+                  end, ?REAL).
 
-real(Drivers, Rounds) ->
-    Median = fun(Values) -> lists:nth((length(Values) + 1) div 2, lists:sort(Values)) end,
-    Of = fun(Round, Count) -> proplists:get_value(Count, Round) end,
-    Share = Median([Of(Round, Drivers) / Of(Round, 1) || Round <- Rounds]),
-    #{merge_us := MergeUs, bytes := Bytes} = simulate(Drivers),
-    io:format("~-8b ~10s/s ~11.2f x ~10.1f % ~13.2f ms ~14s~n",
-              [Drivers, whole(round(Median([Of(Round, Drivers) || Round <- Rounds]))), Share,
-               100 * Share / Drivers, MergeUs / 1000, whole(Bytes)]).
+%% Throughput of one block; each driver has the same number of workers.
+reached(Adapter, Drivers, Workers) ->
+    {ok, #{blocks := [#{metrics := #{rps := Rps}}]}} =
+        router_bench:run(#{adapter => Adapter, nodes => lists:duplicate(Drivers, local), blocks => 1,
+                           warmup_ms => 500, throughput_ms => 2000, latency_ms => 200, rate_per_second => 500,
+                           concurrency => Workers * Drivers, control => false, quiet => true}),
+    Rps.
 
 %% Simulated drivers
 
@@ -77,12 +78,11 @@ real(Drivers, Rounds) ->
 -spec simulate(Drivers :: pos_integer()) -> simulated().
 simulate(Drivers) ->
     Merging = router_bench_nodes:new(),
-    Simulated = [spawn_link(fun() -> driver(answer(Share)) end)
-                 || Share <- router_bench_share:all(Drivers)],
+    Simulated = [begun(Share) || Share <- router_bench_share:all(Drivers)],
     Slices = [slice(Simulated, Merging) || _ <- lists:seq(1, ?SLICES)],
     _ = [Pid ! stop || Pid <- Simulated],
     ok = router_bench_nodes:forget(Merging),
-    Median = fun(Place) -> lists:nth(?SLICES div 2 + 1, lists:sort([element(Place, Slice) || Slice <- Slices])) end,
+    Median = fun(Place) -> median([element(Place, Slice) || Slice <- Slices]) end,
     #{drivers => Drivers, messages => 2 * Drivers, bytes => Median(1), slice_us => Median(2), merge_us => Median(3)}.
 
 %% What a driver says of its share of a slice: an exponential time from 0.1 ms on for each of its arrivals.
@@ -94,6 +94,17 @@ answer(Share) ->
     term_to_binary({ok, #{slice => #{ok => Ok, duration_ns => ?SLICE_US * 1000},
                           taken => maps:map(fun(_, Recorder) -> router_bench_nif:recorder_take(Recorder) end,
                                             Recorders)}}).
+
+%% One at a time: of thousands nobody wants all recorders at once.
+begun(Share) ->
+    Conductor = self(),
+    Pid = spawn_link(fun() ->
+                         Answer = answer(Share),
+                         true = erlang:garbage_collect(),
+                         Conductor ! {self(), begun},
+                         driver(Answer)
+                     end),
+    receive {Pid, begun} -> Pid end.
 
 driver(Answer) ->
     receive
@@ -114,6 +125,9 @@ slice(Drivers, Merging) ->
     ok = router_bench_nodes:add(Merging, open, Slices),
     EndNs = router_bench_nif:now(),
     {lists:sum([byte_size(Answer) || Answer <- Answers]), (EndNs - StartNs) / 1000, (EndNs - MergeNs) / 1000}.
+
+median(Values) ->
+    lists:nth((length(Values) + 1) div 2, lists:sort(Values)).
 
 whole(Number) ->
     router_bench_figures:thousands(Number).
