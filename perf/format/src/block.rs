@@ -461,8 +461,7 @@ pub enum Quantity {
 pub struct Series {
     /// Which block, from 1.
     pub block: u32,
-    /// In which router's node, where there are several; absent where there is one, and in reports of
-    /// router_bench 0.5 and before of several, which have the first one's.
+    /// In which router's node, where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub router: Option<u32>,
     /// What was sampled, for example `memory_total`.

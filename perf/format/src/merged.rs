@@ -21,6 +21,7 @@ use crate::block::{
 };
 use crate::environment::Environment;
 use crate::evidence::{Disturbance, Evidence};
+use crate::nodes::Nodes;
 use crate::read::{Segment, Violation};
 use crate::record::Digest;
 use crate::report::{Clock, Load};
@@ -111,6 +112,9 @@ pub struct MachineBlock {
     pub errors: Counted,
     /// Backpressure activations that it saw.
     pub backpressure: Counted,
+    /// Its drivers and routers, where drivers had its load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Nodes>,
     /// What was seen of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
@@ -131,9 +135,16 @@ impl MachineBlock {
             memory: *memory,
             errors: *errors,
             backpressure: *backpressure,
+            nodes: block.nodes.clone(),
             evidence: block.evidence.clone(),
             disturbed: block.disturbed.clone(),
         }
+    }
+
+    /// The most memory that one router of it had.
+    #[must_use]
+    pub fn worst_peak_bytes(&self) -> u64 {
+        self.nodes.as_ref().map_or(self.memory.peak_bytes, Nodes::worst_peak_bytes)
     }
 
     /// As a block without slices, and without figures of its own.
@@ -152,7 +163,7 @@ impl MachineBlock {
             memory: *memory,
             errors: *errors,
             backpressure: *backpressure,
-            nodes: None,
+            nodes: self.nodes.clone(),
             reasons: None,
             strays: None,
             idle_cpu_pct: None,
@@ -166,15 +177,18 @@ impl MachineBlock {
     fn check(&self, path: &[Segment]) -> Result<(), Violation> {
         let within = |key| [path, &[Segment::from(key)]].concat();
         self.accounting.check(&within("accounting"))?;
-        let is_watched = self.accounting.traffic.is_some();
+        let is_other = self.accounting.traffic.is_some() || self.accounting.recovery.is_some();
         let missing = [
-            ("accounting", is_watched),
+            ("accounting", is_other),
             ("throughput", is_absent(&self.throughput)),
             ("latency", is_absent(&self.latency)),
             ("memory", is_absent(&self.memory)),
         ];
         if let Some((key, _)) = missing.into_iter().find(|(_, is_missing)| *is_missing) {
             return Err(Violation::new(within(key), "nothing of a load of the bench", MERGE));
+        }
+        if let Some(nodes) = &self.nodes {
+            nodes.check(&self.as_block(1), &within("nodes"))?;
         }
         has_no_slices(&self.throughput, &self.latency, path)
     }
@@ -255,6 +269,7 @@ impl MachineBlock {
                 driver: of_driver(|machine| machine.backpressure.driver)?,
                 router: of_router(|machine| machine.backpressure.router)?,
             },
+            nodes: None,
             evidence: None,
             disturbed: disturbed(machines),
         })

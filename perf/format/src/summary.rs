@@ -32,6 +32,7 @@ use crate::block::{
 use crate::decimal::{Amount, Decimal};
 use crate::merged::MachineBlock;
 use crate::metric::Metric;
+use crate::nodes::Nodes;
 use crate::recovery::NotRecovered;
 use crate::report::RunStatus;
 
@@ -204,8 +205,15 @@ pub fn figure(metric: Metric, block: &Block) -> Result<BigDecimal, Unmeasured> {
         Metric::MemMbTotalErlang if block.memory.samples == 0 => Err(Unmeasured::NoMemory),
         Metric::MemMbTotalErlang => Ok(megabytes(block.memory.peak_bytes)),
         Metric::MemMbWorstNode => {
-            let several = block.nodes.as_ref().filter(|nodes| nodes.routers.len() > 1);
-            Ok(megabytes(several.ok_or(Unmeasured::OneRouter)?.worst_peak_bytes()))
+            let of_machines = block.machines.as_ref().filter(|_| block.memory.samples > 0);
+            let worst = match of_machines {
+                Some(machines) => machines.iter().map(MachineBlock::worst_peak_bytes).max(),
+                None => {
+                    let several = block.nodes.as_ref().filter(|nodes| nodes.routers.len() > 1);
+                    several.map(Nodes::worst_peak_bytes)
+                }
+            };
+            Ok(megabytes(worst.ok_or(Unmeasured::OneRouter)?))
         }
         Metric::ErrorsTotal => {
             let router = block.errors.router.ok_or(Unmeasured::NotCounted)?;
@@ -323,22 +331,19 @@ pub fn generators_own(percentile: Percentile, blocks: &[Block]) -> Option<f64> {
         // A response time of 0 is the generator's as a whole or not at all; it is taken as 1 ns.
         Some(lag as f64 / response.max(1) as f64)
     };
-    let of_loop = |LatencyPhase { dispatch_lag, response_time, .. }: &LatencyPhase| {
-        of_times(dispatch_lag, response_time)
+    // One driver that offers its share late is not hidden by those that do not.
+    let of_machine = |latency: &LatencyPhase, nodes: &Option<Nodes>| {
+        let drivers = nodes.iter().flat_map(|nodes| &nodes.drivers);
+        let lags = drivers.map(|driver| &driver.dispatch_lag).chain([&latency.dispatch_lag]);
+        lags.filter_map(|lag| of_times(lag, &latency.response_time)).max_by(f64::total_cmp)
     };
     let of_block = |block: &Block| match &block.machines {
         // Where one generator was late, so is the tail of all samples.
         Some(machines) => {
-            let shares = machines.iter().filter_map(|machine| of_loop(&machine.latency));
+            let shares = machines.iter().filter_map(|one| of_machine(&one.latency, &one.nodes));
             shares.max_by(f64::total_cmp)
         }
-        None => {
-            // One driver that offers its share late is not hidden by those that do not.
-            let drivers = block.nodes.iter().flat_map(|nodes| &nodes.drivers);
-            let shares =
-                drivers.filter_map(|one| of_times(&one.dispatch_lag, &block.latency.response_time));
-            of_loop(&block.latency).into_iter().chain(shares).max_by(f64::total_cmp)
-        }
+        None => of_machine(&block.latency, &block.nodes),
     };
     let share = median(blocks.iter().filter_map(of_block).collect());
     share.filter(|share| *share > GENERATOR_SHARE_MAX)

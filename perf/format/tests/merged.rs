@@ -39,6 +39,7 @@ fn machine() -> impl Strategy<Value = MachineBlock> {
         memory: MemoryFigures { samples: n, min_bytes: n, peak_bytes: 3 * n, end_bytes: 2 * n },
         errors,
         backpressure: errors,
+        nodes: None,
         evidence: None,
         disturbed: None,
     })

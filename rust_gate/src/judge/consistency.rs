@@ -122,6 +122,7 @@ fn whence(metric: Metric, block: &Block) -> &'static str {
         Metric::LatencyP99Ms => "follows from latency.slices.p99_ns",
         Metric::Rps => "follows from throughput.slices",
         Metric::MemMbTotalErlang => "follows from memory.peak_bytes",
+        Metric::MemMbWorstNode if is_merged => "follows from the machines' routers",
         Metric::MemMbWorstNode => "follows from nodes.routers",
         Metric::ErrorsTotal => "driver or router saw",
         Metric::BackpressureActiveTotal => "the router saw",

@@ -7,8 +7,8 @@
 use bigdecimal::BigDecimal;
 use cp1_format::summary::{self, Percentile};
 use cp1_format::{
-    Block, FailedOutcome, LatencyPhase, MachineBlock, Merged, Metric, Outcomes, Percentiles, Phase,
-    RecoveryPhase, RecoveryWindow, Report, Routers, Series, ThroughputPhase,
+    Block, FailedOutcome, LatencyPhase, MachineBlock, Merged, Metric, Nodes, Outcomes, Percentiles,
+    Phase, RecoveryPhase, RecoveryWindow, Report, Routers, Series, ThroughputPhase,
 };
 
 use crate::judge::contradictions::Contradictions;
@@ -103,8 +103,10 @@ const OF_SLICES: [Check; 3] = [
 
 /// What one machine has to know, and several together cannot: of the generator's lateness a report keeps
 /// percentiles and no distribution.
-const OF_GENERATOR: [Check; 1] =
-    [Check { place: "latency.dispatch_lag", finds: |b, _| lag_percentiles(&b.latency) }];
+const OF_GENERATOR: [Check; 2] = [
+    Check { place: "latency.dispatch_lag", finds: |b, _| lag_percentiles(&b.latency) },
+    Check { place: "nodes", finds: nodes },
+];
 
 /// Every check of a block of watched traffic.
 const OF_TRAFFIC: [Check; 7] = [
@@ -344,9 +346,8 @@ fn sampled(series: &Series, block: &Block) -> Option<String> {
     let routers = block.nodes.as_ref().map_or(&[][..], |nodes| &nodes.routers);
     let (errors, backpressure, memory) = match (series.router, routers) {
         (None, [] | [_]) => (&block.errors, &block.backpressure, &block.memory),
-        // Which of several: reports of router_bench 0.5 and before have the first one's alone.
-        (router, _) => {
-            let number = router.unwrap_or(1);
+        (None, _) => return Some("it does not say of which router it is".to_owned()),
+        (Some(number), _) => {
             let Some(of) = routers.iter().find(|one| one.router == number) else {
                 return Some(format!("the block has no router {number}"));
             };
@@ -423,6 +424,19 @@ fn outage(block: &Block, report: &Report) -> Option<String> {
             planned.outage_ms
         )
     })
+}
+
+/// Drivers and routers are as many as the load says, of each of several machines too.
+fn nodes(block: &Block, report: &Report) -> Option<String> {
+    let load = report.load.as_ref()?;
+    let planned = load.drivers.map(|drivers| (drivers, load.routers.unwrap_or(1)));
+    let count = |nodes: &Nodes| (nodes.drivers.len() as u32, nodes.routers.len() as u32);
+    let measured = block.nodes.as_ref().map(count);
+    let text = |nodes: Option<(u32, u32)>| match nodes {
+        None => "no drivers".to_owned(),
+        Some((drivers, routers)) => format!("drivers {drivers}, routers {routers}"),
+    };
+    (measured != planned).then(|| format!("{}, and load has {}", text(measured), text(planned)))
 }
 
 fn lag_samples(block: &Block, _: &Report) -> Option<String> {

@@ -60,6 +60,14 @@ fn of_one(part: &Part, routers: Routers) -> Vec<Problem> {
                     perf-gate freeze or bump";
         refuse("sessions", "the report is made of sessions already", cure);
     }
+    if report.load.as_ref().is_some_and(|load| load.outage.is_some()) {
+        let message = "an outage is one router's at one time, and machines have none in common";
+        refuse(
+            "load.outage",
+            message,
+            "leave --outage-ms out on machines whose reports are merged",
+        );
+    }
     if report.git.commit.is_none() {
         let message = "it does not say which commit was measured, so perhaps another one";
         refuse("git.commit", message, "measure inside the git repository");
@@ -143,7 +151,6 @@ fn unlike(first: &Part, other: &Part) -> Option<Problem> {
         ("load.drivers", load(|one, two| one.drivers == two.drivers)),
         ("load.distribution", load(|one, two| one.distribution == two.distribution)),
         ("load.routers", load(|one, two| one.routers == two.routers)),
-        ("load.outage", load(|one, two| one.outage == two.outage)),
         ("load.drain_timeout_ms", load(|one, two| one.drain_timeout_ms == two.drain_timeout_ms)),
         (
             "load.sample_interval_ms",

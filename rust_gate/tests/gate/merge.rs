@@ -2,12 +2,17 @@
 
 use crate::common;
 use crate::common::machines::{SAMPLES, histogram, machine, times};
+use crate::common::nodes::with_nodes;
+use crate::common::outages::with_outage;
 use crate::common::repository::Repository;
 use crate::common::{Answer, Room, answered, full_of, minimal, pair, policy, remove, set, watched};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// Machines 1 to 3 in `m1.json` to `m3.json`.
+/// What somebody does to a block.
+type Edit = fn(&mut Value);
+
 fn room() -> Room {
     let room = Room::new();
     (1..=3).for_each(|number| room.json(&format!("m{number}.json"), &machine(number, 3, 1.0)));
@@ -306,6 +311,56 @@ fn of_a_shared_router_memory_is_absent_and_its_counters_are_not_counted_twice() 
     let files = ["check", "--explain", "--baseline", "shared.json", "--policy", "policy.json"];
     room.run(&[&files[..], &["--candidate", "each.json"]].concat())
         .is(4, &["merged.routers baseline shared candidate each"]);
+}
+
+#[test]
+fn drivers_and_routers_of_each_machine_are_kept_and_the_worst_node_is_that_of_all() {
+    let room = room();
+    for (machine, worst_mib) in [(1, 20), (2, 21)] {
+        room.change(&format!("m{machine}.json"), |report| with_nodes(report, worst_mib));
+    }
+    let report = merged(&room, &["m1.json", "m2.json"], "merged.json");
+    common::fits("report", &report);
+    let of_machine = |name: &str| -> Value {
+        let report: Value = serde_json::from_str(&room.text(name)).unwrap();
+        report["blocks"][0]["nodes"].clone()
+    };
+    let machines = report["blocks"][0]["machines"].as_array().unwrap();
+    let nodes: Vec<_> = machines.iter().map(|machine| machine["nodes"].clone()).collect();
+    for name in ["m1.json", "m2.json"] {
+        assert!(nodes.contains(&of_machine(name)), "{name}");
+    }
+    assert!(report["blocks"][0].get("nodes").is_none());
+    assert_eq!(report["metrics"]["mem_mb_worst_node"], 21);
+    against_itself(&room, "merged.json").is(0, &[]);
+    let edits: [(Edit, &str); 3] = [
+        (
+            |block| block["machines"][0]["nodes"]["routers"][0]["memory"]["peak_bytes"] = json!(1),
+            "the routers' peaks of memory are not that of the block",
+        ),
+        (
+            |block| remove(block, "machines.0.nodes"),
+            "no drivers, and load has drivers 2, routers 2",
+        ),
+        (
+            |block| block["metrics"]["mem_mb_worst_node"] = json!(3),
+            "is not the 21 that follows from the machines' routers",
+        ),
+    ];
+    for (edit, said) in edits {
+        let mut edited = report.clone();
+        edit(&mut edited["blocks"][0]);
+        room.json("edited.json", &edited);
+        against_itself(&room, "edited.json").is(2, &[said]);
+    }
+}
+
+#[test]
+fn an_outage_of_one_machine_is_none_of_all() {
+    let room = room();
+    room.change("m2.json", |report| with_outage(report, |_| 4));
+    let answer = merge(&room, &["m1.json", "m2.json"], "merged.json");
+    refused(&room, &answer, &["load.outage: an outage is one router's at one time", "--outage-ms"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Reports, policies and a room to judge them in.
 
 pub(crate) mod machines;
+pub(crate) mod nodes;
 pub(crate) mod outages;
 pub(crate) mod profiles;
 pub(crate) mod repository;
