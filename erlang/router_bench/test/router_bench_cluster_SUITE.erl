@@ -46,7 +46,7 @@ options(More, Config) ->
 drivers_are_nodes_of_the_routers_cluster(Config) ->
     with_cluster(fun in_the_open/1, Config, fun(Run, Nodes) ->
         {ok, #{env := #{attached := true}, load := #{drivers := 2, distribution := tcp},
-               blocks := [_, #{accounting := #{latency := #{offered := 200, ok := 200}},
+               blocks := [_, #{accounting := #{latency := #{offered := 200, error := 0, timeout := 0}},
                                nodes := #{drivers := [#{place := <<"cluster_driver_1@127.0.0.1">>}, _]}}]}} =
             Run(#{blocks => 2}, none),
         [[] = of_the_bench(Nodes, Node) || Node <- [?ROUTER | ?DRIVERS]],
@@ -56,7 +56,7 @@ drivers_are_nodes_of_the_routers_cluster(Config) ->
 a_cluster_that_is_encrypted_is_measured_as_one(Config) ->
     Flags = own_cluster:encrypted(filename:join(proplists:get_value(priv_dir, Config), "cluster_tls"), ["127.0.0.1"]),
     with_cluster(Flags, Config, fun(Run, _Nodes) ->
-        {ok, #{load := #{distribution := tls}, blocks := [#{accounting := #{latency := #{ok := 200}}}]}} =
+        {ok, #{load := #{distribution := tls}, blocks := [#{accounting := #{latency := #{offered := 200, error := 0, timeout := 0}}}]}} =
             Run(#{}, none),
         {error, {bad_option, distribution, tcp, _}} = Run(#{distribution => tcp}, none)
     end).

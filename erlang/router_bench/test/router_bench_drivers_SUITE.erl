@@ -265,7 +265,7 @@ options_that_cannot_be_driven_are_refused(_Config) ->
 what_carries_requests_is_told(_Config) ->
     {ok, #{load := #{distribution := tcp}}} = run(#{}),
     {ok, #{load := #{distribution := tls, routers := 2}, env := #{vm_flags := Flags},
-           blocks := [#{accounting := #{latency := #{ok := 200, error := 0}}}]}} =
+           blocks := [#{accounting := #{latency := #{offered := 200, error := 0, timeout := 0}}}]}} =
         run(#{distribution => tls, routers => 2}),
     nomatch = string:find(Flags, "tls"),
     [] = filelib:wildcard("/tmp/router_bench_tls.*").

@@ -47,7 +47,7 @@ options(More, Config) ->
 
 what_is_far_is_driven_and_encrypted(Config) ->
     {ok, #{load := #{distribution := tls, drivers := 2},
-           blocks := [#{accounting := #{latency := #{offered := 400, ok := 400}},
+           blocks := [#{accounting := #{latency := #{offered := 400, error := 0, timeout := 0}},
                         nodes := #{drivers := [#{place := Place}, _]}}]}} = run(#{}, Config),
     {match, _} = re:run(Place, "^netns_starter:rb").
 
@@ -88,7 +88,7 @@ a_driver_that_is_killed_there_is_named(Config) ->
 a_running_cluster_is_driven_across_the_link(Config) ->
     with_cluster(Config, fun(Run, _Nodes) ->
         {ok, #{env := #{attached := true}, load := #{drivers := 2, distribution := tls},
-               blocks := [#{accounting := #{latency := #{offered := 600, ok := 600, error := 0}},
+               blocks := [#{accounting := #{latency := #{offered := 600, error := 0, timeout := 0}},
                             nodes := #{drivers := [#{place := One}, #{place := Other}]}}]}} = Run(#{}, none),
         [One, Other] = [atom_to_binary(Driver) || Driver <- drivers(Config)]
     end).
@@ -110,7 +110,7 @@ a_cluster_that_stays_cut_names_who_was_lost_and_is_left_clean(Config) ->
         Before = [left_in(Node, Nodes) || Node <- All],
         try
             {error, {failed, Text, #{run := #{status := failed},
-                                     blocks := [#{accounting := #{latency := #{offered := 3000, ok := 3000}}}]}}} =
+                                     blocks := [#{accounting := #{latency := #{offered := 3000, error := 0, timeout := 0}}}]}}} =
                 Run(#{blocks => 3, latency_ms => 3000, slice_ms => 1500}, {2, {own_network, cut, [network(Config)]}}),
             {match, _} = re:run(Text, "^block 2: driver [12] of 2 \\(driver_[12]@[0-9.]+\\), whose share of the load "
                                 "would be missing: ")
@@ -119,7 +119,7 @@ a_cluster_that_stays_cut_names_who_was_lost_and_is_left_clean(Config) ->
         ok = becomes(Before, fun() -> [left_in(Node, Nodes) || Node <- All] end),
         % Whoever conducts finds them again, and so do they each other.
         true = connected(Nodes, Config),
-        {ok, #{blocks := [#{accounting := #{latency := #{offered := 600, ok := 600}}}]}} = Run(#{}, none),
+        {ok, #{blocks := [#{accounting := #{latency := #{offered := 600, error := 0, timeout := 0}}}]}} = Run(#{}, none),
         #{latency := #{offered := 600}} = Whole
     end).
 

@@ -91,7 +91,7 @@ wait_until(Is, Why, DeadlineMs) ->
 routers_in_several_nodes_are_measured_and_left_as_they_were(Config) ->
     with_routers_as_they_were(Config, fun(_Conductor, Run, _Routers, AsBefore) ->
         {ok, #{env := #{attached := true}, load := #{drivers := 2, routers := 2},
-               blocks := [#{accounting := #{latency := #{offered := 200, ok := 200}}, vm := Vm,
+               blocks := [#{accounting := #{latency := #{offered := 200, error := 0, timeout := 0}}, vm := Vm,
                             memory := #{peak_bytes := Peak}, metrics := #{mem_mb_worst_node := _},
                             nodes := #{routers := [#{router := 1, memory := #{peak_bytes := One}, vm := OneVm},
                                                    #{router := 2, memory := #{peak_bytes := Other}, vm := OtherVm}]}}],
