@@ -430,7 +430,7 @@ pub struct Settings {
     pub concurrency: Option<u32>,
     /// Drivers that share the load: local, ssh:DESTINATION, MODULE:TEXT with a module that starts one, or
     /// NAME@HOST of the cluster of the attached nodes, with commas between; none: the router's BEAM makes the
-    /// load. Takes a rate and a concurrency
+    /// load
     #[arg(long, value_name = "PLACES", value_parser = nodes, default_value = "")]
     pub nodes: Places,
     /// Routers that the drivers reach, each in a BEAM of its own [default: 1]
