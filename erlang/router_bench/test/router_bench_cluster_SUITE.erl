@@ -56,8 +56,14 @@ drivers_are_nodes_of_the_routers_cluster(Config) ->
 a_cluster_that_is_encrypted_is_measured_as_one(Config) ->
     Flags = own_cluster:encrypted(filename:join(proplists:get_value(priv_dir, Config), "cluster_tls"), ["127.0.0.1"]),
     with_cluster(Flags, Config, fun(Run, _Nodes) ->
-        {ok, #{load := #{distribution := tls}, blocks := [#{accounting := #{latency := #{offered := 200, error := 0, timeout := 0}}}]}} =
-            Run(#{}, none),
+        Measured = fun(Drivers) ->
+                           {ok, #{load := #{distribution := tls, drivers := 2},
+                                  blocks := [#{accounting := #{latency := #{offered := 200, error := 0,
+                                                                            timeout := 0}}}]}} =
+                               Run(#{nodes => Drivers}, none)
+                   end,
+        Measured(?DRIVERS),
+        Measured([local, hd(?DRIVERS)]),
         {error, {bad_option, distribution, tcp, _}} = Run(#{distribution => tcp}, none)
     end).
 
