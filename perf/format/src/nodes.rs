@@ -144,6 +144,13 @@ impl Nodes {
                 return refused("routers", problem);
             }
         }
+        // They have one adapter, so all of them count or none does.
+        let count =
+            |counts: fn(&Driver) -> bool| self.drivers.iter().filter(|one| counts(one)).count();
+        let counting = [count(|one| one.errors.is_some()), count(|one| one.backpressure.is_some())];
+        if counting.into_iter().any(|of| of != 0 && of != self.drivers.len()) {
+            return refused("drivers", "some drivers have a counter that others have not");
+        }
         Ok(())
     }
 

@@ -75,7 +75,7 @@ fn another_number_of_drivers_or_routers_is_another_load() {
 
 #[test]
 fn nodes_that_do_not_add_up_to_their_block_are_invalid() {
-    let edits: [(&str, Edit); 8] = [
+    let edits: [(&str, Edit); 9] = [
         ("the drivers' requests are not those of the block", |nodes| {
             let outcomes = &mut nodes["drivers"][0]["accounting"]["latency"];
             outcomes["ok"] = json!(outcomes["ok"].as_u64().unwrap() - 1);
@@ -93,6 +93,9 @@ fn nodes_that_do_not_add_up_to_their_block_are_invalid() {
         }),
         ("the nodes' errors are not those of the block", |nodes| {
             nodes["drivers"][1]["errors"] = json!({});
+        }),
+        ("some drivers have a counter that others have not", |nodes| {
+            nodes["drivers"][1]["errors"] = json!({"router": 0});
         }),
         ("the nodes' activations of backpressure are not those of the block", |nodes| {
             nodes["drivers"][1]["backpressure"] = json!({"router": 1});
