@@ -33,7 +33,7 @@ wrong_terms_are_badarg_and_the_vm_lives(_Config) ->
     Recorder = router_bench_nif:recorder_new(1),
     Dispatch = router_bench_nif:dispatch_new(1, Recorder, Recorder, Recorder),
     Port = hd(erlang:ports()),
-    Wrong = [atom, "", [a | b], <<>>, <<1:3>>, {}, {1}, {1, 2}, {1, 2, 3}, #{}, #{a => b}, 1.5, -1,
+    Wrong = [atom, "", [a | b], [<<>> | b], <<>>, <<1:3>>, {}, {1}, {1, 2}, {1, 2, 3}, #{}, #{a => b}, 1.5, -1,
              -(1 bsl 70), 1 bsl 63, 1 bsl 70, self(), Port, make_ref(), fun() -> ok end, Recorder,
              Dispatch],
     Functions = [{stop, [recorder, ns]}, {record, [recorder, ns]}, {poll, [dispatch]},

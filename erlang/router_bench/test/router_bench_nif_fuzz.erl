@@ -244,7 +244,7 @@ right(schedule, _) ->
 right(taken, _) ->
     % A version, the head, and counters: what there is of them at random.
     [pick([<<>>, <<1>>, <<1, (rand:bytes(rand:uniform(40)))/binary>>, rand:bytes(8)])
-     || _ <- lists:seq(1, rand:uniform(4) - 1)];
+     || _ <- lists:seq(1, rand:uniform(4) - 1)] ++ pick([[], [], [], tail]);
 right(path, #{directory := Directory}) ->
     pick([filename:join(Directory, integer_to_binary(rand:uniform(4))), <<"/proc/none/report">>]);
 right(json, _) -> pick([<<"\"go_on\"">>, <<"{\"measure\": {}}">>, rand:bytes(rand:uniform(40))]);

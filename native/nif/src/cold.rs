@@ -12,6 +12,7 @@ use rustler::{Atom, Binary, Encoder, Env, Error, NewBinary, NifResult, OwnedEnv,
 
 use crate::handle::{self, Handle};
 use crate::json::{Keys, term_of, value_of};
+use crate::list::List;
 
 mod atoms {
     rustler::atoms! {
@@ -98,9 +99,13 @@ fn recorder_take<'a>(env: Env<'a>, recorder: Handle<'a, Recorder>) -> NifResult<
 /// `recorder_add(Recorder, [Taken]) -> ok`: all of them, or none where one is damaged. Dirty because it may
 /// touch all counters.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn recorder_add(recorder: Handle<'_, Recorder>, taken: Vec<Binary<'_>>) -> NifResult<Atom> {
-    let decoded = taken.iter().map(|bytes| Taken::from_bytes(bytes)).collect::<Result<Vec<_>, _>>();
-    decoded.map_err(|_| Error::BadArg)?.iter().for_each(|taken| recorder.add(taken));
+fn recorder_add<'a>(recorder: Handle<'a, Recorder>, List(taken): List<'a>) -> NifResult<Atom> {
+    let decode = |term: Term<'a>| {
+        let bytes: Binary<'a> = term.decode()?;
+        Taken::from_bytes(&bytes).map_err(|_| Error::BadArg)
+    };
+    let decoded = taken.into_iter().map(decode).collect::<NifResult<Vec<_>>>()?;
+    decoded.iter().for_each(|taken| recorder.add(taken));
     Ok(atoms::ok())
 }
 

@@ -4,6 +4,8 @@ use rustler::types::map::MapIterator;
 use rustler::{Atom, Encoder, Env, Term, TermType};
 use serde_json::{Map, Number, Value};
 
+use crate::list::List;
+
 /// Deepest accepted nesting; a report has 7 levels. Bounds the stack of a dirty scheduler.
 const DEPTH_MAX: u32 = 16;
 
@@ -22,9 +24,7 @@ fn within(term: Term<'_>, depth: u32) -> Option<Value> {
             entries.map(Value::Object)
         }
         TermType::List => {
-            // Refuses an improper list before anything walks it.
-            term.list_length().ok()?;
-            let items: Vec<Term<'_>> = term.decode().ok()?;
+            let List(items) = term.decode().ok()?;
             items
                 .into_iter()
                 .map(|item| within(item, depth))

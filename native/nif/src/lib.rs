@@ -7,6 +7,7 @@
 //!
 //! * [`handle`]: how Rust values become Erlang terms and are found again at the cost of a pointer;
 //! * [`hot`]: the calls that stand inside a measurement;
+//! * [`json`]: terms as JSON and back; [`list`]: lists that may be improper;
 //! * [`machine`]: what the machine says of itself;
 //! * [`cold`]: everything else.
 
@@ -14,6 +15,7 @@ mod cold;
 mod handle;
 mod hot;
 mod json;
+mod list;
 mod machine;
 
 use rustler::{Env, Term};
