@@ -34,6 +34,12 @@ pub(crate) fn lowest_of(cell: usize) -> u64 {
     ((cell - shift * HALF_SUB_BUCKETS) as u64) << shift
 }
 
+/// The largest time of a counter.
+#[must_use]
+pub(crate) fn highest_of(cell: usize) -> u64 {
+    lowest_of(cell + 1) - 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -87,13 +87,15 @@ impl Shard {
     /// Adds this shard's counters to a snapshot.
     pub fn add_to(&self, snapshot: &mut Snapshot) {
         for (total, cell) in snapshot.cells.iter_mut().zip(&self.cells) {
-            *total += cell.load(Ordering::Relaxed);
+            *total = total.saturating_add(cell.load(Ordering::Relaxed));
         }
         snapshot.sum_ns = snapshot.sum_ns.wrapping_add(self.sum_ns.load(Ordering::Relaxed));
         snapshot.min_ns = snapshot.min_ns.min(self.min_ns.load(Ordering::Relaxed));
         snapshot.max_ns = snapshot.max_ns.max(self.max_ns.load(Ordering::Relaxed));
-        snapshot.clamped += self.clamped.load(Ordering::Relaxed);
-        snapshot.time_went_backwards += self.backwards.load(Ordering::Relaxed);
+        snapshot.clamped = snapshot.clamped.saturating_add(self.clamped.load(Ordering::Relaxed));
+        snapshot.time_went_backwards =
+            snapshot.time_went_backwards.saturating_add(self.backwards.load(Ordering::Relaxed));
+        snapshot.settle();
     }
 }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
-use crate::layout::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, lowest_of};
+use crate::layout::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_of, lowest_of};
 
 /// Why a snapshot could not be encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,30 +46,49 @@ impl Snapshot {
         }
     }
 
+    /// Minimum and maximum as wide as what was counted: a writer in mid-record has counted a time whose
+    /// minimum or maximum is still to come. Such an end is the counter's, to 3 significant digits.
+    pub(crate) fn settle(&mut self) {
+        let Some((lowest, highest)) = self.ends() else { return };
+        if self.min_ns == u64::MAX || cell_of(self.min_ns) > lowest {
+            self.min_ns = lowest_of(lowest);
+        }
+        if cell_of(self.max_ns) < highest {
+            self.max_ns = highest_of(highest);
+        }
+        self.max_ns = self.max_ns.max(self.min_ns);
+    }
+
+    /// The first and the last counter that is not 0.
+    fn ends(&self) -> Option<(usize, usize)> {
+        let counted = |count: &u64| *count > 0;
+        self.cells.iter().position(counted).zip(self.cells.iter().rposition(counted))
+    }
+
     /// What was recorded between an earlier snapshot of the same recorder and this one. Its minimum
     /// and maximum are those of its counters: to 3 significant digits.
     #[must_use]
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let grown = |(now, then): (&u64, &u64)| now.saturating_sub(*then);
         let cells: Box<[u64]> = self.cells.iter().zip(&earlier.cells).map(grown).collect();
-        let lowest = cells.iter().position(|count| *count > 0);
-        let highest = cells.iter().rposition(|count| *count > 0);
-        Self {
+        let mut window = Self {
             sum_ns: self.sum_ns.wrapping_sub(earlier.sum_ns),
-            min_ns: lowest.map_or(u64::MAX, lowest_of),
-            max_ns: highest.map_or(0, |cell| lowest_of(cell + 1) - 1),
+            min_ns: u64::MAX,
+            max_ns: 0,
             clamped: self.clamped.saturating_sub(earlier.clamped),
             time_went_backwards: self
                 .time_went_backwards
                 .saturating_sub(earlier.time_went_backwards),
             cells,
-        }
+        };
+        window.settle();
+        window
     }
 
     /// Times recorded.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.cells.iter().sum()
+        self.cells.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// Smallest time; `None` without a sample.
@@ -91,21 +110,23 @@ impl Snapshot {
     }
 
     /// For each quantile (from 0 to 1), the smallest time that at least that share of the samples
-    /// is not above, to 3 significant digits; `None` without a sample.
+    /// is not above, to 3 significant digits; `None` without a sample, or with more than 63 bits count.
     #[must_use]
     pub fn quantiles_ns(&self, quantiles: &[f64]) -> Option<Vec<u64>> {
         let (lowest, highest) = (self.min_ns()?.min(HIGHEST_NS), self.max_ns()?);
         let histogram = self.histogram()?;
-        let at = |quantile: &f64| histogram.value_at_quantile(*quantile).clamp(lowest, highest);
+        let at = |quantile: &f64| histogram.value_at_quantile(*quantile).min(highest).max(lowest);
         Some(quantiles.iter().map(at).collect())
     }
 
     /// The distribution in HdrHistogram's V2 format, compressed, in base64.
     ///
     /// # Errors
-    /// [`EncodeError`], which only memory exhaustion can cause.
+    /// [`EncodeError`] when memory is exhausted, or with more samples than 63 bits count.
     pub fn encode_v2(&self) -> Result<String, EncodeError> {
-        let histogram = self.histogram().ok_or_else(|| EncodeError("range".into()))?;
+        let histogram = self
+            .histogram()
+            .ok_or_else(|| EncodeError("more samples than 63 bits count".into()))?;
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()
             .serialize(&histogram, &mut bytes)
@@ -113,7 +134,9 @@ impl Snapshot {
         Ok(STANDARD.encode(bytes))
     }
 
+    /// `None` beyond 63 bits of samples, where the histogram's own sums would overflow.
     fn histogram(&self) -> Option<Histogram<u64>> {
+        i64::try_from(self.count()).ok()?;
         let mut histogram = Histogram::new_with_bounds(1, HIGHEST_NS, SIGNIFICANT_DIGITS).ok()?;
         for (cell, count) in self.cells.iter().enumerate().filter(|(_, count)| **count > 0) {
             histogram.saturating_record_n(lowest_of(cell), *count);

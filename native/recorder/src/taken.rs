@@ -1,6 +1,6 @@
 //! What one recorder gives to another.
 
-use crate::layout::CELLS;
+use crate::layout::{CELLS, cell_of};
 use crate::snapshot::Snapshot;
 
 /// Why bytes are nothing that was taken.
@@ -78,7 +78,20 @@ impl Taken {
             counts.push((cell, read_leb128(&mut rest)?));
             next = cell + 1;
         }
-        Ok(Self { counts, sum_ns, min_ns, max_ns, clamped, time_went_backwards })
+        let taken = Self { counts, sum_ns, min_ns, max_ns, clamped, time_went_backwards };
+        if taken.is_sound() { Ok(taken) } else { Err(DecodeError) }
+    }
+
+    /// Whether minimum and maximum, which may be of times before, hold what was counted.
+    fn is_sound(&self) -> bool {
+        let (Some((lowest, _)), Some((highest, _))) = (self.counts.first(), self.counts.last())
+        else {
+            return (self.min_ns, self.max_ns) == (u64::MAX, 0);
+        };
+        self.min_ns <= self.max_ns
+            && cell_of(self.min_ns) <= *lowest
+            && *highest <= cell_of(self.max_ns)
+            && self.counts.iter().all(|(_, count)| *count > 0)
     }
 }
 

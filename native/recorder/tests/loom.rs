@@ -52,6 +52,27 @@ fn two_sharers_lose_nothing() {
     });
 }
 
+#[test]
+fn a_reader_never_sees_a_minimum_above_the_maximum_or_beyond_what_it_counts() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let shard = Arc::new(Shard::with_cells(3));
+        let writers = [2, 1].map(|ns| {
+            let shard = Arc::clone(&shard);
+            thread::spawn(move || shard.record(ns, Ownership::Shared))
+        });
+        let early = snapshot_of(&shard);
+        if let Some((lowest, highest)) = early.min_ns().zip(early.max_ns()) {
+            assert!((1..=2).contains(&lowest) && (lowest..=2).contains(&highest));
+            assert!(early.count() < 2 || (lowest, highest) == (1, 2));
+        }
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        let end = snapshot_of(&shard);
+        assert_eq!((end.count(), end.min_ns(), end.max_ns()), (2, Some(1), Some(2)));
+    });
+}
+
 /// Up to the end of the test a worker takes what it finds in line; what it took.
 fn take_all(places: &Places, worker: usize) -> u64 {
     let mut taken = 0;

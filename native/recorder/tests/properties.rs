@@ -32,6 +32,20 @@ fn times() -> impl Strategy<Value = Vec<u64>> {
 }
 
 /// The smallest value that at least that share of the sorted values is not above.
+/// Any number of 64 bits, small and extreme ones more often.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![0_u64..100, any::<u64>(), Just(u64::MAX), Just(1_u64 << 63)]
+}
+
+/// DWARF 5, section 7.6.
+fn write_leb128(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(u8::try_from(number & 0x7f).unwrap() | 0x80);
+        number >>= 7;
+    }
+    bytes.push(u8::try_from(number).unwrap());
+}
+
 fn exact_quantile(sorted: &[u64], quantile: f64) -> u64 {
     let rank = (quantile * sorted.len() as f64).ceil().max(1.0) as usize;
     sorted[rank - 1]
@@ -103,6 +117,29 @@ proptest! {
                 Recorder::new(0).add(&taken);
             }
         }
+    }
+
+    #[test]
+    fn numbers_that_were_never_taken_are_refused_or_added_up_without_a_panic(
+        head in proptest::collection::vec(number(), 5),
+        counts in proptest::collection::vec((0_u64..3000, number()), 0..4),
+        times in 1..4,
+    ) {
+        let mut bytes = vec![1];
+        let cells = counts.iter().flat_map(|(gap, count)| [*gap, *count]);
+        head.into_iter().chain(cells).for_each(|number| write_leb128(&mut bytes, number));
+        let recorder = Recorder::new(1);
+        if let Ok(taken) = Taken::from_bytes(&bytes) {
+            (0..times).for_each(|_| recorder.add(&taken));
+        }
+        for snapshot in [recorder.snapshot(), recorder.slice(), recorder.window()] {
+            prop_assert_eq!(snapshot.encode_v2().is_ok(), i64::try_from(snapshot.count()).is_ok());
+            let ends = snapshot.min_ns().zip(snapshot.max_ns());
+            if let Some((quantiles, (lowest, highest))) = snapshot.quantiles_ns(&[0.0, 0.999, 1.0]).zip(ends) {
+                prop_assert!(quantiles.iter().all(|ns| (lowest..=highest.max(60_000_000_000)).contains(ns)));
+            }
+        }
+        prop_assert!(Taken::from_bytes(&recorder.take().to_bytes()).is_ok());
     }
 
     #[test]
