@@ -7,6 +7,8 @@
          a_driver_that_stands_still_for_a_while_disturbs_the_block_and_is_told/1,
          another_release_is_refused_by_name/1,
          another_architecture_is_refused_by_name/1,
+         nodes_of_a_cluster_that_are_of_different_releases_are_refused_by_name/1,
+         a_cluster_of_another_release_is_measured_and_drives_itself/1,
          a_library_that_does_not_load_is_refused_with_the_cure/1,
          nothing_is_left_behind/1]).
 
@@ -28,6 +30,13 @@ init_per_testcase(a_clock_of_another_rate_disturbs_the_block_and_is_told_of_its_
     with_tool(clock, "faketime", Config);
 init_per_testcase(another_release_is_refused_by_name, Config) ->
     with_tool(release, "otp", Config);
+init_per_testcase(Case, Config) when Case =:= nodes_of_a_cluster_that_are_of_different_releases_are_refused_by_name;
+                                     Case =:= a_cluster_of_another_release_is_measured_and_drives_itself ->
+    % What is unpacked is 27, or 25 beside that; what was compiled for a release loads in later ones.
+    case list_to_integer(erlang:system_info(otp_release)) < 27 of
+        true -> with_tool(release, "otp", Config);
+        false -> {skip, "this machine cannot: no Erlang/OTP is known that is later than its own"}
+    end;
 init_per_testcase(another_architecture_is_refused_by_name, Config) ->
     % Of amd64 and the releases that Debian has: i386.
     Known = lists:prefix("x86_64", erlang:system_info(system_architecture))
@@ -99,6 +108,52 @@ another_architecture_is_refused_by_name(_Config) ->
     Ours = erlang:system_info(system_architecture),
     {match, [Theirs]} = refused(<<"architecture">>, "it has Erlang/OTP for ([^ ,]+), and here is one for " ++ Ours),
     true = Theirs =/= Ours.
+
+nodes_of_a_cluster_that_are_of_different_releases_are_refused_by_name(Config) ->
+    Ours = erlang:system_info(otp_release),
+    Says = fun(Measure, Nodes, Attached, Text) ->
+                   {error, {not_attached, _, {other_release, _, _, _}} = Reason} = Measure(#{nodes => Nodes}, none),
+                   {match, _} = re:run(router_bench_failure:sentence(Reason), ["attached to ", Attached, ": ", Text])
+           end,
+    with_cluster(Config, [own, release, own], fun(Measure, _Nodes) ->
+        Says(Measure, ['unlike_3@127.0.0.1', 'unlike_2@127.0.0.1'], "unlike_2@127.0.0.1",
+             "it runs Erlang/OTP [0-9]+, and unlike_1@127.0.0.1 runs " ++ Ours),
+        {ok, _} = Measure(#{nodes => ['unlike_3@127.0.0.1']}, none)
+    end),
+    with_cluster(Config, [release, release, own], fun(Measure, _Nodes) ->
+        Says(Measure, ['unlike_3@127.0.0.1'], "unlike_3@127.0.0.1", "it runs Erlang/OTP " ++ Ours),
+        Says(Measure, ['unlike_2@127.0.0.1', local], "unlike_1@127.0.0.1",
+             "it runs Erlang/OTP [0-9]+, and `local' drivers would run this VM's " ++ Ours)
+    end).
+
+%% The bench's modules are of this release, which a later one loads.
+a_cluster_of_another_release_is_measured_and_drives_itself(Config) ->
+    with_cluster(Config, [release, release, release], fun(Measure, Nodes) ->
+        Theirs = list_to_binary(own_cluster:call(Nodes, 'unlike_1@127.0.0.1', {erlang, system_info}, [otp_release])),
+        true = Theirs =/= list_to_binary(erlang:system_info(otp_release)),
+        {ok, #{env := #{otp_release := Theirs},
+               blocks := [#{nodes := #{drivers := Drivers}, accounting := #{latency := #{offered := 200, ok := 200}}}]}} =
+            Measure(#{}, none),
+        [Theirs, Theirs] = [Release || #{env := #{otp_release := Release}} <- Drivers]
+    end).
+
+%% Nodes of releases in turn: the router's, and two drivers'.
+with_cluster(Config, Releases, Work) ->
+    Cookie = filename:join(proplists:get_value(priv_dir, Config), "unlike_cookie"),
+    ok = file:write_file(Cookie, own_cluster:cookie()),
+    ok = file:change_mode(Cookie, 8#600),
+    {Epmd, Env} = own_epmd:start(),
+    Names = ['unlike_1@127.0.0.1', 'unlike_2@127.0.0.1', 'unlike_3@127.0.0.1'],
+    Way = fun(own) -> []; (Other) -> unlike_starter:node_way(Other) end,
+    [Router | Drivers] = Names,
+    try own_cluster:with(#{nodes => [{Name, Way(Release)} || {Name, Release} <- lists:zip(Names, Releases)], env => Env,
+                           flags => fun(_Address) -> [] end, conductor => {"127.0.0.1", ["-nocookie"]}},
+                         #{node => Router, nodes => Drivers, cookie_file => Cookie, adapter => cluster_adapter,
+                           blocks => 1, warmup_ms => 20, throughput_ms => 60, latency_ms => 200, slice_ms => 100,
+                           rate_per_second => 1000, concurrency => 3, control => false, drain_timeout_ms => 1000,
+                           quiet => true}, Work)
+    after own_epmd:stop(Epmd)
+    end.
 
 a_library_that_does_not_load_is_refused_with_the_cure(_Config) ->
     {match, _} = refused(<<"noexec">>, "it cannot load the (native library).* noexec").

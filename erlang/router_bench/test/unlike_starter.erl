@@ -2,9 +2,10 @@
 -module(unlike_starter).
 -behaviour(router_bench_far).
 
--export([start/1, tool/1]).
+-export([start/1, tool/1, node_way/1]).
 
 -define(INSIDE, "mount --bind /dev \"$0/dev\" && mount -t proc proc \"$0/proc\" && exec chroot \"$0\" erl \"$@\"").
+-define(WITH_REPOSITORY, "mkdir -p \"$0$1\" && mount --rbind \"$1\" \"$0$1\" && shift 2 && " ?INSIDE).
 -define(WITHOUT_PROGRAMS, "mount -t tmpfs -o noexec tmpfs /tmp && exec erl \"$@\"").
 
 %% One whose clock runs faster by a factor.
@@ -23,15 +24,23 @@ start(Other) ->
 mounted(Script, Argument) ->
     {ok, #{exec => {os:find_executable("unshare"), ["--mount", "/bin/sh", "-c", Script, Argument]}}}.
 
+%% Words before those of an `erl', in whose place they have another that sees this machine's files of the
+%% repository, as a node to which a bench is attached must.
+node_way(Other) ->
+    {ok, Tree} = tool(Other),
+    [os:find_executable("unshare"), "--mount", "/bin/sh", "-c", ?WITH_REPOSITORY, Tree, repository()].
+
 %% Where something was unpacked.
 tool(clock) -> unpacked("faketime/usr/lib/*/faketime/libfaketime.so.1");
 tool(release) -> unpacked("otp/release");
 tool(architecture) -> unpacked("otp/architecture").
 
 unpacked(Pattern) ->
-    Source = proplists:get_value(source, module_info(compile)),
-    Tools = filename:join([filename:dirname(Source), "../../..", "_build/test_tools"]),
-    case filelib:wildcard(filename:join(Tools, Pattern)) of
+    case filelib:wildcard(filename:join([repository(), "_build/test_tools", Pattern])) of
         [Found] -> {ok, Found};
         [] -> none
     end.
+
+repository() ->
+    Source = proplists:get_value(source, module_info(compile)),
+    filename:dirname(filename:dirname(filename:dirname(filename:dirname(Source)))).

@@ -5,12 +5,13 @@
 %% @private
 -module(router_bench_attached).
 
--export([during/2, call/5, clear/1, with_difference/2]).
+-export([during/2, of_one_release/2, call/5, clear/1, with_difference/2]).
 
 -export_type([problem/0]).
 
 -type problem() :: {not_attached, node(), router_bench_distribution:problem()
                                         | router_bench_guardian:refusal()
+                                        | {other_release, Its :: string(), Of :: node() | local, Theirs :: string()}
                                         | {died, Reason :: term()}
                                         | no_answer}.
 
@@ -60,6 +61,38 @@ during(#{node := Node, cookie_file := CookieFile} = Plan, Work) ->
             end;
         {error, Reason} ->
             {error, {not_attached, Node, Reason}}
+    end.
+
+%% @doc Whether nodes, and this VM if it starts drivers for them, have one release of Erlang/OTP: a report names
+%% one, and what one took is no figure of another.
+-spec of_one_release([node()], #{nodes := [router_bench_plan:driver()], _ => _}) -> ok | {error, problem()}.
+of_one_release([First | Rest], #{nodes := Drivers}) ->
+    case release(First) of
+        {ok, Release} ->
+            Own = erlang:system_info(otp_release),
+            case lists:member(local, Drivers) andalso Own =/= Release of
+                true -> {error, {not_attached, First, {other_release, Release, local, Own}}};
+                false -> of_release(Rest, First, Release)
+            end;
+        {error, Reason} ->
+            {error, {not_attached, First, Reason}}
+    end;
+of_one_release([], _Plan) ->
+    ok.
+
+of_release([], _First, _Release) ->
+    ok;
+of_release([Node | Rest], First, Release) ->
+    case release(Node) of
+        {ok, Release} -> of_release(Rest, First, Release);
+        {ok, Other} -> {error, {not_attached, Node, {other_release, Other, First, Release}}};
+        {error, Reason} -> {error, {not_attached, Node, Reason}}
+    end.
+
+release(Node) ->
+    try {ok, erpc:call(Node, erlang, system_info, [otp_release], ?ATTACH_TIMEOUT_MS)}
+    catch
+        Class:Reason -> {error, {died, {Class, Reason}}}
     end.
 
 arrive(Node, #{timeout_ms := TimeoutMs, callback_timeout_ms := EndingMs} = Plan) ->

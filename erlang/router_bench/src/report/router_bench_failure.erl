@@ -160,6 +160,12 @@ why_not(_Node, {not_loaded, Module, Reason, OtpRelease}) ->
     io_lib:format("it runs Erlang/OTP ~s and cannot load ~s (~0tp), which was compiled for ~s: compile the "
                   "bench with the node's Erlang/OTP, and run it with that",
                   [OtpRelease, Module, Reason, erlang:system_info(otp_release)]);
+why_not(_Node, {other_release, Its, local, Ours}) ->
+    io_lib:format("it runs Erlang/OTP ~s, and `local' drivers would run this VM's ~s: run the bench with ~s",
+                  [Its, Ours, Its]);
+why_not(_Node, {other_release, Its, Other, Theirs}) ->
+    io_lib:format("it runs Erlang/OTP ~s, and ~ts runs ~s: a report is of one release; measure once all nodes that it "
+                  "names have that", [Its, Other, Theirs]);
 why_not(_Node, {no_library, File, Reason}) ->
     ["it cannot load the native library ", File, " (", file_error(Reason), "): it must run on this host, see "
      "the same files and be allowed to read them"];

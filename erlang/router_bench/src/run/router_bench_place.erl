@@ -18,7 +18,11 @@
           Result | {error, router_bench_attached:problem()}.
 during(Plan, Work) -> during(attached_to(Plan), Plan, Work).
 
-during([], _Plan, Work) -> Work();
+during([], Plan, Work) ->
+    case router_bench_attached:of_one_release(attached_to(Plan), Plan) of
+        ok -> Work();
+        {error, Reason} -> {error, Reason}
+    end;
 during([Node | Rest], Plan, Work) ->
     router_bench_attached:during(Plan#{node := Node}, fun() -> during(Rest, Plan, Work) end).
 
