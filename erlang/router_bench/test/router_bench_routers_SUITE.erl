@@ -3,6 +3,7 @@
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
 -export([routers_in_several_nodes_are_measured_and_left_as_they_were/1,
+         the_counters_of_each_router_are_tried_and_a_dead_one_is_named/1,
          routers_are_left_as_they_were_whatever_ends_the_run/1,
          a_router_node_that_is_lost_is_named_and_the_others_are_left_as_they_were/1,
          drivers_of_this_machine_drive_a_cluster_and_no_command_line_has_its_cookie/1,
@@ -104,9 +105,19 @@ routers_in_several_nodes_are_measured_and_left_as_they_were(Config) ->
         [1, 2] = lists:usort([Router || #{router := Router} <- Series]),
         {ok, _} = router_bench_nif:report_encode(Report),
         AsBefore([[init, detach], [init, detach]]),
-        % What hurts is done where it is asked for, and a router's counters are tried in one.
-        {ok, #{controls := #{errors_total := alive}}} = Run(#{attach_allow => [control, terminate]}),
-        AsBefore([[init, control, terminate, init, terminate], [init, terminate]])
+        % What hurts is done where it is asked for.
+        {ok, #{controls := #{errors_total := alive, backpressure_active_total := not_offered}}} =
+            Run(#{attach_allow => [control, terminate]}),
+        AsBefore([[init, control, terminate, init, terminate], [init, control, terminate, init, terminate]])
+    end).
+
+the_counters_of_each_router_are_tried_and_a_dead_one_is_named(Config) ->
+    with_routers(Config, fun(_Conductor, Run, _Nodes) ->
+        [begin
+             {error, {failed, Text, #{blocks := []}}} =
+                 Run(#{attach_allow => [control], adapter_options => #{dead => Dead}}),
+             {match, _} = re:run(Text, [Named, ".*: counters/1 of routers_adapter did not count"])
+         end || {Dead, Named} <- lists:zip(?ROUTERS, ["router 1 .measured_1@", "router 2 .measured_2@"])]
     end).
 
 routers_are_left_as_they_were_whatever_ends_the_run(Config) ->

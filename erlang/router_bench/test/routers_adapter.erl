@@ -9,7 +9,7 @@ init(#{attached := true, drivers := _} = Options) ->
     % Where its counters are tried nobody will come.
     true = lists:member(node(), maps:get(routers, Options, [node()])),
     ok = tell(init),
-    {ok, #{counters => counters:new(2, [])}}.
+    {ok, #{counters => counters:new(2, []), dead => maps:get(dead, Options, none)}}.
 
 connect(Routers, #{attached := true} = Options) ->
     {ok, #{routers => list_to_tuple(Routers), answer => maps:get(answer, Options, ok)}}.
@@ -32,6 +32,8 @@ terminate(_State) -> tell(terminate).
 
 detach(_State) -> tell(detach).
 
+control(errors_total, #{dead := Dead}) when Dead =:= node() ->
+    tell(control);
 control(errors_total, #{counters := Counters}) ->
     ok = tell(control),
     counters:add(Counters, 1, 1);

@@ -133,7 +133,7 @@ controls([], Controlled, State) ->
 controls([#{role := Role, plan := Plan, code := Code} = Side | Rest], Controlled,
          #{deadline_ms := DeadlineMs} = State) ->
     tell({step, #{activity => controls}}, State),
-    case interruptible(fun() -> router_bench_place:run(router_bench_control, Plan, Code, DeadlineMs) end,
+    case interruptible(fun() -> router_bench_control:side(Plan, Code, DeadlineMs) end,
                        State) of
         {ok, Controls} ->
             controls(Rest, [Side#{controls := Controls} | Controlled], State);
