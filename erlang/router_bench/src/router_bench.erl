@@ -40,7 +40,7 @@ run(Options) when is_map(Options) ->
         {error, Reason} -> refused(Reason)
     end.
 
-%% @doc Runs the plan of some options in `node', which runs already: a node of this host, or this one. The
+%% @doc Runs the plan of some options in `node', which runs already: another node, or this one. The
 %% load must be named: `rate_per_second' and `concurrency'. A list of nodes is one of routers, which the drivers
 %% in `nodes' reach.
 %%
@@ -93,8 +93,7 @@ refused(Reason) ->
 %% '''
 %%
 %% Ends by itself after so many windows, by {@link stop/0}, and with its caller; what was measured is kept, and
-%% everything that was changed in the node is taken back. With `node' (and `cookie_file') that is another node of
-%% this host, as in {@link attach/1}. Options, and what such a report can say:
+%% everything that was changed in the node is taken back. With `node' (and `cookie_file') that is another node, as in {@link attach/1}. Options, and what such a report can say:
 %% `docs/live_nodes.md'. Prints what each recording cost.
 -spec watch(router_bench_watch:options()) ->
           {ok, router_bench_report:report()}

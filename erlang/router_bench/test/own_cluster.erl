@@ -2,7 +2,7 @@
 %% with this VM.
 -module(own_cluster).
 
--export([with/3, call/4, cookie/0, encrypted/2]).
+-export([with/3, call/4, cookie/0, erl/0, encrypted/2]).
 -export([attach/2]).
 
 -define(COOKIE, "a secret of these nodes").
@@ -11,7 +11,10 @@
 
 cookie() -> ?COOKIE.
 
-%% `nodes': the router's first, each with the words that lead to where it runs; `flags': those of all nodes at an
+%% This machine's own.
+erl() -> filename:join([code:root_dir(), "bin", "erl"]).
+
+%% `nodes': the router's first, each with the words of its `erl'; `flags': those of all nodes at an
 %% address, the conductor's own besides. `Work' is given a function that measures, and the nodes by name. It
 %% measures with some options, and may have a function called once in the open loop of a block.
 with(#{nodes := Nodes, env := Env, flags := Flags, conductor := {Where, More}}, Options, Work) ->
@@ -19,8 +22,8 @@ with(#{nodes := Nodes, env := Env, flags := Flags, conductor := {Where, More}}, 
     Paths = lists:append([["-pa", Dir] || Dir <- router_bench_frozen:code_path(own)]),
     {ok, Conductor, _} = peer:start(#{connection => standard_io, env => Env, args => More ++ Paths ++ Flags(Where)}),
     Named = maps:from_list(lists:zip([Node || {Node, _} <- Nodes], Peers)),
-    _ = [{module, live_router} = peer:call(Peer, code, load_abs, [filename:rootname(code:which(live_router))])
-         || Peer <- Peers],
+    {live_router, Code, File} = code:get_object_code(live_router),
+    _ = [{module, live_router} = peer:call(Peer, code, load_binary, [live_router, File, Code]) || Peer <- Peers],
     _ = peer:call(hd(Peers), live_router, start, []),
     Measure = fun(Own, Event) ->
                       peer:call(Conductor, ?MODULE, attach, [maps:merge(Options, Own), Event], 90000)
@@ -32,9 +35,8 @@ with(#{nodes := Nodes, env := Env, flags := Flags, conductor := {Where, More}}, 
 call(Nodes, Node, {Module, Function}, Arguments) ->
     peer:call(maps:get(Node, Nodes), Module, Function, Arguments, 20000).
 
-node_of(Node, Way, Flags, Env) ->
+node_of(Node, [Program | First], Flags, Env) ->
     [Name, Host] = string:split(atom_to_list(Node), "@"),
-    [Program | First] = Way ++ [filename:join([code:root_dir(), "bin", "erl"])],
     {ok, Peer, Node} = peer:start(#{connection => standard_io, exec => {Program, First}, name => Name, host => Host,
                                     longnames => true, env => Env,
                                     args => ["-start_epmd", "false", "-setcookie", ?COOKIE | Flags(Host)]}),

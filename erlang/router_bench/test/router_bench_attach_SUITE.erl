@@ -118,6 +118,11 @@ a_run_leaves_the_node_as_it_was(Config) ->
     % Again, with code that was there before and is not any more.
     {ok, _} = attach(Config, #{}),
     is_as_before(Before, Config),
+    % What is never unmapped is there once, and its file is gone.
+    {ok, Maps} = live(Config, file, read_file, ["/proc/self/maps"]),
+    [_] = lists:usort([Inode || Line <- string:lexemes(binary_to_list(Maps), "\n"),
+                                [_, _, _, _, Inode, "/tmp/router_bench_native." ++ _ | _] <- [string:lexemes(Line, " ")]]),
+    [] = filelib:wildcard("/tmp/router_bench_native.*"),
     nonode@nohost = peer:call(proplists:get_value(conductor, Config), erlang, node, []).
 
 what_may_hurt_is_done_where_it_is_asked_for_and_not_else(Config) ->
@@ -267,11 +272,11 @@ a_node_that_cannot_be_attached_to_is_told_with_the_cure(Config) ->
            end,
     [true = is_said(Words, Said(Node, More))
      || {Node, More, Words} <- [{'other@127.0.0.1', #{}, "knows no other"},
-                                {'live@192.0.2.1', #{}, "192.0.2.1 is another host"},
+                                {'live@192.0.2.1', #{}, "no epmd answers at 192.0.2.1"},
                                 {?NODE, #{cookie_file => wrong_cookie(Config)}, "its cookie is another"},
                                 {?NODE, #{cookie_file => "/nowhere"}, "/nowhere cannot be used"}]],
     nonode@nohost = peer:call(proplists:get_value(conductor, Config), erlang, node, []),
-    Reasons = [{no_library, "/a.so", enoent}, {not_loaded, m, badfile, "25"}, {no_epmd, "h", 4369}],
+    Reasons = [{no_library, "/tmp/a", eacces}, {not_loaded, m, badfile, "25"}, {no_epmd, "h", 4369}],
     [true = is_said("cannot be attached to n@h: ", router_bench_failure:sentence({not_attached, 'n@h', Why}))
      || Why <- Reasons].
 
@@ -292,10 +297,8 @@ what_a_node_cannot_load_is_refused_and_taken_back(Config) ->
     Release = erlang:system_info(otp_release),
     {not_loaded, later, badfile, Release} =
         Refused(#{modules => [{good, "good.beam", Good, <<>>}, Older]}),
-    File = filename:join(proplists:get_value(priv_dir, Config), "nowhere.so"),
-    {no_library, File, enoent} = Refused(#{library => {File, <<>>}}),
-    ok = file:write_file(File, "another"),
-    {no_library, File, another_file} = Refused(#{library => {File, <<>>}}),
+    Nowhere = filename:join([proplists:get_value(priv_dir, Config), "nowhere", "native"]),
+    {no_library, Nowhere, enoent} = Refused(#{library => {filename:join(Nowhere, "library"), <<>>}}),
     false = erlang:module_loaded(good),
     false = lists:keymember(guest, 1, application:loaded_applications()),
     undefined = whereis(router_bench_guardian).

@@ -31,7 +31,7 @@ end_per_suite(Config) ->
 
 %% The conductor is no node of it.
 with_cluster(Flags, Config, Work) ->
-    own_cluster:with(#{nodes => [{Node, []} || Node <- [?ROUTER | ?DRIVERS]], env => proplists:get_value(env, Config),
+    own_cluster:with(#{nodes => [{Node, [own_cluster:erl()]} || Node <- [?ROUTER | ?DRIVERS]], env => proplists:get_value(env, Config),
                        flags => Flags, conductor => {"127.0.0.1", ["-nocookie"]}},
                      options(#{}, Config), Work).
 

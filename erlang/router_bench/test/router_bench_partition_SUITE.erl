@@ -118,7 +118,6 @@ a_cluster_that_stays_cut_names_who_was_lost_and_is_left_clean(Config) ->
         end,
         ok = becomes(Before, fun() -> [left_in(Node, Nodes) || Node <- All] end),
         % Whoever conducts finds them again, and so do they each other.
-        true = connected(Nodes, Config),
         {ok, #{blocks := [#{accounting := #{latency := #{offered := 600, error := 0, timeout := 0}}}]}} = Run(#{}, none),
         #{latency := #{offered := 600}} = Whole
     end).
@@ -135,17 +134,15 @@ with_cluster(Config, Work) ->
                     ["-kernel", "net_ticktime", ?TICK_TIME_S, "logger_level", "critical",
                      "inet_dist_use_interface", lists:flatten(io_lib:format("~w", [Ip])) | Encrypted(Address)]
             end,
-    Nodes = [{router(Config), []} | [{Driver, own_network:inside(Network)} || Driver <- drivers(Config)]],
+    Erl = own_cluster:erl(),
+    Nodes = [{router(Config), [Erl]} | [{Driver, own_network:inside(Network) ++ [Erl]} || Driver <- drivers(Config)]],
     Conductor = ["-name", "conductor@" ++ Here, "-hidden", "-start_epmd", "false", "-setcookie", own_cluster:cookie()],
     Options = #{node => router(Config), nodes => drivers(Config), adapter => cluster_adapter, blocks => 1,
                 warmup_ms => 20, throughput_ms => 60, latency_ms => 600, slice_ms => 600, rate_per_second => 1000,
                 concurrency => 3, max_in_flight => 1024, drain_timeout_ms => 1000, timeout_ms => 80000, quiet => true},
     try
         own_cluster:with(#{nodes => Nodes, env => Env, flags => Flags, conductor => {Here, Conductor}}, Options,
-                         fun(Run, Started) ->
-                                 true = connected(Started, Config),
-                                 Work(Run, Started)
-                         end)
+                         Work)
     after own_epmd:stop(Epmd)
     end.
 
@@ -153,11 +150,6 @@ router(Config) -> list_to_atom("router@" ++ own_network:here(network(Config))).
 
 drivers(Config) ->
     [list_to_atom(Name ++ "@" ++ own_network:there(network(Config))) || Name <- ["driver_1", "driver_2"]].
-
-%% A node of another address is measured by whoever is connected to it.
-connected(Nodes, Config) ->
-    lists:all(fun(Node) -> own_cluster:call(Nodes, conductor, {net_kernel, connect_node}, [Node]) end,
-              [router(Config) | drivers(Config)]).
 
 %% What may be there of the bench. Connections come and go with processes and tables of their own.
 left_in(Node, Nodes) ->

@@ -10,6 +10,7 @@
          nodes_of_a_cluster_that_are_of_different_releases_are_refused_by_name/1,
          a_cluster_of_another_release_is_measured_and_drives_itself/1,
          a_library_that_does_not_load_is_refused_with_the_cure/1,
+         a_node_that_cannot_load_the_library_is_refused_with_the_cure/1,
          nothing_is_left_behind/1]).
 
 suite() ->
@@ -115,20 +116,21 @@ nodes_of_a_cluster_that_are_of_different_releases_are_refused_by_name(Config) ->
                    {error, {not_attached, _, {other_release, _, _, _}} = Reason} = Measure(#{nodes => Nodes}, none),
                    {match, _} = re:run(router_bench_failure:sentence(Reason), ["attached to ", Attached, ": ", Text])
            end,
-    with_cluster(Config, [own, release, own], fun(Measure, _Nodes) ->
+    with_cluster(Config, [own, <<"release">>, own], fun(Measure, _Nodes) ->
         Says(Measure, ['unlike_3@127.0.0.1', 'unlike_2@127.0.0.1'], "unlike_2@127.0.0.1",
              "it runs Erlang/OTP [0-9]+, and unlike_1@127.0.0.1 runs " ++ Ours),
         {ok, _} = Measure(#{nodes => ['unlike_3@127.0.0.1']}, none)
     end),
-    with_cluster(Config, [release, release, own], fun(Measure, _Nodes) ->
+    with_cluster(Config, [<<"release">>, <<"release">>, own], fun(Measure, _Nodes) ->
         Says(Measure, ['unlike_3@127.0.0.1'], "unlike_3@127.0.0.1", "it runs Erlang/OTP " ++ Ours),
         Says(Measure, ['unlike_2@127.0.0.1', local], "unlike_1@127.0.0.1",
              "it runs Erlang/OTP [0-9]+, and `local' drivers would run this VM's " ++ Ours)
     end).
 
-%% The bench's modules are of this release, which a later one loads.
+%% The bench's modules are of this release, which a later one loads. As on other machines, its nodes have no file of
+%% this one.
 a_cluster_of_another_release_is_measured_and_drives_itself(Config) ->
-    with_cluster(Config, [release, release, release], fun(Measure, Nodes) ->
+    with_cluster(Config, [<<"release">>, <<"release">>, <<"release">>], fun(Measure, Nodes) ->
         Theirs = list_to_binary(own_cluster:call(Nodes, 'unlike_1@127.0.0.1', {erlang, system_info}, [otp_release])),
         true = Theirs =/= list_to_binary(erlang:system_info(otp_release)),
         {ok, #{env := #{otp_release := Theirs},
@@ -137,16 +139,24 @@ a_cluster_of_another_release_is_measured_and_drives_itself(Config) ->
         [Theirs, Theirs] = [Release || #{env := #{otp_release := Release}} <- Drivers]
     end).
 
-%% Nodes of releases in turn: the router's, and two drivers'.
-with_cluster(Config, Releases, Work) ->
+a_node_that_cannot_load_the_library_is_refused_with_the_cure(Config) ->
+    with_cluster(Config, [own, <<"noexec">>, own], fun(Measure, Nodes) ->
+        {error, {not_attached, 'unlike_2@127.0.0.1', native_library_not_loaded} = Reason} = Measure(#{}, none),
+        {match, _} = re:run(router_bench_failure:sentence(Reason), "cannot load the native library.* noexec"),
+        [false = own_cluster:call(Nodes, Node, {erlang, module_loaded}, [Module])
+         || Node <- ['unlike_1@127.0.0.1', 'unlike_2@127.0.0.1'], Module <- [router_bench_nif, router_bench_guardian]]
+    end).
+
+%% Nodes in turn: the router's, and two drivers'.
+with_cluster(Config, Kinds, Work) ->
     Cookie = filename:join(proplists:get_value(priv_dir, Config), "unlike_cookie"),
     ok = file:write_file(Cookie, own_cluster:cookie()),
     ok = file:change_mode(Cookie, 8#600),
     {Epmd, Env} = own_epmd:start(),
     Names = ['unlike_1@127.0.0.1', 'unlike_2@127.0.0.1', 'unlike_3@127.0.0.1'],
-    Way = fun(own) -> []; (Other) -> unlike_starter:node_way(Other) end,
+    Way = fun(own) -> [own_cluster:erl()]; (Other) -> unlike_starter:node_way(Other) end,
     [Router | Drivers] = Names,
-    try own_cluster:with(#{nodes => [{Name, Way(Release)} || {Name, Release} <- lists:zip(Names, Releases)], env => Env,
+    try own_cluster:with(#{nodes => [{Name, Way(Kind)} || {Name, Kind} <- lists:zip(Names, Kinds)], env => Env,
                            flags => fun(_Address) -> [] end, conductor => {"127.0.0.1", ["-nocookie"]}},
                          #{node => Router, nodes => Drivers, cookie_file => Cookie, adapter => cluster_adapter,
                            blocks => 1, warmup_ms => 20, throughput_ms => 60, latency_ms => 200, slice_ms => 100,
@@ -166,7 +176,7 @@ refused(Which, Text) ->
     re:run(Sentence, Text, [{capture, all_but_first, list}]).
 
 nothing_is_left_behind(_Config) ->
-    [] = filelib:wildcard("/tmp/router_bench_{far,tls}.*"),
+    [] = filelib:wildcard("/tmp/router_bench_{far,tls,native}.*"),
     Mark = list_to_binary("ROUTER_BENCH_PEER=" ++ os:getpid() ++ "."),
     [] = [File || File <- filelib:wildcard("/proc/[0-9]*/environ"), {ok, Environment} <- [file:read_file(File)],
                   binary:match(Environment, Mark) =/= nomatch].

@@ -5,7 +5,6 @@
 -export([start/1, tool/1, node_way/1]).
 
 -define(INSIDE, "mount --bind /dev \"$0/dev\" && mount -t proc proc \"$0/proc\" && exec chroot \"$0\" erl \"$@\"").
--define(WITH_REPOSITORY, "mkdir -p \"$0$1\" && mount --rbind \"$1\" \"$0$1\" && shift 2 && " ?INSIDE).
 -define(WITHOUT_PROGRAMS, "mount -t tmpfs -o noexec tmpfs /tmp && exec erl \"$@\"").
 
 %% One whose clock runs faster by a factor.
@@ -24,11 +23,10 @@ start(Other) ->
 mounted(Script, Argument) ->
     {ok, #{exec => {os:find_executable("unshare"), ["--mount", "/bin/sh", "-c", Script, Argument]}}}.
 
-%% Words before those of an `erl', in whose place they have another that sees this machine's files of the
-%% repository, as a node to which a bench is attached must.
-node_way(Other) ->
-    {ok, Tree} = tool(Other),
-    [os:find_executable("unshare"), "--mount", "/bin/sh", "-c", ?WITH_REPOSITORY, Tree, repository()].
+%% The words of such an `erl'.
+node_way(Which) ->
+    {ok, #{exec := {Program, Arguments}}} = start(Which),
+    [Program | Arguments].
 
 %% Where something was unpacked.
 tool(clock) -> unpacked("faketime/usr/lib/*/faketime/libfaketime.so.1");

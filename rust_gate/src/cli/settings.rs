@@ -322,9 +322,9 @@ pub struct Extent {
 /// Nodes that run already, to measure in.
 #[derive(Debug, Clone, Default, Args)]
 pub struct AttachTo {
-    /// Measure in this node of this host, which runs already, and not in fresh BEAMs; the load must be
-    /// named, by --rate and --concurrency or by an attached baseline. Several, with commas between, have a
-    /// router each, which the drivers of --nodes reach
+    /// Measure in this node, which runs already, here or on another host, and not in fresh BEAMs; the load
+    /// must be named, by --rate and --concurrency or by an attached baseline. Several, with commas between,
+    /// have a router each, which the drivers of --nodes reach
     #[arg(long, value_name = "NODES", value_parser = attach_to)]
     pub attach: Option<AttachNodes>,
     /// The file that has the node's cookie [default: .erlang.cookie in the home directory]

@@ -15,8 +15,8 @@
                                         | {died, Reason :: term()}
                                         | no_answer}.
 
-%% Sends some hundred kilobytes, and loads them.
--define(ATTACH_TIMEOUT_MS, 60000).
+%% Sends some megabytes, over a slow connection too, and loads them.
+-define(ATTACH_TIMEOUT_MS, 120000).
 %% Processes are killed, and an adapter's detach/1 has the limit of its callback besides.
 -define(CLEAR_TIMEOUT_MS, 30000).
 %% The guardian outlasts whoever writes the last report, and no more.
@@ -140,8 +140,8 @@ load(Guardian, Luggage) ->
 %% Where this VM is the node, its code is whoever's it was.
 luggage(Node, _Plan) when Node =:= node() ->
     #{modules => [], application => none, library => none};
-luggage(_Node, #{adapter := Adapter}) ->
-    router_bench_luggage:pack([Adapter | ?ROOTS], router_bench_nif:library() ++ ".so").
+luggage(Node, #{adapter := Adapter}) ->
+    router_bench_luggage:pack([Adapter | ?ROOTS], Node).
 
 leave(Node, Guardian) ->
     Monitor = monitor(process, Guardian),

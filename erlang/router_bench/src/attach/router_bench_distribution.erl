@@ -1,4 +1,4 @@
-%% @doc The connection to a node of this host. A VM that is no node becomes a hidden one for as long as it
+%% @doc The connection to a node that runs already. A VM that is no node becomes a hidden one for as long as it
 %% lasts, which listens on nothing and which no epmd knows.
 %%
 %% The cookie is read from a file, and told to nobody.
@@ -11,8 +11,7 @@
 
 %% `there': to this node, or one that was connected before. `started': this VM became a node for it.
 -type connection() :: there | connected | started.
--type problem() :: {elsewhere, Host :: string()}
-                 | {cookie_file, file:filename_all(), Reason :: term()}
+-type problem() :: {cookie_file, file:filename_all(), Reason :: term()}
                  | {distribution, Reason :: term()}
                  | {no_epmd, Host :: string(), Port :: non_neg_integer()}
                  | {not_registered, Name :: string(), Port :: non_neg_integer()}
@@ -23,22 +22,22 @@
 -define(OTHERS, 8#077).
 -define(COOKIE_MAX_BYTES, 255).
 -define(EPMD_PORT, 4369).
+%% Of an epmd, which may be behind a wall that answers nothing.
+-define(NAMES_MS, 5000).
 
 %% @doc Connects to a node, with the cookie in a file; `none' is the node's own that this VM is, or else
 %% `.erlang.cookie' in the home directory.
 -spec connect(node(), none | cookie_file()) -> {ok, connection()} | {error, problem()}.
 connect(Node, CookieFile) ->
     [Name, Host] = string:split(atom_to_list(Node), "@"),
-    case {lists:member(Node, [node() | nodes(connected)]), is_here(Host)} of
-        {true, _} ->
+    case lists:member(Node, [node() | nodes(connected)]) of
+        true ->
             {ok, there};
-        {false, true} ->
+        false ->
             case cookie(CookieFile) of
                 {ok, Cookie} -> connect(Node, Name, Host, Cookie);
                 {error, Reason} -> {error, Reason}
-            end;
-        {false, false} ->
-            {error, {elsewhere, Host}}
+            end
     end.
 
 connect(Node, Name, Host, Cookie) ->
@@ -89,20 +88,6 @@ disconnect(Node, started) ->
     _ = net_kernel:stop(),
     ok.
 
-%% Whether a name leads to an address of this host.
-is_here(Host) ->
-    {ok, Interfaces} = inet:getifaddrs(),
-    Own = [Address || {_, Options} <- Interfaces, {addr, Address} <- Options],
-    lists:any(fun(Family) ->
-                      case inet:getaddrs(Host, Family) of
-                          {ok, Addresses} -> lists:any(fun(A) -> is_own(A, Own) end, Addresses);
-                          {error, _} -> false
-                      end
-              end, [inet, inet6]).
-
-is_own({127, _, _, _}, _Own) -> true;
-is_own(Address, Own) -> lists:member(Address, Own).
-
 %% The cookie in force, where this VM is a node and no file is named.
 cookie(none) ->
     case is_alive() of
@@ -132,7 +117,7 @@ home_cookie_file() ->
     end.
 
 reason(Name, Host, Cookie) ->
-    case erl_epmd:names(Host) of
+    case names(Host) of
         {ok, Names} ->
             case lists:keymember(Name, 1, Names) of
                 true -> {refused, file_of(Cookie)};
@@ -140,6 +125,21 @@ reason(Name, Host, Cookie) ->
             end;
         {error, _} ->
             {no_epmd, Host, epmd_port()}
+    end.
+
+names(Host) ->
+    Caller = self(),
+    {Asked, Monitor} = spawn_monitor(fun() -> Caller ! {self(), erl_epmd:names(Host)} end),
+    receive
+        {Asked, Answer} ->
+            true = demonitor(Monitor, [flush]),
+            Answer;
+        {'DOWN', Monitor, process, Asked, Reason} ->
+            {error, Reason}
+    after ?NAMES_MS ->
+            true = exit(Asked, kill),
+            receive {'DOWN', Monitor, process, Asked, _} -> ok end,
+            receive {Asked, Late} -> Late after 0 -> {error, timeout} end
     end.
 
 file_of({File, _Cookie}) -> File;

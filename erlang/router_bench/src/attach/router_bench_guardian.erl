@@ -8,7 +8,9 @@
 %% `detach/1', which is called here where the side cannot any more.
 %%
 %% Code is deleted and purged, at last its own; a process of somebody else that runs it at that moment is not
-%% killed for that, and its module stays as old code. The native library is never unmapped, and atoms stay.
+%% killed for that, and its module stays as old code. The native library comes along, in a file that is there
+%% while it is loaded; it is never unmapped, and its name, which is the build's and the node's, has the system
+%% find it when it comes again. Atoms stay.
 %% @private
 -module(router_bench_guardian).
 
@@ -16,17 +18,19 @@
 
 -export_type([luggage/0, refusal/0]).
 
-%% What comes along: modules in the order of loading, the application's description, and the native library
-%% with its digest. `limit_ms': the run's; `ending_ms': of a callback that takes back.
+%% What comes along: modules in the order of loading, the application's description, and the native library,
+%% with the file's name as the emulator wants it, that is without `.so', in a directory of its own. `limit_ms': the
+%% run's; `ending_ms': of a callback that takes back.
 -type luggage() :: #{modules := [{module(), file:filename(), Code :: binary(), Digest :: binary()}],
                      application := none | {application, atom(), [tuple()]},
-                     library := none | {file:filename(), Digest :: binary()},
+                     library := none | {file:filename(), Code :: binary()},
                      leader := pid(), limit_ms := pos_integer(), ending_ms := pos_integer()}.
 -type refusal() :: already_attached
                  | {other_build, module()}
                  | {still_runs, module()} % of an earlier run
                  | {not_loaded, module(), Reason :: term(), OtpRelease :: string()}
-                 | {no_library, file:filename(), Reason :: term()}.
+                 | {no_library, Dir :: file:filename(), Reason :: term()}
+                 | native_library_not_loaded.
 
 %% A process that has just returned from a callback may still be about to leave it.
 -define(PURGE_TRIES, 25).
@@ -105,6 +109,7 @@ await_luggage(#guard{conductor = Conductor, monitor = Monitor} = Guard) ->
         {load, Conductor, #{limit_ms := LimitMs, leader := Leader, ending_ms := EndingMs} = Luggage} ->
             case load(Luggage, Guard#guard{leader = Leader, ending_ms = EndingMs}) of
                 {ok, Loaded} ->
+                    true = erlang:garbage_collect(), % what came along is none of the node's memory
                     ok = tell(Conductor, {self(), attached}),
                     guard(Loaded, erlang:start_timer(LimitMs, self(), over));
                 {error, Refusal, Loaded} ->
@@ -156,24 +161,37 @@ load(#{modules := Modules, library := Library} = Luggage, Guard) ->
     There = differing([{Module, Digest} || {Module, _, _, Digest} <- Modules]),
     Running = [Module || {Module, _, _, _} <- Modules, not erlang:module_loaded(Module),
                          not code:soft_purge(Module)],
-    case {There, Running, unlike(Library)} of
-        {[Module | _], _, _} -> {error, {other_build, Module}, Guard};
-        {[], [Module | _], _} -> {error, {still_runs, Module}, Guard};
-        {[], [], {error, Reason}} -> {error, {no_library, element(1, Library), Reason}, Guard};
-        {[], [], ok} -> load_modules(Modules, described(Luggage, Guard))
+    case {There, Running} of
+        {[Module | _], _} ->
+            {error, {other_build, Module}, Guard};
+        {[], [Module | _]} ->
+            {error, {still_runs, Module}, Guard};
+        {[], []} ->
+            with_library(Library, fun() -> load_modules(Modules, described(Luggage, Guard)) end, Guard)
     end.
 
-unlike(none) ->
-    ok;
-unlike({File, Digest}) ->
-    case file:read_file(File) of
-        {ok, Library} ->
-            case erlang:md5(Library) of
-                Digest -> ok;
-                _ -> {error, another_file}
+with_library(none, Load, _Guard) ->
+    Load();
+with_library({Library, Code}, Load, Guard) ->
+    Dir = filename:dirname(Library),
+    _ = file:del_dir_r(Dir), % of a node of this name that was killed meanwhile
+    case file:make_dir(Dir) of
+        ok ->
+            try written(Dir, Library ++ ".so", Code) of
+                ok -> Load();
+                {error, Reason} -> {error, {no_library, Dir, Reason}, Guard}
+            after
+                file:del_dir_r(Dir)
             end;
         {error, Reason} ->
-            {error, Reason}
+            {error, {no_library, Dir, Reason}, Guard}
+    end.
+
+%% Nobody else may put another there.
+written(Dir, File, Code) ->
+    case file:change_mode(Dir, 8#700) of
+        ok -> file:write_file(File, Code);
+        {error, Reason} -> {error, Reason}
     end.
 
 described(#{application := none}, Guard) ->
@@ -192,6 +210,8 @@ load_modules([{Module, File, Code, _Digest} | Rest], #guard{loaded = Loaded} = G
             load_modules(Rest, Guard);
         {module, Module} ->
             load_modules(Rest, Guard#guard{loaded = [Module | Loaded]});
+        {error, on_load_failure} when Module =:= router_bench_nif ->
+            {error, native_library_not_loaded, Guard};
         {error, Reason} ->
             {error, {not_loaded, Module, Reason, erlang:system_info(otp_release)}, Guard}
     end.

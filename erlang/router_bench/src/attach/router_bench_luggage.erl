@@ -1,5 +1,5 @@
 %% @doc What a node that runs already has to be given to be measured: the modules of the bench that run
-%% there, the adapter with what of its application it needs, and where the native library is.
+%% there, the adapter with what of its application it needs, and the native library.
 %% @private
 -module(router_bench_luggage).
 
@@ -9,22 +9,28 @@
 
 -type own() :: {module(), file:filename(), Code :: binary(), Digest :: binary()}.
 
+%% Whose user may write there, on every node.
+-define(DIR, "/tmp/router_bench_native.").
+-define(LIBRARY, "librouter_bench_nif").
+
 %% @doc The modules that some roots call, as far as they are the bench's or of the adapter's application, if
 %% that is not the router's; the description of an application, which leads to the native library; the
-%% library.
--spec pack([module()], LibraryFile :: file:filename()) ->
+%% library, and where a node is to have it: no other build and no other node has it there.
+-spec pack([module()], node()) ->
           #{modules := [own()], application := {application, atom(), [tuple()]},
-            library := {file:filename(), Digest :: binary()}}.
-pack(Roots, LibraryFile) ->
+            library := {file:filename(), Code :: binary()}}.
+pack(Roots, Node) ->
     Own = maps:from_list([{Root, code:which(Root)} || Root <- Roots]),
     Dirs = [Dir || Dir <- router_bench_frozen:bench_path(),
                    lists:member(Dir, [filename:dirname(filename:absname(F)) || F <- maps:values(Own)])],
     Files = maps:merge(maps:from_list([{module(File), File} || Dir <- Dirs, File <- beams(Dir)]), Own),
-    {ok, Library} = file:read_file(LibraryFile),
+    {ok, Code} = file:read_file(router_bench_nif:library() ++ ".so"),
+    Name = binary_to_list(binary:encode_hex(erlang:md5([Code, atom_to_binary(Node)]))),
+    Library = filename:join(?DIR ++ Name, ?LIBRARY),
     #{modules => [own(Module, Files) || Module <- called(Roots, Files, []),
                                         Module =/= router_bench_guardian],
-      application => description(filename:rootname(LibraryFile)),
-      library => {LibraryFile, erlang:md5(Library)}}.
+      application => description(Library),
+      library => {Library, Code}}.
 
 %% @doc The same for a BEAM in which nothing is but OTP: what the roots call, of all that this VM has.
 -spec far([module()]) -> [{module(), file:filename(), Code :: binary()}].

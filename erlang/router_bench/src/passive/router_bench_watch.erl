@@ -29,7 +29,7 @@
       commit := none | binary(),               % what the node runs
       project_dir := none | file:filename_all(), % or where it was built of
       report_file := none | file:filename_all(), % kept up to date after every window
-      node := none | node(),                   % watch there, a node of this host
+      node := none | node(),                   % watch there
       cookie_file := none | file:filename_all(), % with the cookie in this file
       progress := none | fun((router_bench_progress:event()) -> term()), % told what is found, in
                                                % place of the console

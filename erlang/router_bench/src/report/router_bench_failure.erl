@@ -76,8 +76,8 @@ words({other_erlang, system_architecture, Theirs, Ours}) ->
 words({other_erlang, otp_release, Theirs, Ours}) ->
     io_lib:format("it has Erlang/OTP ~s, and here is ~s: install the same release there", [Theirs, Ours]);
 words(native_library_not_loaded) ->
-    "it cannot load the native library: build that on the older of both machines, and see that /tmp there is not "
-    "mounted noexec";
+    ["it cannot load the native library, which is for ", erlang:system_info(system_architecture), ": build that on the "
+     "older of both machines, and see that /tmp there is not mounted noexec"];
 words({not_sent, Reason}) -> ["it did not take the bench's code: ", term(Reason)];
 words({router, Number, none, Reason}) -> [io_lib:format("router ~b: ", [Number]), words(Reason)];
 words({router, Number, Node, Reason}) -> [io_lib:format("router ~b (~ts): ", [Number, Node]), words(Reason)];
@@ -130,9 +130,6 @@ of_driver({Module, _}, {peer_not_started, _Flags, {boot_failed, {exit_status, St
      integer_to_list(Status)];
 of_driver(_Place, Reason) -> words(Reason).
 
-why_not(_Node, {elsewhere, Host}) ->
-    [Host, " is another host, and the node must load the native library from this one's files: run "
-           "this there, or call router_bench:attach/1 in the node itself"];
 why_not(_Node, {cookie_file, File, open_to_others}) ->
     ["others may read or write the cookie file ", File, ": chmod 600 ", File];
 why_not(_Node, {cookie_file, File, Reason}) ->
@@ -166,9 +163,11 @@ why_not(_Node, {other_release, Its, local, Ours}) ->
 why_not(_Node, {other_release, Its, Other, Theirs}) ->
     io_lib:format("it runs Erlang/OTP ~s, and ~ts runs ~s: a report is of one release; measure once all nodes that it "
                   "names have that", [Its, Other, Theirs]);
-why_not(_Node, {no_library, File, Reason}) ->
-    ["it cannot load the native library ", File, " (", file_error(Reason), "): it must run on this host, see "
-     "the same files and be allowed to read them"];
+why_not(_Node, {no_library, Dir, Reason}) ->
+    ["it has no place for the native library (", file_error(Reason), "), which is in ", Dir, " there while it is "
+     "loaded: see that its user may write there and that nobody else has that"];
+why_not(_Node, native_library_not_loaded) ->
+    [words(native_library_not_loaded), "; or call router_bench:attach/1 in the node itself"];
 why_not(_Node, no_answer) -> "the guardian there does not answer";
 why_not(_Node, {died, Reason}) -> ["it answered ", term(Reason)].
 
@@ -177,7 +176,6 @@ cookie(File) -> ["that in ", File].
 
 file_error(empty) -> "it is empty";
 file_error(too_long) -> "it is too long";
-file_error(another_file) -> "there is another file there";
 file_error(Reason) -> file:format_error(Reason).
 
 %% What sends SIGKILL to what nobody asked to go.
