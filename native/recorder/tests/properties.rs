@@ -31,7 +31,6 @@ fn times() -> impl Strategy<Value = Vec<u64>> {
     proptest::collection::vec(prop_oneof![4 => any_magnitude, 1 => edge], 1..400)
 }
 
-/// The smallest value that at least that share of the sorted values is not above.
 /// Any number of 64 bits, small and extreme ones more often.
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![0_u64..100, any::<u64>(), Just(u64::MAX), Just(1_u64 << 63)]
@@ -46,6 +45,7 @@ fn write_leb128(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(u8::try_from(number).unwrap());
 }
 
+/// The smallest value that at least that share of the sorted values is not above.
 fn exact_quantile(sorted: &[u64], quantile: f64) -> u64 {
     let rank = (quantile * sorted.len() as f64).ceil().max(1.0) as usize;
     sorted[rank - 1]
@@ -122,7 +122,7 @@ proptest! {
     #[test]
     fn numbers_that_were_never_taken_are_refused_or_added_up_without_a_panic(
         head in proptest::collection::vec(number(), 5),
-        counts in proptest::collection::vec((0_u64..3000, number()), 0..4),
+        counts in proptest::collection::vec((0_u64..30_000, number()), 0..4),
         times in 1..4,
     ) {
         let mut bytes = vec![1];
@@ -134,9 +134,10 @@ proptest! {
         }
         for snapshot in [recorder.snapshot(), recorder.slice(), recorder.window()] {
             prop_assert_eq!(snapshot.encode_v2().is_ok(), i64::try_from(snapshot.count()).is_ok());
-            let ends = snapshot.min_ns().zip(snapshot.max_ns());
-            if let Some((quantiles, (lowest, highest))) = snapshot.quantiles_ns(&[0.0, 0.999, 1.0]).zip(ends) {
-                prop_assert!(quantiles.iter().all(|ns| (lowest..=highest.max(60_000_000_000)).contains(ns)));
+            let quantiles = snapshot.quantiles_ns(&[0.0, 0.999, 1.0]).unwrap_or_default();
+            if let Some((lowest, highest)) = snapshot.min_ns().zip(snapshot.max_ns()) {
+                let within = lowest.min(HIGHEST_NS)..=highest;
+                prop_assert!(quantiles.iter().all(|ns| within.contains(ns)));
             }
         }
         prop_assert!(Taken::from_bytes(&recorder.take().to_bytes()).is_ok());
