@@ -8,7 +8,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -24,6 +24,11 @@ const LIVE: &str = "{ok, _} = application:ensure_all_started(ref_router), io:for
     M =:= ref_router_adapter end, io:format(\"left ~0p ~0p ~0p~n\", [[M || M <- erlang:loaded(), Is(M)], \
     [N || N <- registered(), Is(N)], erlang:system_monitor()]), halt().";
 
+/// Writes what a node on loopback needs to speak TLS with those that have it too.
+const TLS: &str = "[File] = init:get_plain_arguments(), Authority = router_bench_certificates:authority(), \
+    ok = file:write_file(File, router_bench_certificates:options(Authority, {router, {127, 0, 0, 1}})), \
+    ok = file:change_mode(File, 8#600), halt().";
+
 /// A node with the reference router, and its epmd; both end with this test, however it ends.
 struct Live {
     epmd: Child,
@@ -33,7 +38,8 @@ struct Live {
 }
 
 impl Live {
-    fn start() -> Self {
+    /// With the file of its TLS options, if it speaks that.
+    fn start(tls: Option<&Path>) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut shell = Command::new("sh");
         shell.args(["-c", "epmd -address 127.0.0.1 -port \"$0\" & read _; kill $!; wait"]);
@@ -59,6 +65,11 @@ impl Live {
             LIVE,
         ]);
         erl.arg("-pa").arg(root().join("_build/perf/lib/ref_router/ebin"));
+        if let Some(file) = tls {
+            erl.args(["-proto_dist", "inet_tls", "-ssl_dist_optfile"]).arg(file);
+            // Whoever does not speak so is worth a line.
+            erl.args(["-kernel", "logger_level", "critical"]);
+        }
         erl.env("ERL_EPMD_PORT", port.to_string()).env("ERL_EPMD_ADDRESS", "127.0.0.1");
         let mut node = erl.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(node.stdout.take().unwrap());
@@ -110,7 +121,7 @@ fn write_cookie(path: &PathBuf) {
 fn a_node_that_runs_already_is_measured_judged_by_a_policy_that_wants_it_and_left_as_it_was() {
     let workplace = Workplace::new().unwrap();
     compile();
-    let live = Live::start();
+    let live = Live::start(None);
     let run = |command: Command| -> Ended {
         workplace.run(&mut attached(command, &workplace, &live)).unwrap()
     };
@@ -148,6 +159,37 @@ fn a_node_that_runs_already_is_measured_judged_by_a_policy_that_wants_it_and_lef
         ended.printed
     );
     assert_eq!(workplace.report().unwrap().env.attached, Some(true));
+    assert_eq!(live.end(), NOTHING_LEFT);
+}
+
+#[test]
+fn a_node_that_speaks_tls_is_measured_with_its_options_and_not_else() {
+    let workplace = Workplace::new().unwrap();
+    compile();
+    let file = workplace.path("tls");
+    let mut erl = Command::new("erl");
+    erl.args(["-noshell", "-boot", "no_dot_erlang", "-eval", TLS]);
+    erl.arg("-pa").arg(root().join("_build/perf/lib/router_bench/ebin")).arg("-extra").arg(&file);
+    let written = Ended::from(erl.stdin(Stdio::null()).output().unwrap());
+    assert_eq!(written.code, Some(0), "{}", written.printed);
+
+    let live = Live::start(Some(&file));
+    let run = |tls: &str| -> Ended {
+        let mut bench = attached(workplace.bench(), &workplace, &live);
+        workplace.run(bench.env("PERF_ATTACH_TLS_FILE", tls)).unwrap()
+    };
+    let refused = run("");
+    assert_eq!(refused.code, Some(2), "{}", refused.printed);
+    assert!(refused.printed.contains("--attach-tls-file"), "{}", refused.printed);
+    let refused = run("nowhere");
+    assert_eq!(refused.code, Some(2), "{}", refused.printed);
+    assert!(refused.printed.contains("failed to read nowhere"), "{}", refused.printed);
+    workplace.only("perf_baseline_").unwrap_err();
+
+    let measured = run("tls");
+    assert_eq!(measured.code, Some(0), "{}", measured.printed);
+    let report: Report = read_file(&workplace.only("perf_baseline_").unwrap()).unwrap();
+    assert_eq!(report.env.attached, Some(true));
     assert_eq!(live.end(), NOTHING_LEFT);
 }
 

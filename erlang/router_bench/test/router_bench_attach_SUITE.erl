@@ -274,6 +274,8 @@ a_node_that_cannot_be_attached_to_is_told_with_the_cure(Config) ->
      || {Node, More, Words} <- [{'other@127.0.0.1', #{}, "knows no other"},
                                 {'live@192.0.2.1', #{}, "no epmd answers at 192.0.2.1"},
                                 {?NODE, #{cookie_file => wrong_cookie(Config)}, "its cookie is another"},
+                                % As the gate names a file.
+                                {?NODE, #{cookie_file => list_to_binary(wrong_cookie(Config))}, "wrong_cookie, its"},
                                 {?NODE, #{cookie_file => "/nowhere"}, "/nowhere cannot be used"}]],
     nonode@nohost = peer:call(proplists:get_value(conductor, Config), erlang, node, []),
     Reasons = [{no_library, "/tmp/a", eacces}, {not_loaded, m, badfile, "25"}, {no_epmd, "h", 4369}],
@@ -305,6 +307,7 @@ what_a_node_cannot_load_is_refused_and_taken_back(Config) ->
 
 wrong_cookie(Config) ->
     File = filename:join(proplists:get_value(priv_dir, Config), "wrong_cookie"),
+    _ = file:delete(File),
     ok = file:write_file(File, "another"),
     ok = file:change_mode(File, 8#400),
     File.

@@ -330,6 +330,10 @@ pub struct AttachTo {
     /// The file that has the node's cookie [default: .erlang.cookie in the home directory]
     #[arg(long, value_name = "FILE")]
     pub attach_cookie_file: Option<PathBuf>,
+    /// Speak TLS to the node, as its cluster does, with the options in this file, which is one for
+    /// -ssl_dist_optfile of erl
+    #[arg(long, value_name = "FILE")]
+    pub attach_tls_file: Option<PathBuf>,
     /// What may be done to the node's router beside the load: control, fault, terminate, with commas
     /// between
     #[arg(long, value_name = "WHAT", value_parser = allowed, default_value = "")]

@@ -35,7 +35,7 @@ const ALIKE: f64 = 0.7;
 /// Keys that the project's file cannot have: what is judged, by what, for whom it is printed, and in
 /// which node, which others use. The file belongs to the change
 /// that is judged, and the jobs set these for it.
-const NOT_IN_FILE: [&str; 12] = [
+const NOT_IN_FILE: [&str; 13] = [
     "project",
     "candidate",
     "baseline",
@@ -45,6 +45,7 @@ const NOT_IN_FILE: [&str; 12] = [
     "format",
     "attach",
     "attach_cookie_file",
+    "attach_tls_file",
     "attach_allow",
     "passive",
     "window_ms",

@@ -46,13 +46,15 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Starts it in a project, with a code path.
+    /// Starts it in a project, with a code path. Where the nodes that it meets speak TLS it does so too, with
+    /// the options in a file.
     ///
     /// # Errors
     /// No Erlang, no bench on the code path, or it does not come.
     pub fn start(
         project: &Path,
         code_path: &[PathBuf],
+        tls_options: Option<&Path>,
         interrupt: &Interrupt,
     ) -> Result<Self, RunError> {
         let failed = |source| RunError::BenchNotStarted { source };
@@ -65,6 +67,9 @@ impl Bench {
         erl.args(NO_BUSY_WAIT);
         // Where it becomes a node, the cookie is the other node's; none is made in the home directory.
         erl.arg("-nocookie");
+        if let Some(file) = tls_options {
+            erl.args(["-proto_dist", "inet_tls", "-ssl_dist_optfile"]).arg(file);
+        }
         // What it has to say it prints; a dump in the project helps nobody.
         erl.env("ERL_CRASH_DUMP_BYTES", "0");
         without_flags(&mut erl, std::env::vars_os().map(|(name, _)| name));

@@ -94,7 +94,7 @@ pub fn bisect(arguments: &settings::Bisect, line: &CommandLine) -> Result<Bisect
         return Ok(state);
     }
     let (_lock, path) = host.prepare()?;
-    let mut bench = Bench::start(&project, &path, host.interrupt)?;
+    let mut bench = Bench::start(&project, &path, None, host.interrupt)?;
     let report = directory.join(format!("perf_baseline_{}.json", stamp()));
     let plan = host.plan(&report, state.load.as_ref(), 1, None)?;
     let described = host.describe(&mut bench, &plan)?;
@@ -491,7 +491,7 @@ impl Bisecting<'_> {
         plan: &Plan,
         mut after_block: impl FnMut(&Report, &Report) -> Next,
     ) -> Result<Ended, RunError> {
-        let bench = Bench::start(&self.project, &self.path, self.host.interrupt)?;
+        let bench = Bench::start(&self.project, &self.path, None, self.host.interrupt)?;
         let Some(replay) = &plan.replay else { return Err(RunError::Unread) };
         let files = [&replay.report_file, &plan.report_file];
         // What was not measured, as time ran out, is not shown.

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use cp1_format::{Event, Plan, Profiles, Request};
 
-use crate::run::bench::Bench;
 use crate::run::host::Host;
 use crate::run::{RunError, child};
 
@@ -20,7 +19,7 @@ pub(super) fn profiles(
     plan: &Plan,
 ) -> Result<Profiles, RunError> {
     host.progress.step("routing the same requests through both builds, under trace");
-    let mut bench = Bench::start(&host.settings.project, path, host.interrupt)?;
+    let mut bench = host.bench(path)?;
     bench.ask(&Request::Explain(plan.clone()))?;
     let deadline = Instant::now() + Duration::from_millis(plan.timeout_ms) + GRACE;
     let answer = bench.answer(deadline, host.interrupt);

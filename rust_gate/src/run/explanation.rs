@@ -16,7 +16,6 @@ use crate::contract::BASELINE;
 use crate::explain::{Explained, explanation};
 use crate::read::git::Git;
 use crate::read::lines::Sources;
-use crate::run::bench::Bench;
 use crate::run::comparison::commit;
 use crate::run::explain::profiles;
 use crate::run::host::{Host, absolute, is_writable, listen, stamp};
@@ -57,7 +56,7 @@ pub fn explain(
     let load = load_of(baseline.as_ref())?;
     let (_lock, path) = host.prepare()?;
     let mut plan = host.plan(Path::new(""), load, 1, arguments.fault.as_deref())?;
-    let mut bench = Bench::start(&settings.project, &path, host.interrupt)?;
+    let mut bench = host.bench(&path)?;
     let described = host.describe(&mut bench, &plan);
     bench.end();
     let described = described?;

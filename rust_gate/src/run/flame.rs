@@ -119,7 +119,7 @@ fn drawn(host: &Host<'_>, arguments: &settings::Flame) -> Result<FlameGraph, Sto
     // No report is written.
     let mut plan = host.plan(Path::new(""), load, 1, None)?;
     plan.throughput_ms = Some(arguments.seconds * 1000);
-    let mut bench = Bench::start(&host.settings.project, &path, host.interrupt)?;
+    let mut bench = host.bench(&path)?;
     let described = host.describe(&mut bench, &plan)?;
     let flavor = described.report.env.erts_flavor.as_deref().unwrap_or("unknown");
     if !flavor.starts_with("jit") {

@@ -15,7 +15,6 @@ use crate::read::inputs::{self, Files, Inputs};
 use crate::read::standard_input::is_meant;
 use crate::read::trusted::Trusted;
 use crate::render::so_far;
-use crate::run::bench::Bench;
 use crate::run::comparison::replay_needed;
 use crate::run::explanation::{Measured, of_regression};
 use crate::run::host::{Host, absolute, is_writable, listen, new_report, stamp, tolerance};
@@ -96,7 +95,7 @@ pub fn doctor(arguments: &settings::Doctor, line: &CommandLine) -> Result<Vec<Fi
     let (_lock, code_path) = host.prepare()?;
     // It writes no report, and measures no block.
     let plan = host.plan(Path::new(""), None, 1, None)?;
-    let mut bench = Bench::start(&host.settings.project, &code_path, host.interrupt)?;
+    let mut bench = host.bench(&code_path)?;
     bench.ask(&Request::Examine(plan.clone()))?;
     let limit = Duration::from_secs(host.settings.timeout_seconds);
     let answer = bench.answer(Instant::now() + limit, host.interrupt);
@@ -222,7 +221,7 @@ fn measured(
     let fault = extent.fault.as_deref();
     let mut plan = host.plan(&files.candidate, load, blocks, fault)?;
     plan.outage_tolerance_pct = plan.outage_ms.and_then(|_| tolerance(&policy));
-    let mut bench = Bench::start(&host.settings.project, &path, host.interrupt)?;
+    let mut bench = host.bench(&path)?;
     let described = host.describe(&mut bench, &plan)?;
     let needed = replay_needed(&baseline, &policy, &described.report);
     let looks = match (compare, &needed) {

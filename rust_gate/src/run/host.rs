@@ -48,7 +48,7 @@ impl Host<'_> {
     /// That faults can be planted.
     pub(super) fn can_plant(&self, faults: &[String]) -> Result<(), RunError> {
         let (_lock, code_path) = self.prepare()?;
-        let mut bench = Bench::start(&self.settings.project, &code_path, self.interrupt)?;
+        let mut bench = self.bench(&code_path)?;
         let refused = faults.iter().try_for_each(|fault| {
             let plan = self.plan(Path::new(""), None, 1, Some(fault))?;
             self.describe(&mut bench, &plan).map(|_| ())
@@ -71,9 +71,16 @@ impl Host<'_> {
             return Err(RunError::Exists(report.to_owned()));
         }
         let (_lock, code_path) = self.prepare()?;
-        let bench = Bench::start(&self.settings.project, &code_path, self.interrupt)?;
+        let bench = self.bench(&code_path)?;
         let plan = self.plan(report, load, blocks, fault)?;
         self.measure(bench, &plan, None, |_| Ok(Next::GoOn { look: plan.blocks }))
+    }
+
+    /// Starts the bench with what was compiled.
+    pub(super) fn bench(&self, code_path: &[PathBuf]) -> Result<Bench, RunError> {
+        let tls_options = self.attach.and_then(|to| to.attach_tls_file.as_deref());
+        let tls_options = tls_options.map(readable).transpose()?;
+        Bench::start(&self.settings.project, code_path, tls_options.as_deref(), self.interrupt)
     }
 
     /// Holds the host, compiles, and finds what was compiled.
@@ -252,6 +259,14 @@ fn attached(to: &AttachTo) -> Result<Option<Attach>, RunError> {
         to.attach_cookie_file.as_deref().map(|file| text(&absolute(file)?)).transpose()?;
     let (allow, passive) = (to.attach_allow.clone(), to.passive.clone());
     Ok(Some(Attach { nodes, cookie_file, allow, passive }))
+}
+
+/// Where a file is that another program is to read, elsewhere than here.
+fn readable(file: &Path) -> Result<PathBuf, RunError> {
+    let opened = std::fs::File::open(file);
+    let read =
+        opened.map_err(|source| RunError::Io { what: "read", path: file.to_owned(), source });
+    read.and_then(|_| absolute(file))
 }
 
 pub(super) fn listen() -> Result<Interrupt, RunError> {

@@ -13,7 +13,6 @@ use crate::cli::sources::CommandLine;
 use crate::contract::{POLICY, list};
 use crate::judge::ratios::{self, CONFIDENCE_PCT, Side};
 use crate::judge::{consistency, validity};
-use crate::run::bench::Bench;
 use crate::run::host::{Host, absolute, is_writable, listen, stamp, text};
 use crate::run::measure::{Ended, Next};
 use crate::run::progress::Progress;
@@ -81,7 +80,7 @@ pub fn transport(
     });
     // Another order each time, as in a replay.
     let seed = *plan.seed.get_or_insert_with(|| u64::from(fastrand::u32(..)));
-    let bench = Bench::start(&host.settings.project, &code_path, host.interrupt)?;
+    let bench = host.bench(&code_path)?;
     let measured = Measured { option, seed, values: &values, files: &files, arguments };
     let measurement = host.measure(bench, &plan, looks.first().copied(), |number| {
         // What cannot be compared at all is known after the first.

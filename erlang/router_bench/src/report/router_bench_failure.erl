@@ -144,7 +144,7 @@ why_not(_Node, {not_registered, Name, Port}) ->
                   [Port, Name]);
 why_not(_Node, {refused, Cookie}) ->
     ["it refused the connection: its cookie is another than ", cookie(Cookie), ", its name is long where "
-     "this one is short, or it takes TLS only"];
+     "this one is short, or it takes TLS only (--attach-tls-file)"];
 why_not(_Node, already_attached) ->
     "somebody else is attached to it: wait for the end of that run";
 why_not(_Node, {other_build, Module}) ->
