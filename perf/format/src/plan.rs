@@ -127,7 +127,7 @@ pub struct VariantValue {
     pub report_file: String,
 }
 
-/// Nodes that run already, on this host.
+/// Nodes that run already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attach {
