@@ -4,6 +4,7 @@ use cp1_format::{Problem, ReadError, Report, WriteError};
 
 use crate::cli::arguments::{Better, Export, ExportFormat};
 use crate::contract::list;
+use crate::convert::figures::figures;
 use crate::convert::{
     bmf, csv, distributions, github_action_benchmark, hgrm, hlog, json_lines, openmetrics,
 };
@@ -74,6 +75,11 @@ fn unsound(file: &str, report: &Report) -> Vec<Problem> {
 }
 
 fn text(report: &Report, arguments: &Export) -> Result<Result<String, Absent>, WriteError> {
+    if figures(report).is_empty() {
+        // Whoever reads the text takes an empty one for a measurement.
+        let cure = "measure with perf-gate bench";
+        return Ok(Err(Absent { problem: "it has no figure at all", cure }));
+    }
     Ok(match arguments.format {
         ExportFormat::Openmetrics => Ok(openmetrics::render(report, arguments.no_timestamps)),
         ExportFormat::Hgrm => {

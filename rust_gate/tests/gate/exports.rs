@@ -72,6 +72,17 @@ fn what_shows_nothing_is_not_exported() {
 }
 
 #[test]
+fn a_report_without_figures_is_no_empty_text() {
+    let room = Room::new();
+    room.set("baseline.json", "metrics", json!({}));
+    for format in FORMATS {
+        let answer = export(&room, format, &[]);
+        assert_eq!((answer.code, answer.stdout.as_str()), (2, ""), "{format}: {answer:?}");
+        assert!(answer.stderr.contains("baseline.json: it has no figure at all; "), "{answer:?}");
+    }
+}
+
+#[test]
 fn figures_keep_their_digits_and_units_are_changed_exactly() {
     let room = Room::new();
     room.set(
