@@ -176,7 +176,10 @@ refused(Which, Text) ->
     re:run(Sentence, Text, [{capture, all_but_first, list}]).
 
 nothing_is_left_behind(_Config) ->
-    [] = filelib:wildcard("/tmp/router_bench_{far,tls,native}.*"),
+    [] = filelib:wildcard("/tmp/router_bench_{far,tls}.*"),
+    [false = filelib:is_file(filename:dirname(Library))
+     || Node <- ['unlike_1@127.0.0.1', 'unlike_2@127.0.0.1', 'unlike_3@127.0.0.1'],
+        #{library := {Library, _}} <- [router_bench_luggage:pack([cluster_adapter], Node)]],
     Mark = list_to_binary("ROUTER_BENCH_PEER=" ++ os:getpid() ++ "."),
     [] = [File || File <- filelib:wildcard("/proc/[0-9]*/environ"), {ok, Environment} <- [file:read_file(File)],
                   binary:match(Environment, Mark) =/= nomatch].
